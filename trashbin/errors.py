@@ -1,0 +1,93 @@
+"""Every error that trashbin raises on purpose, drawn as one tree.
+
+    TrashbinError                 the base: caught once, in cli.py, and told without a traceback
+    +-- ConfigError               the YAML is wrong          (a key misspelt, two devices on one pin)
+    +-- ModelError                the model cannot be used   (a torn .tflite, labels in another order)
+    +-- PictureError              a picture cannot be read   (a text file called photo.jpg)
+    +-- DeviceError               hardware did not do its part
+    |   +-- CameraError           no camera, a capture that timed out, an empty frame
+    |   +-- TriggerError          the sensor's pin cannot be opened
+    |   +-- ActuatorError         the servo or a lamp cannot be driven
+    +-- BrokerError               the MQTT broker is unreachable or refuses us
+    +-- StoreError                the event store cannot be read or written
+    +-- RequestError              a request is refused       (retained, expired, wrong JSON)
+
+Adapters turn the errors that their library documents into these, ``from exc``;
+bugs are let through. Each message says what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command's exit status means."""
+
+    GOOD = 0
+    BAD_INPUT = 1
+    BAD_USAGE = 2
+    UNREACHABLE = 3
+
+
+class TrashbinError(Exception):
+    """Base of all errors that are for people."""
+
+    exit_code: ExitCode = ExitCode.BAD_INPUT
+
+
+class ConfigError(TrashbinError):
+    """The configuration cannot be used as it stands."""
+
+    exit_code = ExitCode.BAD_USAGE
+
+
+class ModelError(TrashbinError):
+    """The model folder, its manifest or its .tflite does not fit."""
+
+    exit_code = ExitCode.BAD_USAGE
+
+
+class PictureError(TrashbinError):
+    """A file is no picture that can be classified."""
+
+
+class DeviceError(TrashbinError):
+    """A device is missing or failed; ``part`` names it in fault events."""
+
+    exit_code = ExitCode.UNREACHABLE
+    part = "device"
+
+
+class CameraError(DeviceError):
+    """The camera is missing, hung or gave no usable picture."""
+
+    part = "camera"
+
+
+class TriggerError(DeviceError):
+    """A trigger cannot be opened."""
+
+    part = "trigger"
+
+
+class ActuatorError(DeviceError):
+    """A servo or lamp cannot be opened or driven."""
+
+    part = "actuator"
+
+
+class BrokerError(DeviceError):
+    """The MQTT broker cannot be reached or refuses the session."""
+
+    part = "broker"
+
+
+class StoreError(TrashbinError):
+    """The event store cannot be opened, read or written."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class RequestError(TrashbinError):
+    """A request over MQTT is refused; the message is sent back to who asked."""

@@ -1,0 +1,1 @@
+"""The network: its manifest, its runtime, its golden inputs."""

@@ -1,0 +1,212 @@
+"""manifest.json: what stands beside a .tflite and says how to feed and read it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from trashbin import resources
+from trashbin.errors import ModelError
+from trashbin.preprocess import InputSpec
+from trashbin.types import ModelId, Thresholds
+
+DEFAULT_MODEL = "trashnet-mobilenetv3-large"
+DEFAULT_VARIANT = "int8"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Input(_Strict):
+    """The network's input: see ``preprocess.InputSpec``."""
+
+    width: int = Field(ge=16, le=2048)
+    height: int = Field(ge=16, le=2048)
+    color: Literal["RGB", "BGR"]
+    layout: Literal["NHWC"]
+    dtype: Literal["float32", "uint8", "int8"]
+    fit: Literal["stretch"]
+    scale: float = Field(gt=0, allow_inf_nan=False)
+    offset: float = Field(allow_inf_nan=False)
+
+
+class Output(_Strict):
+    """The network's first output: logits, turned to shares by softmax(logits / temperature)."""
+
+    kind: Literal["logits"]
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+
+
+class Golden(_Strict):
+    """What the file must answer to ``golden.pattern(seed)``.
+
+    ``logits_reference`` are exact under the runtime's reference kernels; label and
+    gap hold within a tolerance under any kernels.
+    """
+
+    seed: int
+    logits_reference: tuple[float, ...]
+    label: str
+    gap: float = Field(ge=0, le=1)
+
+
+class Variant(_Strict):
+    """One .tflite of the model."""
+
+    file: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(gt=0)
+    golden: tuple[Golden, ...] = ()
+
+
+class ManifestThresholds(_Strict):
+    """The thresholds that the model was calibrated with."""
+
+    gap: float = Field(ge=0, le=1)
+    top1: float = Field(ge=0, le=1)
+    familiarity: float | None = Field(default=None, ge=0, le=1)
+
+
+class Source(_Strict):
+    """Where weights or data came from, and their licence."""
+
+    what: str
+    license: str
+    url: str = ""
+
+
+class Manifest(_Strict):
+    """The whole manifest. Unknown keys are refused: they would be promises nobody keeps."""
+
+    schema_: Literal["trashbin.model/1"] = Field(alias="schema")
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    version: str
+    created: str = ""
+    labels: tuple[str, ...] = Field(min_length=2)
+    input: Input
+    output: Output
+    thresholds: ManifestThresholds
+    calibration: dict[str, Any] | None = None
+    variants: dict[str, Variant] = Field(min_length=1)
+    sources: tuple[Source, ...] = ()
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Manifest:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels: a label stands twice")
+        for variant in self.variants.values():
+            for golden in variant.golden:
+                if golden.label not in self.labels:
+                    raise ValueError(f"golden label {golden.label!r} is not among the labels")
+                if len(golden.logits_reference) != len(self.labels):
+                    raise ValueError("golden: one logit for each label is needed")
+        return self
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A .tflite that was found, with the manifest that describes it."""
+
+    path: Path
+    manifest: Manifest
+    variant: str
+
+    @cached_property
+    def content(self) -> bytes:
+        """The file's bytes, checked against the manifest's digest."""
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{self.path}: cannot be read ({error.strerror})") from error
+        found = hashlib.sha256(content).hexdigest()
+        wanted = self.manifest.variants[self.variant]
+        if found != wanted.sha256:
+            raise ModelError(
+                f"{self.path}: digest does not fit its manifest ({len(content)} bytes with sha256 "
+                f"{found[:12]}..., expected {wanted.bytes} bytes with {wanted.sha256[:12]}...). "
+                "The file is torn or was exchanged; install the model again."
+            )
+        return content
+
+    @property
+    def id(self) -> ModelId:
+        """Name, variant and digest, as they go into every event."""
+        return ModelId(self.manifest.name, self.variant, self.manifest.variants[self.variant].sha256)
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """What ``preprocess`` has to make."""
+        spec = self.manifest.input
+        return InputSpec(spec.width, spec.height, spec.color, spec.dtype, spec.scale, spec.offset)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The thresholds that hold where neither a request nor the YAML gives others."""
+        given = self.manifest.thresholds
+        return Thresholds(given.gap, given.top1, given.familiarity)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check a manifest.json; ModelError names the file, the key and what is wrong."""
+    try:
+        manifest = Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: {_first_fault(error)}") from error
+    if manifest.labels != resources.labels():
+        raise ModelError(
+            f"{path}: labels are {', '.join(manifest.labels)}; "
+            f"labels.txt has {', '.join(resources.labels())}, in this order"
+        )
+    return manifest
+
+
+def find(wanted: str | None = None) -> ModelFile:
+    """``NAME[:VARIANT]`` or a path to a .tflite with its manifest beside it.
+
+    Without one, the shipped model. ModelError where there is none, with what exists.
+    """
+    wanted = wanted or DEFAULT_MODEL
+    if wanted.endswith(".tflite"):
+        path = Path(wanted)
+        if not path.is_file():
+            raise ModelError(f"{path}: no such file")
+        manifest = read_manifest(path.parent / "manifest.json")
+        for variant, entry in manifest.variants.items():
+            if entry.file == path.name:
+                return ModelFile(path, manifest, variant)
+        raise ModelError(
+            f"{path}: its manifest lists no such file, only "
+            + ", ".join(entry.file for entry in manifest.variants.values())
+        )
+    name, _, variant = wanted.partition(":")
+    variant = variant or DEFAULT_VARIANT
+    folder = Path(name) if "/" in name else resources.root() / "models" / name
+    if not folder.is_dir():
+        models = sorted(p.parent.name for p in (resources.root() / "models").glob("*/manifest.json"))
+        raise ModelError(
+            f"model {name!r}: no such folder {folder}; there is {', '.join(models) or 'none'}"
+        )
+    manifest = read_manifest(folder / "manifest.json")
+    if variant not in manifest.variants:
+        raise ModelError(
+            f"model {name!r} has no variant {variant!r}; there is {', '.join(manifest.variants)}"
+        )
+    return ModelFile(folder / manifest.variants[variant].file, manifest, variant)
+
+
+def _first_fault(error: Exception) -> str:
+    """The first of a validation's complaints, in one line."""
+    if not isinstance(error, ValidationError):
+        return f"no valid JSON ({error})"
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]

@@ -1,0 +1,209 @@
+"""The runtime adapter: one .tflite behind ``Classifier``, for ai-edge-litert and tflite-runtime alike."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from trashbin.errors import ModelError
+from trashbin.model import golden
+from trashbin.model.manifest import Golden, ModelFile
+from trashbin.preprocess import InputSpec, fill
+from trashbin.types import Frame, ModelId, Prediction, Thresholds
+
+Kernels = Literal["xnnpack", "builtin", "reference"]
+
+# How far a gap may lie from the golden one under other kernels. Measured between kernels
+# and machines: float kernels differ by less than 1e-4, integer ones by up to 0.05.
+GOLDEN_GAP_TOLERANCE = 0.1
+
+# module of the interpreter -> distribution, in the order in which they are tried
+RUNTIMES = {
+    "ai_edge_litert.interpreter": "ai-edge-litert",
+    "tflite_runtime.interpreter": "tflite-runtime",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The installed interpreter package."""
+
+    name: str
+    version: str
+    module: Any
+
+
+def runtime(prefer: str | None = None) -> Runtime:
+    """Import ai-edge-litert, or else tflite-runtime; ModelError says what to install."""
+    for module, name in RUNTIMES.items():
+        if prefer not in (None, name):
+            continue
+        try:
+            return Runtime(name, importlib.metadata.version(name), importlib.import_module(module))
+        except (importlib.metadata.PackageNotFoundError, ModuleNotFoundError):
+            continue
+    raise ModelError(
+        f"no TFLite runtime is installed{f' under the name {prefer}' if prefer else ''}: "
+        "pip install ai-edge-litert"
+    )
+
+
+class TFLiteClassifier:
+    """Runs one .tflite on the CPU; satisfies ``ports.Classifier``.
+
+    Opening it loads the file, refuses one whose tensors or golden answers do not fit
+    the manifest (ModelError), and warms up. Not for use from two threads at once.
+    """
+
+    def __init__(
+        self, file: ModelFile, *, threads: int = 1, kernels: Kernels = "xnnpack", check: bool = True
+    ) -> None:
+        self.model: ModelId = file.id
+        self.thresholds: Thresholds = file.thresholds
+        self.labels = file.manifest.labels
+        self.file = file
+        self.runtime = runtime()
+        self.threads = threads
+        self._spec: InputSpec = file.input_spec
+        self._temperature = file.manifest.output.temperature
+        self._interpreter = self._load(kernels)
+        self._input = self._checked_input()
+        self._output = self._checked_output()
+        self._tensor = np.zeros(tuple(self._input["shape"]), dtype=self._input["dtype"])
+        if check:
+            self.check_golden(exact=kernels == "reference")
+        self.invoke()  # the first invoke of a process allocates; users should not wait for it
+
+    def predict(self, frame: Frame) -> Prediction:
+        """Shares of one frame; the two times are wall-clock milliseconds."""
+        start = time.perf_counter()
+        self.load_input(frame)
+        ready = time.perf_counter()
+        self.invoke()
+        shares = softmax(self.logits(), self._temperature)
+        done = time.perf_counter()
+        return Prediction(
+            scores=dict(zip(self.labels, shares, strict=True)),
+            preprocess_ms=(ready - start) * 1e3,
+            invoke_ms=(done - ready) * 1e3,
+        )
+
+    def load_input(self, frame: Frame) -> None:
+        """Preprocess a frame straight into the interpreter's own input buffer."""
+        view = self._interpreter.tensor(self._input["index"])
+        fill(view(), frame.pixels, self._spec)
+
+    def invoke(self) -> None:
+        """One bare run of the network on what its input buffer holds."""
+        self._interpreter.invoke()
+
+    def logits(self) -> npt.NDArray[np.float64]:
+        """The first output as float64 (labels,), dequantized where the file is integer."""
+        raw = self._interpreter.get_tensor(self._output["index"])[0]
+        scale, zero = self._output["quantization"]
+        if scale:
+            return (raw.astype(np.float64) - zero) * scale
+        return np.asarray(raw, dtype=np.float64)
+
+    def check_golden(self, *, exact: bool = False) -> None:
+        """Compare the golden inputs' answers with the manifest's; ModelError where they differ.
+
+        ``exact`` asks for the same logits and is meant for reference kernels; otherwise
+        the label and, within a tolerance, the gap must be the same.
+        """
+        for wanted in self.file.manifest.variants[self.file.variant].golden:
+            picture = golden.pattern(wanted.seed, self._spec.height, self._spec.width)
+            self.load_input(Frame(picture, 0.0))
+            self.invoke()
+            logits = self.logits()
+            if exact:
+                same = bool(np.allclose(logits, wanted.logits_reference, rtol=0, atol=1e-4))
+            else:
+                same = self._resembles(logits, wanted)
+            if not same:
+                raise ModelError(
+                    f"{self.file.path}: golden input {wanted.seed} gives logits "
+                    f"{np.round(logits, 3).tolist()}, the manifest promises "
+                    f"{np.round(wanted.logits_reference, 3).tolist()}. The file, its manifest or "
+                    f"the kernels of {self.runtime.name} {self.runtime.version} do not fit together."
+                )
+
+    def close(self) -> None:
+        """Nothing to free before the process ends: the interpreter frees itself."""
+
+    def _resembles(self, logits: npt.NDArray[np.float64], wanted: Golden) -> bool:
+        shares = softmax(logits, self._temperature)
+        ranked = sorted(shares, reverse=True)
+        label = self.labels[shares.index(ranked[0])]
+        return label == wanted.label and abs(ranked[0] - ranked[1] - wanted.gap) <= GOLDEN_GAP_TOLERANCE
+
+    def _load(self, kernels: Kernels) -> Any:
+        module = self.runtime.module
+        resolver = {
+            "xnnpack": module.OpResolverType.AUTO,
+            "builtin": module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            "reference": module.OpResolverType.BUILTIN_REF,
+        }[kernels]
+        content = self.file.content
+        if content[4:8] != b"TFL3":
+            raise ModelError(f"{self.file.path}: is no .tflite file (its header lacks TFL3)")
+        try:
+            interpreter = module.Interpreter(
+                model_content=content,
+                num_threads=self.threads,
+                experimental_op_resolver_type=resolver,
+            )
+            interpreter.allocate_tensors()
+        # the runtime documents ValueError for a bad file and RuntimeError for a refused graph
+        except (ValueError, RuntimeError) as error:
+            hint = ""
+            if "XNNPACK" in str(error):
+                hint = " Set kernels: builtin in the model's section to run without XNNPACK."
+            raise ModelError(
+                f"{self.file.path}: {self.runtime.name} refuses it ({_one_line(error)}).{hint}"
+            ) from error
+        return interpreter
+
+    def _checked_input(self) -> dict[str, Any]:
+        details = self._interpreter.get_input_details()
+        spec = self._spec
+        wanted = (1, spec.height, spec.width, 3)
+        found = [(tuple(int(n) for n in d["shape"]), np.dtype(d["dtype"]).name) for d in details]
+        if found != [(wanted, spec.dtype)]:
+            raise ModelError(
+                f"{self.file.path}: input is {found}, the manifest says {(wanted, spec.dtype)}"
+            )
+        return details[0]  # type: ignore[no-any-return]
+
+    def _checked_output(self) -> dict[str, Any]:
+        details = self._interpreter.get_output_details()
+        wanted = (1, len(self.labels))
+        for detail in details:
+            if tuple(int(n) for n in detail["shape"]) == wanted:
+                return detail  # type: ignore[no-any-return]
+        found = [tuple(int(n) for n in d["shape"]) for d in details]
+        raise ModelError(
+            f"{self.file.path}: outputs are {found}, "
+            f"the manifest's {len(self.labels)} labels need one of {wanted}"
+        )
+
+
+def softmax(logits: npt.NDArray[np.float64], temperature: float) -> Sequence[float]:
+    """Shares of ``logits / temperature``: non-negative, summing to 1; NaN stays NaN."""
+    scaled = [float(v) / temperature for v in logits]
+    top = max(scaled)
+    powers = [math.exp(v - top) for v in scaled]
+    total = math.fsum(powers)
+    return [p / total for p in powers]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

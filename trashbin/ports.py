@@ -1,0 +1,151 @@
+"""What the daemon sees of the world: one small Protocol for each kind of part.
+
+Every adapter in ``trashbin.devices`` satisfies one of these, and
+``tests/contract`` runs the same test over all adapters of a port. ``close`` is
+always safe to call twice, and on a part that was never opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from trashbin.status import Status
+from trashbin.types import Frame, ModelId, Prediction, Signal, Thresholds
+
+Emit = Callable[[Signal], None]
+
+
+class Clock(Protocol):
+    """Time, as a parameter: tests hand in one that they move themselves."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        ...
+
+    def now(self) -> datetime:
+        """The time of day, UTC and aware."""
+        ...
+
+    def wait(self, seconds: float) -> bool:
+        """Wait; True at once when the process is asked to stop."""
+        ...
+
+
+class Trigger(Protocol):
+    """Something that notices an item.
+
+    ``poll_every`` is the number of seconds between calls of ``poll`` while the bin is
+    idle, or None where the trigger pushes on its own (from a GPIO or network thread).
+    """
+
+    poll_every: float | None
+
+    def open(self, emit: Emit) -> None:
+        """Begin to watch; ``emit`` may be called from any thread. TriggerError if it can't."""
+        ...
+
+    def poll(self) -> None:
+        """Look once, and emit if something is there. A pushing trigger does nothing."""
+        ...
+
+    def close(self) -> None:
+        """Stop watching and free the pin or thread."""
+        ...
+
+
+class Camera(Protocol):
+    """Something that takes pictures."""
+
+    def open(self) -> None:
+        """Find and start the camera. CameraError if it can't; may be tried again."""
+        ...
+
+    def capture(self, timeout: float) -> Frame:
+        """A frame taken after this call began; CameraError after ``timeout`` seconds."""
+        ...
+
+    def close(self) -> None:
+        """Stop the camera. ``open`` may follow."""
+        ...
+
+
+class Classifier(Protocol):
+    """Something that gives each label its share."""
+
+    model: ModelId
+    thresholds: Thresholds
+
+    def predict(self, frame: Frame) -> Prediction:
+        """One invoke on one frame."""
+        ...
+
+    def close(self) -> None:
+        """Free the interpreter."""
+        ...
+
+
+class Actuator(Protocol):
+    """Something that moves or shows: a servo, lamps.
+
+    ``moves`` says whether ``sort`` moves anything mechanical: in the mode
+    ``advisory`` such an actuator is left alone.
+    """
+
+    name: str
+    moves: bool
+
+    def open(self) -> None:
+        """Take the pins without moving anything. ActuatorError if it can't."""
+        ...
+
+    def show(self, status: Status, bin: str | None) -> None:
+        """Show what the bin is doing, and for which compartment."""
+        ...
+
+    def sort(self, bin: str) -> None:
+        """Begin to move towards a compartment. ActuatorError if it can't."""
+        ...
+
+    def rest(self) -> None:
+        """Back to rest; what holds power lets go of it in ``release``."""
+        ...
+
+    def release(self) -> None:
+        """Cut the drive: nothing moves or hums. From any thread, at any time."""
+        ...
+
+    def close(self) -> None:
+        """Rest, release and free the pins."""
+        ...
+
+
+class Publisher(Protocol):
+    """Tells the world. Events are read from the outbox; the rest is handed over."""
+
+    @property
+    def connected(self) -> bool:
+        """True while the broker holds our session."""
+        ...
+
+    def open(self, on_request: Callable[[str, bytes, bool], None]) -> None:
+        """Begin to connect, and keep trying. ``on_request(verb, payload, retained)``
+        is called on the network thread."""
+        ...
+
+    def announce(self, topic: str, payload: Mapping[str, Any]) -> None:
+        """Set what the topics ``info``, ``state`` and ``health`` say, now and after every reconnect."""
+        ...
+
+    def respond(self, verb: str, payload: Mapping[str, Any]) -> None:
+        """Answer a request on ``response/<verb>``."""
+        ...
+
+    def wake(self) -> None:
+        """The outbox has a new event."""
+        ...
+
+    def close(self) -> None:
+        """Say ``offline`` and disconnect; waits a bounded time for what is in flight."""
+        ...

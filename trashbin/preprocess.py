@@ -1,0 +1,66 @@
+"""Frame -> input tensor: the one way that the daemon, training and evaluation all use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from trashbin.types import Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What a network wants to see, as its manifest states it.
+
+    A value of the tensor is ``pixel * scale + offset`` (float32), or the pixel itself
+    (uint8), or the pixel less 128 (int8). The whole frame is stretched to
+    ``width`` x ``height``: nothing that lies in the tray falls outside the picture.
+    """
+
+    width: int
+    height: int
+    color: Literal["RGB", "BGR"] = "RGB"
+    dtype: Literal["float32", "uint8", "int8"] = "float32"
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+def resize(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Stretch RGB uint8 (H, W, 3) to (height, width, 3).
+
+    INTER_AREA averages every source pixel and so never aliases; where either side
+    grows it would repeat pixels, so INTER_LINEAR is used there.
+    """
+    rows, columns = pixels.shape[:2]
+    if (rows, columns) == (height, width):
+        return pixels
+    shrinks = rows >= height and columns >= width
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (width, height), interpolation=method)  # type: ignore[return-value]
+
+
+def fill(tensor: npt.NDArray[Any], pixels: Pixels, spec: InputSpec) -> None:
+    """Write ``pixels`` (H, W, 3; RGB uint8) into ``tensor`` (1, height, width, 3) in place."""
+    small = resize(pixels, spec.width, spec.height)
+    if spec.color == "BGR":
+        small = small[:, :, ::-1]
+    if spec.dtype == "float32":
+        np.multiply(small, np.float32(spec.scale), out=tensor[0], dtype=np.float32)
+        if spec.offset:
+            np.add(tensor[0], np.float32(spec.offset), out=tensor[0])
+    elif spec.dtype == "uint8":
+        tensor[0] = small
+    else:
+        # uint8 - 128 as int8 is the same bits with the top one flipped
+        np.bitwise_xor(small, np.uint8(0x80), out=tensor[0].view(np.uint8))
+
+
+def to_tensor(pixels: Pixels, spec: InputSpec) -> npt.NDArray[Any]:
+    """A new tensor (1, height, width, 3) of ``spec.dtype`` made of RGB uint8 (H, W, 3)."""
+    tensor = np.empty((1, spec.height, spec.width, 3), dtype=spec.dtype)
+    fill(tensor, pixels, spec)
+    return tensor

@@ -1,0 +1,288 @@
+"""Every key of the YAML, with its type, range and default. ``config.py`` reads files into these.
+
+One class a section; parts that can be swapped are told apart by ``kind``. Times are
+seconds, pins are BCM numbers, angles are degrees.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trashbin.types import Mode
+
+ID_PATTERN = r"^[a-zA-Z0-9_-]{1,64}$"
+
+Pin = Annotated[int, Field(ge=2, le=27, description="BCM pin", json_schema_extra={"pin": True})]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=3600)]
+Color = Literal["red", "green", "blue", "yellow", "cyan", "magenta", "white", "orange"]
+
+
+class Section(BaseModel):
+    """Unknown keys are errors: a misspelt key must not be silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Device(Section):
+    """Who this bin is."""
+
+    id: str = Field(pattern=ID_PATTERN)
+    name: str = ""
+    mode: Mode = Mode.AUTO
+
+
+class Bin(Section):
+    """One compartment and the labels that go there."""
+
+    labels: tuple[str, ...] = Field(min_length=1)
+    angle: float | None = Field(default=None, ge=-180, le=180)
+    lamp: Pin | None = None
+    color: Color | None = None
+
+
+class Model(Section):
+    """Which network, and how it runs."""
+
+    name: str = "trashnet-mobilenetv3-large"
+    threads: int = Field(default=1, ge=1, le=8)
+    kernels: Literal["xnnpack", "builtin", "reference"] = "xnnpack"
+
+
+class Rules(Section):
+    """When to act. Left out, the model's manifest decides."""
+
+    gap: Share | None = None
+    top1: Share | None = None
+    familiarity: Share | None = None
+
+
+class Look(Section):
+    """How the bin looks at its tray."""
+
+    settle_s: Seconds = 1.5
+    burst: int = Field(default=3, ge=1, le=15)
+    retries: int = Field(default=1, ge=0, le=5)
+    refractory_s: Seconds = 2.0
+    hold_s: Seconds = 60.0
+    empty_tray: Literal["learn", "none"] = "learn"
+    changed_area: float = Field(default=0.01, gt=0, lt=1)
+    dark_level: float = Field(default=12.0, ge=0, le=255)
+    min_sharpness: float = Field(default=4.0, ge=0)
+
+
+class SimulatedCamera(Section):
+    """Plays items that fall into a rendered tray."""
+
+    kind: Literal["simulated"]
+    width: int = Field(default=640, ge=64, le=4096)
+    height: int = Field(default=480, ge=64, le=4096)
+    fps: float = Field(default=20.0, gt=0, le=120)
+
+
+class FolderCamera(Section):
+    """Shows the pictures of a folder, each for a while."""
+
+    kind: Literal["folder"]
+    path: Path
+    order: Literal["sorted", "shuffled"] = "sorted"
+    seed: int = 0
+    seconds_each: float = Field(default=5.0, gt=0, le=86400)
+    timeout_s: float = Field(default=2.0, gt=0, le=60)
+
+
+class V4l2Camera(Section):
+    """A USB camera (/dev/videoN), or a video file, through OpenCV."""
+
+    kind: Literal["v4l2"]
+    device: int | str = 0
+    width: int = Field(default=640, ge=64, le=4096)
+    height: int = Field(default=480, ge=64, le=4096)
+    fps: float = Field(default=15.0, gt=0, le=120)
+    timeout_s: float = Field(default=2.0, gt=0, le=60)
+    rotate: Literal[0, 90, 180, 270] = 0
+
+
+class Picamera2Camera(Section):
+    """The Raspberry Pi camera, through libcamera."""
+
+    kind: Literal["picamera2"]
+    index: int = Field(default=0, ge=0, le=3)
+    width: int = Field(default=640, ge=64, le=4096)
+    height: int = Field(default=480, ge=64, le=4096)
+    fps: float = Field(default=15.0, gt=0, le=120)
+    timeout_s: float = Field(default=2.0, gt=0, le=60)
+    rotate: Literal[0, 180] = 0
+
+
+Camera = Annotated[
+    SimulatedCamera | FolderCamera | V4l2Camera | Picamera2Camera, Field(discriminator="kind")
+]
+
+
+class PirTrigger(Section):
+    """A PIR motion sensor."""
+
+    kind: Literal["pir"]
+    pin: Pin
+
+
+class ButtonTrigger(Section):
+    """A push button between the pin and ground."""
+
+    kind: Literal["button"]
+    pin: Pin
+    bounce_s: float = Field(default=0.05, ge=0, le=1)
+
+
+class MotionTrigger(Section):
+    """The camera itself: looks at the tray every ``every_s``."""
+
+    kind: Literal["motion"]
+    every_s: float = Field(default=0.3, gt=0, le=60)
+
+
+class MqttTrigger(Section):
+    """A ``request/look`` over MQTT."""
+
+    kind: Literal["mqtt"]
+
+
+class TimerTrigger(Section):
+    """Looks every so often, whatever happens."""
+
+    kind: Literal["timer"]
+    every_s: float = Field(gt=0, le=86400)
+
+
+class SimulatedTrigger(Section):
+    """Drops items into the simulated tray, and fires when one falls."""
+
+    kind: Literal["simulated"]
+    every_s: float = Field(default=2.0, gt=0, le=3600)
+    seed: int = 0
+    items: int | None = Field(default=None, ge=1)
+
+
+Trigger = Annotated[
+    PirTrigger | ButtonTrigger | MotionTrigger | MqttTrigger | TimerTrigger | SimulatedTrigger,
+    Field(discriminator="kind"),
+]
+
+
+class ServoActuator(Section):
+    """A hobby servo that tilts the tray or turns a flap; each bin has its ``angle``."""
+
+    kind: Literal["servo"]
+    pin: Pin
+    rest_angle: float = Field(default=0.0, ge=-180, le=180)
+    min_angle: float = Field(default=-90.0, ge=-180, le=180)
+    max_angle: float = Field(default=90.0, ge=-180, le=180)
+    min_pulse_ms: float = Field(default=0.5, gt=0, le=5)
+    max_pulse_ms: float = Field(default=2.5, gt=0, le=5)
+
+
+class LampsActuator(Section):
+    """One LED a bin (its ``lamp`` pin), or one RGB LED (each bin's ``color``), and the uncertain lamp."""
+
+    kind: Literal["lamps"]
+    rgb: tuple[Pin, Pin, Pin] | None = None
+    uncertain: Pin | None = None
+    uncertain_color: Color = "orange"
+    uncertain_style: Literal["steady", "blink"] = "blink"
+    active_high: bool = True
+
+
+class SimulatedActuator(Section):
+    """Empties the simulated tray."""
+
+    kind: Literal["simulated"]
+
+
+class NoActuator(Section):
+    """Nothing moves and nothing lights: a bin that only tells."""
+
+    kind: Literal["none"]
+
+
+Actuator = Annotated[
+    ServoActuator | LampsActuator | SimulatedActuator | NoActuator, Field(discriminator="kind")
+]
+
+
+class Sorting(Section):
+    """The times of a move: to the bin's angle, dwell there, back to rest."""
+
+    move_s: Seconds = 0.6
+    dwell_s: Seconds = 0.8
+    jam_retries: int = Field(default=1, ge=0, le=3)
+
+
+class Gpio(Section):
+    """How pins are reached, and the inputs and outputs beside triggers and actuators."""
+
+    pins: Literal["auto", "lgpio", "rpigpio", "pigpio", "native", "mock"] = "auto"
+    stop: Pin | None = None
+    tray_lamp: Pin | None = None
+
+
+class Tls(Section):
+    """TLS towards the broker."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+
+class MqttPublisher(Section):
+    """An MQTT 3.1.1 broker."""
+
+    kind: Literal["mqtt"]
+    host: str = Field(default="localhost", min_length=1)
+    port: int = Field(default=1883, ge=1, le=65535)
+    username: str | None = None
+    password_file: Path | None = None
+    tls: Tls | None = None
+    keepalive_s: int = Field(default=30, ge=5, le=3600)
+    backlog_rate: float = Field(default=50.0, gt=0, le=100000)
+
+
+class NoPublisher(Section):
+    """Events stay in the store."""
+
+    kind: Literal["none"]
+
+
+Publisher = Annotated[MqttPublisher | NoPublisher, Field(discriminator="kind")]
+
+
+class Store(Section):
+    """Where events are kept."""
+
+    path: Path = Path("/var/lib/trashbin")
+    history_days: float = Field(default=30.0, gt=0, le=3650)
+
+
+class Config(Section):
+    """A whole configuration. Every section but ``device`` and ``bins`` has defaults."""
+
+    version: Literal[1]
+    device: Device
+    bins: dict[str, Bin] = Field(min_length=1)
+    model: Model = Model()
+    rules: Rules = Rules()
+    look: Look = Look()
+    camera: Camera
+    triggers: tuple[Trigger, ...] = Field(min_length=1)
+    actuators: tuple[Actuator, ...] = Field(min_length=1)
+    sorting: Sorting = Sorting()
+    gpio: Gpio = Gpio()
+    publisher: Publisher
+    store: Store = Store()
+
+    def bin_of(self, label: str) -> str:
+        """The compartment that takes ``label``."""
+        return next(name for name, entry in self.bins.items() if label in entry.labels)

@@ -1,0 +1,128 @@
+"""TrashNet on disk: reading, splitting by group, and a cache of small pictures.
+
+A group holds the photographs of one object (or of objects too alike to tell apart). A fold holds whole groups, so no
+object stands on both sides. The split is a pure function of the group ids, their labels and a seed: anyone re-derives it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+Fold = Literal["train", "val", "calib", "test"]
+
+LABELS: tuple[str, ...] = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
+FOLDS: tuple[Fold, ...] = get_args(Fold)
+# What each fold may decide: train the weights; val the checkpoint and the interpolation; calib temperature and
+# thresholds; test nothing, it is only reported.
+SHARES: dict[Fold, float] = {"test": 0.15, "calib": 0.10, "val": 0.10, "train": 0.65}
+SPLIT_SEED = "trashnet-2026"
+CACHE_SIZE = (400, 300)  # width, height in pixels; the network sees 224 x 224
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photograph: its path under the data folder, its label, and the group (object) it belongs to."""
+
+    path: str
+    label: str
+    group: str
+
+    @property
+    def target(self) -> int:
+        return LABELS.index(self.label)
+
+
+def data_folder() -> Path:
+    return Path(os.environ.get("TRASHNET", "../shared/trashnet"))
+
+
+def weights_folder() -> Path:
+    return Path(os.environ.get("TRASHBIN_WEIGHTS", "../shared/weights"))
+
+
+def read_photos(root: Path) -> list[Photo]:
+    """All photographs listed in `root/groups.csv` (columns path, label, group), in file order."""
+    with (root / "groups.csv").open(newline="") as file:
+        photos = [Photo(row["path"], row["label"], row["group"]) for row in csv.DictReader(file)]
+    unknown = {photo.label for photo in photos} - set(LABELS)
+    if unknown:
+        raise ValueError(f"{root / 'groups.csv'}: unknown labels {sorted(unknown)}")
+    return photos
+
+
+def split_groups(photos: Iterable[Photo], seed: str = SPLIT_SEED) -> dict[str, Fold]:
+    """Group id -> fold, stratified by the group's commonest label.
+
+    Within a label the groups are put in the order of a hash of (seed, group); walking along, each goes to the fold that is
+    furthest behind its share of photographs. Big groups (over 3 photographs: one object many times) go to train, so that no
+    held-out figure rests on one object.
+    """
+    labels: dict[str, Counter[str]] = defaultdict(Counter)
+    for photo in photos:
+        labels[photo.group][photo.label] += 1
+    by_label: dict[str, list[str]] = defaultdict(list)
+    for group, counts in labels.items():
+        by_label[min(counts, key=lambda label: (-counts[label], label))].append(group)
+    folds: dict[str, Fold] = {}
+    for label in sorted(by_label):
+        groups = sorted(by_label[label], key=lambda g: hashlib.sha256(f"{seed}/{g}".encode()).hexdigest())
+        filled: dict[Fold, float] = dict.fromkeys(SHARES, 0.0)
+        for group in sorted(groups, key=lambda g: labels[g].total() <= 3):  # stable: the big ones first
+            size = labels[group].total()
+            fold: Fold = "train" if size > 3 else min(SHARES, key=lambda f: filled[f] / SHARES[f])
+            folds[group] = fold
+            filled[fold] += size
+    return folds
+
+
+def fold_photos(photos: Sequence[Photo], fold: Fold, seed: str = SPLIT_SEED) -> list[Photo]:
+    folds = split_groups(photos, seed)
+    return [photo for photo in photos if folds[photo.group] == fold]
+
+
+def read_picture(path: Path) -> Image:
+    """(H, W, 3) RGB uint8 of a picture file."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError(f"{path}: not a picture that OpenCV reads")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def load_pictures(root: Path, photos: Sequence[Photo], cache: Path) -> NDArray[np.uint8]:
+    """(N, 300, 400, 3) RGB uint8, decoded once and kept in `cache` under a digest of the list."""
+    width, height = CACHE_SIZE
+    digest = hashlib.sha256("\n".join(photo.path for photo in photos).encode()).hexdigest()[:12]
+    file = cache / f"pictures-{width}x{height}-{digest}.npy"
+    if not file.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        pictures = np.empty((len(photos), height, width, 3), np.uint8)
+        for row, photo in zip(pictures, photos, strict=True):
+            row[:] = cv2.resize(read_picture(root / photo.path), CACHE_SIZE, interpolation=cv2.INTER_AREA)
+        part = file.with_suffix(".part.npy")
+        np.save(part, pictures)
+        part.replace(file)
+    loaded: NDArray[np.uint8] = np.load(file, mmap_mode="r")
+    return loaded
+
+
+def link_fold(root: Path, fold: Fold, out: Path) -> int:
+    """Writes a fold as `out/<label>/<file>` symlinks for `trashbin evaluate`; returns how many."""
+    photos = fold_photos(read_photos(root), fold)
+    for photo in photos:
+        link = out / photo.label / Path(photo.path).name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to((root / photo.path).resolve())
+    return len(photos)

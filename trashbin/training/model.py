@@ -1,0 +1,162 @@
+"""MobileNetV3-Large (Howard et al., ICCV 2019) in plain PyTorch, batch norm folded, with a linear head.
+
+The block table and the names of the layers are those of the start weights (Keras Applications' ImageNet backbone, Apache-2.0):
+every convolution has a weight and a bias, and there is no normalisation left. Padding is TensorFlow's "same".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+FEATURES = 960
+INPUT_SIZE = 224
+
+
+@dataclass(frozen=True)
+class Block:
+    """One inverted residual: kernel, widths in channels, squeeze-excite width (0: none), activation, stride."""
+
+    kernel: int
+    expand: int
+    out: int
+    squeeze: int
+    hard_swish: bool
+    stride: int
+
+
+BLOCKS: tuple[Block, ...] = (
+    Block(3, 16, 16, 0, False, 1),
+    Block(3, 64, 24, 0, False, 2),
+    Block(3, 72, 24, 0, False, 1),
+    Block(5, 72, 40, 24, False, 2),
+    Block(5, 120, 40, 32, False, 1),
+    Block(5, 120, 40, 32, False, 1),
+    Block(3, 240, 80, 0, True, 2),
+    Block(3, 200, 80, 0, True, 1),
+    Block(3, 184, 80, 0, True, 1),
+    Block(3, 184, 80, 0, True, 1),
+    Block(3, 480, 112, 120, True, 1),
+    Block(3, 672, 112, 168, True, 1),
+    Block(5, 672, 160, 168, True, 2),
+    Block(5, 960, 160, 240, True, 1),
+    Block(5, 960, 160, 240, True, 1),
+)
+
+
+class SamePadConv(nn.Conv2d):
+    """A convolution with TensorFlow's "same" padding: at stride 2 the odd pixel goes to the right and the bottom."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.stride[0] == 1:
+            return super().forward(input)
+        total = self.kernel_size[0] - 2  # even input sizes, stride 2
+        return super().forward(F.pad(input, (total // 2, total - total // 2, total // 2, total - total // 2)))
+
+
+class SqueezeExcite(nn.Module):
+    """Scales each channel by a share computed from all channels' means: ReLU, then hard-sigmoid."""
+
+    def __init__(self, channels: int, squeeze: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, squeeze, 1)
+        self.widen = nn.Conv2d(squeeze, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        share = F.hardsigmoid(self.widen(F.relu(self.reduce(x.mean((2, 3), keepdim=True)))))
+        return x * share
+
+
+class InvertedResidual(nn.Module):
+    """expand 1x1 -> depthwise -> squeeze-excite -> project 1x1, with the input added where the shapes agree."""
+
+    def __init__(self, inputs: int, block: Block, first: bool) -> None:
+        super().__init__()
+        self.act: nn.Module = nn.Hardswish() if block.hard_swish else nn.ReLU()
+        self.expand = None if first else SamePadConv(inputs, block.expand, 1)
+        self.depthwise = SamePadConv(block.expand, block.expand, block.kernel, block.stride, groups=block.expand)
+        self.squeeze_excite = SqueezeExcite(block.expand, block.squeeze) if block.squeeze else None
+        self.project = SamePadConv(block.expand, block.out, 1)
+        self.residual = block.stride == 1 and inputs == block.out
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.expand is None else self.act(self.expand(x))
+        y = self.act(self.depthwise(y))
+        if self.squeeze_excite is not None:
+            y = self.squeeze_excite(y)
+        y = self.project(y)
+        return x + y if self.residual else y
+
+
+class MobileNetV3(nn.Module):
+    """(N, 3, 224, 224) float32 in -1..1 -> (N, classes) logits; `features` gives the 960 pooled features before the head."""
+
+    def __init__(self, classes: int = 6, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.stem = SamePadConv(3, 16, 3, 2)
+        widths = [16, *(block.out for block in BLOCKS)]
+        self.blocks = nn.ModuleList(InvertedResidual(widths[k], block, k == 0) for k, block in enumerate(BLOCKS))
+        self.last = SamePadConv(160, FEATURES, 1)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(FEATURES, classes)
+
+    def early(self, x: Tensor, blocks: int) -> Tensor:
+        """The stem and the first `blocks` blocks (what a frozen fine-tune need not differentiate)."""
+        x = F.hardswish(self.stem(x))
+        for block in self.blocks[:blocks]:
+            x = block(x)
+        return x
+
+    def late(self, x: Tensor, blocks: int) -> Tensor:
+        """From the output of `early` to the pooled features, (N, 960)."""
+        for block in self.blocks[blocks:]:
+            x = block(x)
+        return F.hardswish(self.last(x)).mean((2, 3), keepdim=True).flatten(1)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.late(self.early(x, 0), 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.dropout(self.features(x)))
+        return logits
+
+
+def load_start_weights(model: MobileNetV3, path: Path) -> None:
+    """Fills everything but the head from the folded ImageNet weights (keys `<layer>/w`, `<layer>/b`)."""
+    with np.load(path) as arrays:
+
+        def fill(layer: nn.Conv2d, name: str) -> None:
+            weight, bias = torch.from_numpy(arrays[f"{name}/w"]), torch.from_numpy(arrays[f"{name}/b"])
+            if layer.weight.shape != weight.shape or layer.bias is None:
+                raise ValueError(f"{path}: {name} is {tuple(weight.shape)}, the network wants {tuple(layer.weight.shape)}")
+            with torch.no_grad():
+                layer.weight.copy_(weight)
+                layer.bias.copy_(bias)
+
+        fill(model.stem, "Conv")
+        fill(model.last, "Conv_1")
+        for k, block in enumerate(model.blocks):
+            assert isinstance(block, InvertedResidual)
+            name = "expanded_conv" if k == 0 else f"expanded_conv_{k}"
+            if block.expand is not None:
+                fill(block.expand, f"{name}/expand")
+            fill(block.depthwise, f"{name}/depthwise")
+            fill(block.project, f"{name}/project")
+            if block.squeeze_excite is not None:
+                fill(block.squeeze_excite.reduce, f"{name}/squeeze_excite/Conv")
+                fill(block.squeeze_excite.widen, f"{name}/squeeze_excite/Conv_1")
+
+
+def freeze_early(model: MobileNetV3, blocks: int) -> None:
+    """Takes the stem and the first `blocks` blocks out of training."""
+    for part in (model.stem, *model.blocks[:blocks]):
+        for parameter in part.parameters():
+            parameter.requires_grad_(False)
