@@ -28,8 +28,15 @@ class Clock(Protocol):
         """The time of day, UTC and aware."""
         ...
 
-    def wait(self, seconds: float) -> bool:
-        """Wait; True at once when the process is asked to stop."""
+    def wait(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
+        """Wait ``seconds``, or less where ``until()`` comes true; True when asked to stop.
+
+        ``until`` is looked at first and after every ``notify``.
+        """
+        ...
+
+    def notify(self) -> None:
+        """Something that a ``wait(until=...)`` may look for has changed. From any thread."""
         ...
 
 
@@ -144,6 +151,10 @@ class Publisher(Protocol):
 
     def wake(self) -> None:
         """The outbox has a new event."""
+        ...
+
+    def resend(self, after_seq: int, limit: int) -> int:
+        """Send stored events once more, as backlog; the number of events that follow."""
         ...
 
     def close(self) -> None:

@@ -50,6 +50,7 @@ class Model(Section):
     name: str = "trashnet-mobilenetv3-large"
     threads: int = Field(default=1, ge=1, le=8)
     kernels: Literal["xnnpack", "builtin", "reference"] = "xnnpack"
+    runtime: Literal["auto", "ai-edge-litert", "tflite-runtime"] = "auto"
 
 
 class Rules(Section):

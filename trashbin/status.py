@@ -36,6 +36,7 @@ TABLE: dict[tuple[Status, Change], Status] = {
     (Status.LOOKING, Change.ACT): Status.SORTING,
     (Status.LOOKING, Change.HOLD): Status.HOLDING,
     (Status.SORTING, Change.DONE): Status.IDLE,
+    (Status.SORTING, Change.SIGNAL): Status.LOOKING,  # advisory: the lamp waits for a person
     (Status.HOLDING, Change.DONE): Status.IDLE,
     (Status.HOLDING, Change.SIGNAL): Status.LOOKING,
     (Status.FAULT, Change.RECOVER): Status.IDLE,

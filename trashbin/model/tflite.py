@@ -64,13 +64,19 @@ class TFLiteClassifier:
     """
 
     def __init__(
-        self, file: ModelFile, *, threads: int = 1, kernels: Kernels = "xnnpack", check: bool = True
+        self,
+        file: ModelFile,
+        *,
+        threads: int = 1,
+        kernels: Kernels = "xnnpack",
+        prefer: str | None = None,
+        check: bool = True,
     ) -> None:
         self.model: ModelId = file.id
         self.thresholds: Thresholds = file.thresholds
         self.labels = file.manifest.labels
         self.file = file
-        self.runtime = runtime()
+        self.runtime = runtime(prefer)
         self.threads = threads
         self._spec: InputSpec = file.input_spec
         self._temperature = file.manifest.output.temperature

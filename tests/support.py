@@ -1,0 +1,47 @@
+"""Fakes that the tests share: each keeps state, none records calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+
+class FakeClock:
+    """A clock that moves only when it is waited on or advanced."""
+
+    def __init__(self, start: datetime = datetime(2026, 11, 23, 12, tzinfo=UTC)) -> None:
+        self.start = start
+        self.elapsed = 0.0
+        self.stopped = False
+        self.due: list[tuple[float, Callable[[], None]]] = []
+
+    def monotonic(self) -> float:
+        return 1000.0 + self.elapsed
+
+    def now(self) -> datetime:
+        return self.start + timedelta(seconds=self.elapsed)
+
+    def at(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something ``seconds`` after the start, as the clock passes there."""
+        self.due.append((seconds, action))
+        self.due.sort(key=lambda entry: entry[0])
+
+    def wait(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
+        end = self.elapsed + seconds
+        while not self.stopped and not (until and until()):
+            if not self.due or self.due[0][0] > end:
+                self.elapsed = end
+                break
+            when, action = self.due.pop(0)
+            self.elapsed = max(self.elapsed, when)
+            action()
+        return self.stopped
+
+    def notify(self) -> None:
+        """Nobody waits in another thread."""
+
+    def advance(self, seconds: float) -> None:
+        self.wait(seconds)
+
+    def stop(self) -> None:
+        self.stopped = True
