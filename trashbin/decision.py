@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from trashbin.types import Action, Decision, Prediction, Reason, Thresholds
 
@@ -12,6 +13,11 @@ from trashbin.types import Action, Decision, Prediction, Reason, Thresholds
 def hold(reason: Reason) -> Decision:
     """A decision to hold that rests on no prediction (an empty or dark tray, a fault)."""
     return Decision(Action.HOLD, reason)
+
+
+def overrule(decision: Decision, reason: Reason) -> Decision:
+    """Hold for ``reason`` (a blurred picture, two things at once), keeping what the network said."""
+    return replace(decision, action=Action.HOLD, reason=reason)
 
 
 def decide(predictions: Sequence[Prediction], thresholds: Thresholds) -> Decision:

@@ -8,11 +8,17 @@ always safe to call twice, and on a part that was never opened.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from trashbin.settings import Config
 from trashbin.status import Status
 from trashbin.types import Frame, ModelId, Prediction, Signal, Thresholds
+
+if TYPE_CHECKING:  # an adapter that needs neither loads neither OpenCV nor SQLite
+    from trashbin.outbox import Outbox
+    from trashbin.scene import Scene
 
 Emit = Callable[[Signal], None]
 
@@ -128,6 +134,38 @@ class Actuator(Protocol):
         ...
 
 
+class Switch(Protocol):
+    """Something that is on or off: the lamp over the tray."""
+
+    def on(self) -> None:
+        """Switch on."""
+        ...
+
+    def off(self) -> None:
+        """Switch off."""
+        ...
+
+    def close(self) -> None:
+        """Switch off and free the pin."""
+        ...
+
+
+class StopInput(Protocol):
+    """A lid or hand switch: while it is active, nothing may move.
+
+    What must stop at once is stopped by the adapter's own callback, on the pin's thread.
+    """
+
+    @property
+    def active(self) -> bool:
+        """True while somebody has a hand in it."""
+        ...
+
+    def close(self) -> None:
+        """Free the pin."""
+        ...
+
+
 class Publisher(Protocol):
     """Tells the world. Events are read from the outbox; the rest is handed over."""
 
@@ -160,3 +198,22 @@ class Publisher(Protocol):
     def close(self) -> None:
         """Say ``offline`` and disconnect; waits a bounded time for what is in flight."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What adapters may need beside their own section: ``Adapter(section, context)``.
+
+    ``pins`` is a gpiozero pin factory and ``world`` the simulated tray; both are None
+    where no part asks for one. ``camera`` and ``scene`` are what a trigger that looks
+    for itself looks with, ``outbox`` is what a publisher reads: app.py fills each in
+    with ``dataclasses.replace`` once it exists.
+    """
+
+    clock: Clock
+    config: Config
+    pins: Any = None
+    world: Any = None
+    camera: Camera | None = None
+    scene: Scene | None = None
+    outbox: Outbox | None = None

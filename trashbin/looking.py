@@ -1,0 +1,157 @@
+"""One look at the tray: frames until it is settled, a burst, predictions, a decision."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from trashbin import decision
+from trashbin.errors import CameraError
+from trashbin.ports import Camera, Classifier, Clock, Switch
+from trashbin.scene import Scene, SceneState, View
+from trashbin.settings import Look as LookSettings
+from trashbin.types import Decision, Frame, Prediction, Reason, Thresholds
+
+# the keys of an event's timing_ms; ``total`` covers them all
+STAGES = ("settle", "capture", "preprocess", "invoke", "decide", "total")
+
+# reasons that a fresh burst may cure; an empty or dark tray stays what it is
+RETRIED = frozenset(
+    {
+        Reason.LOW_GAP,
+        Reason.LOW_TOP1,
+        Reason.TIE,
+        Reason.DISAGREE,
+        Reason.UNFAMILIAR,
+        Reason.BLURRED,
+        Reason.INVALID,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one look found. ``frame`` is the last one judged; ``timing_ms`` has the event's keys."""
+
+    decision: Decision
+    frame: Frame
+    burst_at: float
+    timing_ms: dict[str, float]
+
+
+class Looker:
+    """Looks with a camera, a scene model and a network. Owns no state but the scene's."""
+
+    def __init__(
+        self,
+        settings: LookSettings,
+        clock: Clock,
+        scene: Scene,
+        camera: Camera,
+        capture_timeout: float,
+        classifier: Classifier,
+        tray_lamp: Switch | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.scene = scene
+        self.camera = camera
+        self.classifier = classifier
+        self.tray_lamp = tray_lamp
+        self.capture_timeout = capture_timeout
+        self.last_frame: Frame | None = None
+
+    def glance(self) -> View:
+        """One frame through the scene model. CameraError where there is none."""
+        frame = self.camera.capture(self.capture_timeout)
+        if frame.pixels.ndim != 3 or frame.pixels.shape[2] != 3 or frame.pixels.size == 0:
+            raise CameraError(f"the camera gave an array of shape {frame.pixels.shape}, no picture")
+        self.last_frame = frame
+        return self.scene.look(frame)
+
+    def learn_empty_tray(self, frames: int = 5) -> None:
+        """Take what the camera shows now for the empty tray."""
+        if self.settings.empty_tray == "none":
+            return
+        with self._lit():
+            for _ in range(frames):
+                self.glance()
+                assert self.last_frame is not None
+                self.scene.learn(self.last_frame)
+
+    def look(self, thresholds: Thresholds) -> Sight:
+        """Wait until the tray is settled, then judge it; one more burst before holding."""
+        started = self.clock.monotonic()
+        with self._lit():
+            view = self._settle(started)
+            settled = self.clock.monotonic()
+            timing = dict.fromkeys(STAGES, 0.0) | {"settle": (settled - started) * 1e3}
+            found = self._judge(view, thresholds, timing)
+            for _ in range(self.settings.retries):
+                if found.reason not in RETRIED:
+                    break
+                found = self._judge(self.glance(), thresholds, timing)
+        assert self.last_frame is not None
+        timing["total"] = (self.clock.monotonic() - started) * 1e3
+        return Sight(found, self.last_frame, settled, timing)
+
+    def _settle(self, started: float) -> View:
+        """Frames until one is settled, or the time for it is over.
+
+        An empty tray is believed only when the time is over: a sensor fires before
+        the item has landed.
+        """
+        deadline = started + self.settings.settle_s
+        while True:
+            view = self.glance()
+            if view.state is SceneState.SETTLED or self.clock.monotonic() >= deadline:
+                return view
+
+    def _judge(self, view: View, thresholds: Thresholds, timing: dict[str, float]) -> Decision:
+        if view.brightness < self.settings.dark_level:
+            return decision.hold(Reason.DARK)
+        if view.state is SceneState.EMPTY:
+            return decision.hold(Reason.EMPTY)
+        frames, views = [], []
+        with _stage(timing, "capture"):
+            for _ in range(self.settings.burst):
+                views.append(self.glance())
+                assert self.last_frame is not None
+                frames.append(self.last_frame)
+        predictions = [self._predict(frame, timing) for frame in frames]
+        with _stage(timing, "decide"):
+            found = decision.decide(predictions, thresholds)
+        # the network is asked even then, so that the event says what it saw
+        if max(v.sharpness for v in views) < self.settings.min_sharpness:
+            return decision.overrule(found, Reason.BLURRED)
+        if min(v.items for v in views) > 1:
+            return decision.overrule(found, Reason.DISAGREE)
+        return found
+
+    def _predict(self, frame: Frame, timing: dict[str, float]) -> Prediction:
+        prediction = self.classifier.predict(frame)
+        timing["preprocess"] += prediction.preprocess_ms
+        timing["invoke"] += prediction.invoke_ms
+        return prediction
+
+    @contextmanager
+    def _lit(self) -> Iterator[None]:
+        """The tray lamp is on for the look, and off again whatever happens."""
+        if self.tray_lamp is None:
+            yield
+            return
+        self.tray_lamp.on()
+        try:
+            yield
+        finally:
+            self.tray_lamp.off()
+
+
+@contextmanager
+def _stage(timing_ms: dict[str, float], name: str) -> Iterator[None]:
+    """Add the wall-clock milliseconds of a stage to ``timing_ms``."""
+    start = time.perf_counter()
+    yield
+    timing_ms[name] += (time.perf_counter() - start) * 1e3
