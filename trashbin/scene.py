@@ -1,0 +1,338 @@
+"""What a run of frames shows: an empty tray, something moving, something at rest.
+
+Pure OpenCV on a small copy of each frame; no clock, no device. A frame is compared with a
+learned picture of the empty tray after the light has been taken out of the comparison (one
+gain and one gentle slope for each colour channel), by level and by edges: glass and clear
+plastic change little but edges. The learned picture follows slow changes only while the
+tray is empty, so a resting item never becomes part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from trashbin.types import Frame, Pixels
+
+Small: TypeAlias = npt.NDArray[np.float32]
+Mask: TypeAlias = npt.NDArray[np.uint8]
+
+WIDTH, HEIGHT = 160, 120  # every frame is judged at this size
+PIXELS = WIDTH * HEIGHT
+LEVEL, LEVEL_SHARE = 11.0, 0.07  # a change: this many of 255 levels, and this share of the level
+EDGE = 7.0  # a change of slope, levels per small pixel
+MOVED = 0.004  # share of the picture that must differ between two frames to be motion
+OTHER_TRAY = 0.85  # share of the picture's rim; no item covers that much of it
+SHARP_WIDTH = 320  # the width at which sharpness is measured
+
+
+class SceneState(StrEnum):
+    """What the tray is doing."""
+
+    EMPTY = "empty"
+    MOVING = "moving"
+    SETTLED = "settled"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one frame shows, in the light of those before it.
+
+    ``changed`` is the share of the picture that differs from the learned empty tray, 0..1,
+    or None without one. ``items`` counts the things that lie clearly apart (0 when empty).
+    ``brightness`` is the mean luma, 0..255; ``sharpness`` is that of ``sharpness()``, over
+    what changed where that is known; ``motion`` is the share of the picture that differs
+    from the frame before.
+    """
+
+    state: SceneState
+    changed: float | None
+    items: int
+    brightness: float
+    sharpness: float
+    motion: float
+
+
+class Scene:
+    """Feeds on frames in time order and says what they show.
+
+    ``changed_area`` is the share of the picture that must differ to be an item. ``learn``
+    False means no empty tray is known: whatever is at rest then counts as an item.
+    ``still_frames`` frames in a row without motion make a changed tray settled.
+    ``learn_frames`` first frames are taken for the empty tray. A change that covers
+    nearly the whole rim of the picture is no item but another tray or a moved
+    camera: after ``adopt_frames`` still frames it becomes the empty tray.
+    """
+
+    def __init__(
+        self,
+        *,
+        changed_area: float = 0.01,
+        learn: bool = True,
+        still_frames: int = 3,
+        learn_frames: int = 5,
+        adopt_frames: int = 6,
+    ) -> None:
+        self.changed_area = changed_area
+        self.still_frames = still_frames
+        self.learn_frames = learn_frames
+        self.adopt_frames = adopt_frames
+        self._learns = learn
+        self._tray: Small | None = None
+        self._taught = 0
+        self._before: Small | None = None
+        self._still = 0
+        self._other = 0
+        self._occupied = False
+
+    @property
+    def learned(self) -> bool:
+        """True once the empty tray is known (or none is wanted)."""
+        return not self._learns or self._taught >= self.learn_frames
+
+    def forget(self) -> None:
+        """Take the next frames for the empty tray."""
+        self._tray, self._taught, self._other, self._occupied = None, 0, 0, False
+
+    def learn(self, frame: Frame) -> None:
+        """This is the empty tray; several calls are averaged."""
+        self._teach(_small(frame.pixels))
+
+    def look(self, frame: Frame) -> View:
+        """Judge the next frame."""
+        now = _small(frame.pixels)
+        motion = self._motion(now)
+        self._still = 0 if motion >= MOVED else self._still + 1
+        mask: Mask | None = None
+        changed: float | None = None
+        items = 0
+        if not self._learns:
+            items = 1
+            resting = SceneState.SETTLED
+        elif not self.learned:
+            if motion >= MOVED:
+                self.forget()  # somebody reaches in: begin again
+            self._teach(now)
+            changed, resting = 0.0, SceneState.EMPTY
+        else:
+            assert self._tray is not None
+            expected, light = _relit(self._tray, now)
+            mask, areas = _things(_differs(now, expected))
+            changed = float(sum(areas)) / PIXELS
+            if self._another_tray(mask):
+                self.forget()
+                self._teach(now)
+                self._taught = self.learn_frames
+                mask, areas, changed = None, [], 0.0
+            # leaving needs clearly less than entering, so that the state does not flicker
+            enough = self.changed_area * (0.6 if self._occupied else 1.0)
+            self._occupied = changed >= enough
+            if self._occupied:
+                items = _apart(areas, self.changed_area)
+                resting = SceneState.SETTLED
+            else:
+                mask, resting = None, SceneState.EMPTY
+                if self._still >= self.still_frames:
+                    self._follow(now, expected, light)
+        return View(
+            state=self._state(resting, motion),
+            changed=changed,
+            items=items,
+            brightness=brightness(frame),
+            sharpness=_sharpness(frame.pixels, mask),
+            motion=motion,
+        )
+
+    def same_thing(self, before: Frame, after: Frame) -> bool:
+        """True where what lay in the tray in ``before`` lies there unmoved in ``after``.
+
+        After a move that means a jam; False means that the tray is empty or that something
+        else lies there now.
+        """
+        old, new = _small(before.pixels), _small(after.pixels)
+        differs = _differs(new, _relit(old, new)[0])
+        if not self._learns or self._tray is None:
+            return float(cv2.countNonZero(differs)) / PIXELS < self.changed_area
+        thing, areas = _things(_differs(old, _relit(self._tray, old)[0]))
+        if not areas:
+            return False
+        return cv2.countNonZero(cv2.bitwise_and(differs, thing)) < 0.25 * cv2.countNonZero(thing)
+
+    def _state(self, resting: SceneState, motion: float) -> SceneState:
+        if motion >= MOVED:
+            return SceneState.MOVING
+        if resting is SceneState.SETTLED and self._still < self.still_frames:
+            return SceneState.MOVING
+        return resting
+
+    def _motion(self, now: Small) -> float:
+        before, self._before = self._before, now
+        if before is None:
+            return 0.0
+        return float(cv2.countNonZero(_differs(now, _relit(before, now)[0]))) / PIXELS
+
+    def _teach(self, now: Small) -> None:
+        self._taught += 1
+        if self._tray is None:
+            self._tray = now.copy()
+        else:
+            self._tray += (now - self._tray) / np.float32(min(self._taught, 20))
+
+    def _follow(self, now: Small, expected: Small, light: Small) -> None:
+        """Let the learned picture follow, in its own light: a dark night must not blacken it."""
+        assert self._tray is not None
+        usable = (expected < 245) & (now < 250) & (light > 0.3)
+        step = np.where(usable, (now - expected) / np.maximum(light, np.float32(0.3)), 0)
+        self._tray += np.float32(0.03) * step.astype(np.float32)
+
+    def _another_tray(self, mask: Mask) -> bool:
+        rim = np.concatenate(
+            [mask[:6].ravel(), mask[-6:].ravel(), mask[:, :6].ravel(), mask[:, -6:].ravel()]
+        )
+        self._other = self._other + 1 if np.count_nonzero(rim) >= OTHER_TRAY * rim.size else 0
+        if self._still < self.still_frames:
+            self._other = 0
+        return self._other >= self.adopt_frames
+
+
+def brightness(frame: Frame) -> float:
+    """Mean luma, 0..255."""
+    red, green, blue = cv2.mean(frame.pixels)[:3]
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def sharpness(frame: Frame) -> float:
+    """How steep the edges are, 0..100: the share of an edge's height that one pixel climbs.
+
+    Measured on a copy 320 pixels wide, where contrast is highest, and as a share of that
+    contrast: it does not depend on light or on how much there is to see. A sharp
+    edge gives 50 and more; one blurred by a Gaussian of s pixels at a width of 640
+    gives about 80 / s. A picture without contrast has nothing to be blurred: 100.
+    """
+    return _sharpness(frame.pixels, None)
+
+
+def sharpest(frames: Sequence[Frame], n: int) -> list[Frame]:
+    """The ``n`` sharpest of ``frames``, in the order in which they were taken."""
+    best = sorted(range(len(frames)), key=lambda i: -sharpness(frames[i]))[: max(n, 0)]
+    return [frames[i] for i in sorted(best)]
+
+
+def too_dark(view: View, level: float) -> bool:
+    """True where the mean luma is below ``level`` (0..255)."""
+    return view.brightness < level
+
+
+def too_blurred(view: View, floor: float) -> bool:
+    """True where the sharpness is below ``floor`` (0..100)."""
+    return view.sharpness < floor
+
+
+def _small(pixels: Pixels) -> Small:
+    """float32 (120, 160, 3), smoothed a little: noise averages out, edges move by no pixel."""
+    small = cv2.resize(pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(small.astype(np.float32), (3, 3), 0)  # type: ignore[return-value]
+
+
+# Where light is measured: every eighth pixel, and a slope across the picture.
+_ROWS, _COLUMNS = np.mgrid[4:HEIGHT:8, 4:WIDTH:8]
+_X = (np.arange(WIDTH, dtype=np.float32) / (WIDTH - 1) - 0.5)[None, :, None]
+_Y = (np.arange(HEIGHT, dtype=np.float32) / (HEIGHT - 1) - 0.5)[:, None, None]
+_PLANE = np.stack(
+    [np.ones(_ROWS.size), _X[0, _COLUMNS.ravel(), 0], _Y[_ROWS.ravel(), 0, 0]], axis=1
+)
+
+
+def _relit(picture: Small, now: Small) -> tuple[Small, Small]:
+    """``picture`` in the light of ``now``, and that light as a gain for each pixel.
+
+    One gain for each channel, the median of the ratios, so that an item under half of the
+    picture does not bend it; then a slope fitted to the points that agree with it.
+    """
+    old = picture[_ROWS, _COLUMNS].reshape(-1, 3)
+    new = now[_ROWS, _COLUMNS].reshape(-1, 3)
+    ratios = np.log((new + 1.0) / (old + 1.0))
+    planes = np.zeros((3, 3), dtype=np.float32)
+    for channel in range(3):
+        usable = (old[:, channel] > 6) & (old[:, channel] < 250) & (new[:, channel] < 250)
+        if np.count_nonzero(usable) < 30:
+            usable = np.ones_like(usable)
+        ratio = ratios[:, channel]
+        middle = float(np.median(ratio[usable]))
+        planes[channel, 0] = middle
+        agree = usable & (np.abs(ratio - middle) < 0.2)
+        if np.count_nonzero(agree) >= 100:
+            fit = np.linalg.lstsq(_PLANE[agree], ratio[agree], rcond=None)[0]
+            agree &= np.abs(ratio - _PLANE @ fit) < 0.08
+            if np.count_nonzero(agree) >= 100:
+                fit = np.linalg.lstsq(_PLANE[agree], ratio[agree], rcond=None)[0]
+                planes[channel] = fit[0], np.clip(fit[1], -0.3, 0.3), np.clip(fit[2], -0.3, 0.3)
+    light = np.exp(planes[:, 1] * _X) * np.exp(planes[:, 0] + planes[:, 2] * _Y)
+    light = light.astype(np.float32)
+    return np.clip(picture * light, 0, 255), light
+
+
+def _differs(now: Small, expected: Small) -> Mask:
+    """255 where a pixel differs by level or by edge, else 0."""
+    difference = now - expected
+    limit = LEVEL + LEVEL_SHARE * expected
+    by_level = (np.abs(difference) > limit).any(axis=2)
+    luma = difference @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    slope_x = cv2.Sobel(luma, cv2.CV_32F, 1, 0, scale=0.125)
+    slope_y = cv2.Sobel(luma, cv2.CV_32F, 0, 1, scale=0.125)
+    by_edge = np.maximum(np.abs(slope_x), np.abs(slope_y)) > EDGE
+    return np.where(by_level | by_edge, 255, 0).astype(np.uint8)
+
+
+_SPECK = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+_BRIDGE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13))
+
+
+def _things(differs: Mask) -> tuple[Mask, list[int]]:
+    """The mask of the things in a mask of changes, and their areas, largest first.
+
+    Specks go; what lies within a bridge's width is one thing (one clear bottle shows as
+    several highlights).
+    """
+    clean = cv2.morphologyEx(differs, cv2.MORPH_OPEN, _SPECK)
+    # a border of its own, or closing would bridge to the picture's edge
+    wide = cv2.copyMakeBorder(clean, 12, 12, 12, 12, cv2.BORDER_CONSTANT, value=0)
+    joined = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, _BRIDGE)[12:-12, 12:-12].copy()
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
+    areas = [int(stats[i, cv2.CC_STAT_AREA]) for i in range(1, count)]
+    keep = [i + 1 for i, area in enumerate(areas) if area >= 20]
+    mask = np.where(np.isin(labels, keep), 255, 0).astype(np.uint8)
+    return mask, sorted((areas[i - 1] for i in keep), reverse=True)
+
+
+def _apart(areas: Sequence[int], changed_area: float) -> int:
+    """How many things there are: others have a quarter of the largest area or more."""
+    floor = max(areas[0] / 4, changed_area * PIXELS / 2)
+    return max(1, sum(area >= floor for area in areas))
+
+
+def _sharpness(pixels: Pixels, mask: Mask | None) -> float:
+    height = max(1, round(pixels.shape[0] * SHARP_WIDTH / pixels.shape[1]))
+    height = min(height, 4 * SHARP_WIDTH)  # a frame of one column is still a frame
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    gray = cv2.resize(gray, (SHARP_WIDTH, height), interpolation=cv2.INTER_AREA)
+    window = np.ones((13, 13), dtype=np.uint8)
+    climb = np.zeros_like(gray)
+    climb[:, 1:] = cv2.absdiff(gray[:, 1:], gray[:, :-1])
+    climb[1:] = np.maximum(climb[1:], cv2.absdiff(gray[1:], gray[:-1]))
+    contrast = cv2.subtract(cv2.dilate(gray, window), cv2.erode(gray, window))
+    if mask is not None:
+        near = cv2.resize(mask, (SHARP_WIDTH, height), interpolation=cv2.INTER_NEAREST)
+        contrast = cv2.bitwise_and(contrast, near)
+    highest = float(contrast.max())
+    if highest < 24:
+        return 100.0
+    where = contrast >= max(24.0, 0.5 * highest)
+    steepest = cv2.dilate(climb, window)[where].astype(np.float32)
+    return float(min(100.0, 100 * np.percentile(steepest / contrast[where], 75)))
