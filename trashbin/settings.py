@@ -1,7 +1,8 @@
 """Every key of the YAML, with its type, range and default. ``config.py`` reads files into these.
 
 One class a section; parts that can be swapped are told apart by ``kind``. Times are
-seconds, pins are BCM numbers, angles are degrees.
+seconds, pins are BCM numbers, angles are degrees. A field's ``description`` says what is
+expected where type and range do not say it; mistakes are told with it.
 """
 
 from __future__ import annotations
@@ -9,13 +10,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from trashbin.types import Mode
 
 ID_PATTERN = r"^[a-zA-Z0-9_-]{1,64}$"
 
-Pin = Annotated[int, Field(ge=2, le=27, description="BCM pin", json_schema_extra={"pin": True})]
+
+def _beside_yaml(path: Path, info: ValidationInfo) -> Path:
+    """Relative paths are relative to the YAML's folder, wherever the daemon was started."""
+    folder = (info.context or {}).get("folder")
+    return folder / path if isinstance(folder, Path) else path
+
+
+Location = Annotated[Path, AfterValidator(_beside_yaml)]
+Pin = Annotated[
+    int,
+    Field(
+        ge=2,
+        le=27,
+        description="a BCM pin: a whole number from 2 to 27",
+        json_schema_extra={"pin": True},
+    ),
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 Color = Literal["red", "green", "blue", "yellow", "cyan", "magenta", "white", "orange"]
@@ -30,7 +47,9 @@ class Section(BaseModel):
 class Device(Section):
     """Who this bin is."""
 
-    id: str = Field(pattern=ID_PATTERN)
+    id: str = Field(
+        pattern=ID_PATTERN, description="1 to 64 of the letters a-z, A-Z, digits, - and _"
+    )
     name: str = ""
     mode: Mode = Mode.AUTO
 
@@ -38,7 +57,7 @@ class Device(Section):
 class Bin(Section):
     """One compartment and the labels that go there."""
 
-    labels: tuple[str, ...] = Field(min_length=1)
+    labels: tuple[str, ...] = Field(min_length=1, description="a list of labels, at least one")
     angle: float | None = Field(default=None, ge=-180, le=180)
     lamp: Pin | None = None
     color: Color | None = None
@@ -88,7 +107,7 @@ class FolderCamera(Section):
     """Shows the pictures of a folder, each for a while."""
 
     kind: Literal["folder"]
-    path: Path
+    path: Location
     order: Literal["sorted", "shuffled"] = "sorted"
     seed: int = 0
     seconds_each: float = Field(default=5.0, gt=0, le=86400)
@@ -233,9 +252,9 @@ class Gpio(Section):
 class Tls(Section):
     """TLS towards the broker."""
 
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
+    ca: Location | None = None
+    cert: Location | None = None
+    key: Location | None = None
 
 
 class MqttPublisher(Section):
@@ -245,7 +264,7 @@ class MqttPublisher(Section):
     host: str = Field(default="localhost", min_length=1)
     port: int = Field(default=1883, ge=1, le=65535)
     username: str | None = None
-    password_file: Path | None = None
+    password_file: Location | None = None
     tls: Tls | None = None
     keepalive_s: int = Field(default=30, ge=5, le=3600)
     backlog_rate: float = Field(default=50.0, gt=0, le=100000)
@@ -263,7 +282,7 @@ Publisher = Annotated[MqttPublisher | NoPublisher, Field(discriminator="kind")]
 class Store(Section):
     """Where events are kept."""
 
-    path: Path = Path("/var/lib/trashbin")
+    path: Location = Path("/var/lib/trashbin")
     history_days: float = Field(default=30.0, gt=0, le=3650)
 
 
