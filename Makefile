@@ -1,0 +1,70 @@
+# make run and make test do all their own set-up in .venv, from requirements.lock.
+.PHONY: help run test test-data test-tflite-runtime test-systemd bench lint lock scenes clean
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PY := .venv/bin/python
+TRASHNET ?= ../shared/trashnet
+WEIGHTS ?= ../shared/weights
+export TRASHNET
+
+help: ## What there is to make
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
+
+run: .venv/ready ## Set up, and show the simulated bin: make run ARGS="--items 12"
+	@.venv/bin/trashbin demo $(ARGS)
+
+test: .venv/ready ## Set up, and run lint, unit, contract and daemon tests, with a real Mosquitto
+	@broker=$$(.ci/mosquitto) && $(MAKE) --no-print-directory lint && \
+	MOSQUITTO=$$broker $(PY) -m pytest -m "not systemd and not data" tests
+
+lint: .venv/ready ## ruff, mypy --strict, and "imports point down only"
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \
+	.venv/bin/mypy && .venv/bin/lint-imports --no-cache
+
+test-data: .venv-train/ready ## Accuracy and training on the photographs (needs $(TRASHNET))
+	@[ -f "$(TRASHNET)/groups.csv" ] || { echo "make test-data needs the TrashNet photographs in $(TRASHNET); set TRASHNET=DIR" >&2; exit 2; }
+	@.venv-train/bin/python -m pytest -m data tests/data
+
+test-tflite-runtime: .venv-tflite/ready ## The model room under tflite-runtime 2.14 (Python 3.11)
+	@.venv-tflite/bin/python -m pytest tests/unit/test_tflite.py
+
+test-systemd: .venv/ready ## systemd-analyze verify and security against an installed tree
+	@command -v systemd-analyze >/dev/null || { echo "make test-systemd needs systemd-analyze: sudo apt-get install systemd" >&2; exit 2; }
+	@$(PY) -m pytest -m systemd tests
+
+bench: .venv/ready ## Stage times, ratios and cold start, all in one run
+	@.venv/bin/trashbin bench $(ARGS) && $(PY) -m pytest --benchmark-only tests/bench
+
+scenes: ## Render the demo's sample scenes again (Blender as a module, in .venv-scenes)
+	@test -x .venv-scenes/bin/python || { python=$$(.ci/python) && $$python -m venv .venv-scenes && \
+	.venv-scenes/bin/pip install -q bpy==5.0.1 opencv-python-headless; }
+	@.venv-scenes/bin/python -m trashbin.scenes.render $(ARGS)
+
+lock: .venv/ready ## Resolve pyproject.toml anew into requirements*.lock
+	@$(PY) -m pip install -q uv
+	@.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	    --extra demo --extra dev pyproject.toml .ci/build.in -o requirements.lock
+
+.venv/ready: requirements.lock pyproject.toml
+	@python=$$(.ci/python) && echo "Setting up .venv (once; a minute or two) ..." && \
+	$$python -m venv --clear .venv && \
+	$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock && \
+	$(PY) -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e . && \
+	touch $@
+
+.venv-tflite/ready: pyproject.toml
+	@python=$$(PYTHON=python3.11 .ci/python) && $$python -m venv --clear .venv-tflite && \
+	.venv-tflite/bin/python -m pip install -q --disable-pip-version-check -e '.[tflite-runtime]' pytest hypothesis && \
+	.venv-tflite/bin/python -m pip uninstall -q -y ai-edge-litert && touch $@
+
+# The training environment is gigabytes and needs a CPU build of torch where there is one.
+.venv-train/ready: pyproject.toml requirements-train.lock
+	@python=$$(PYTHON=python3.11 .ci/python) && echo "Setting up .venv-train (once; some minutes) ..." && \
+	$$python -m venv --clear .venv-train && \
+	.venv-train/bin/python -m pip install -q --disable-pip-version-check torch==2.13.0 && \
+	.venv-train/bin/python -m pip install -q --disable-pip-version-check -r requirements-train.lock && \
+	.venv-train/bin/python -m pip install -q --disable-pip-version-check --no-deps -e . && touch $@
+
+clean: ## Remove every environment and cache
+	rm -rf .venv .venv-train .venv-tflite .venv-scenes .cache .mypy_cache .ruff_cache
