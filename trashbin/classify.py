@@ -1,0 +1,120 @@
+"""What the network says of picture files, and what the bin would do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from trashbin import pictures
+from trashbin.decision import decide
+from trashbin.errors import ExitCode, PictureError
+from trashbin.ports import Classifier
+from trashbin.types import Action, Decision, Frame, Pixels, Reason, Thresholds
+
+BAR_WIDTH = 40
+
+
+def judge(pixels: Pixels, classifier: Classifier, thresholds: Thresholds) -> Decision:
+    """The decision on one RGB uint8 picture (H, W, 3), as the bin makes it on a burst of one."""
+    return decide([classifier.predict(Frame(pixels, 0.0))], thresholds)
+
+
+def as_dict(file: str, decision: Decision) -> dict[str, Any]:
+    """The JSON line of a picture: the event's keys for a decision, and ``file``."""
+    return {
+        "file": file,
+        "label": decision.label,
+        "second": decision.second,
+        "top1": decision.top1,
+        "top2": decision.top2,
+        "gap": decision.gap,
+        "familiarity": decision.familiarity,
+        "decision": decision.action.value,
+        "reason": decision.reason.value,
+        "scores": dict(decision.scores),
+    }
+
+
+def run(
+    files: Iterable[Path], classifier: Classifier, thresholds: Thresholds, *, as_json: bool
+) -> ExitCode:
+    """Judge and print each file; a bad one is reported, and the rest still done."""
+    console = Console(highlight=False)
+    status = ExitCode.GOOD
+    for file in files:
+        try:
+            with pictures.quiet():
+                pixels = pictures.read(file)
+        except PictureError as error:
+            status = ExitCode.BAD_INPUT
+            if as_json:
+                click.echo(json.dumps({"file": str(file), "error": str(error)}))
+            else:
+                click.echo(f"trashbin: {error}", err=True)
+            continue
+        decision = judge(pixels, classifier, thresholds)
+        if as_json:
+            click.echo(json.dumps(as_dict(str(file), decision), allow_nan=False))
+        else:
+            show(console, str(file), decision, thresholds)
+    return status
+
+
+def show(console: Console, file: str, decision: Decision, thresholds: Thresholds) -> None:
+    """Print a picture's result for people, in at most 80 columns."""
+    console.print(Text(file, style="bold"))
+    console.print(Text("  " + headline(decision)), style=_style(decision))
+    console.print(Text("  " + explanation(decision, thresholds)))
+    shares = Table.grid(padding=(0, 1))
+    for label in sorted(decision.scores, key=lambda label: (-decision.scores[label], label)):
+        share = decision.scores[label]
+        block = "█" if console.encoding.startswith("utf") else "#"
+        bar = block * round(share * BAR_WIDTH)
+        style = _style(decision) if label == decision.label else "dim"
+        shares.add_row("", label, f"{share:7.1%}", Text(bar, style=style))
+    console.print(shares)
+    console.print()
+
+
+def headline(decision: Decision) -> str:
+    """Class, relative confidence and what the bin would do, in one line."""
+    if decision.label is None or decision.top1 is None:
+        return "no class: held"
+    would = "would be sorted" if decision.action is Action.ACT else "held as uncertain"
+    return f"{decision.label}, relative confidence {decision.top1:.1%}: {would}"
+
+
+def explanation(decision: Decision, thresholds: Thresholds) -> str:
+    """Whether the answer is ambiguous, and by which rule."""
+    label, second, gap = decision.label, decision.second, decision.gap or 0.0
+    limits = f"gap {gap:.2f}, needed {thresholds.gap:.2f}"
+    match decision.reason:
+        case Reason.CLEAR:
+            return f"not ambiguous ({limits}; second is {second})"
+        case Reason.LOW_GAP:
+            return f"ambiguous: {label} or {second} ({limits})"
+        case Reason.TIE:
+            return f"ambiguous: {label} and {second} have the same share"
+        case Reason.LOW_TOP1:
+            return (
+                f"ambiguous: even the largest share is small "
+                f"({decision.top1 or 0.0:.2f}, needed {thresholds.top1:.2f})"
+            )
+        case Reason.UNFAMILIAR:
+            return (
+                "unlike anything that the network learned (familiarity "
+                f"{decision.familiarity or 0.0:.2f}, needed {thresholds.familiarity or 0.0:.2f})"
+            )
+        case reason:
+            return f"the network gave no usable answer ({reason.value})"
+
+
+def _style(decision: Decision) -> str:
+    return "green" if decision.action is Action.ACT else "yellow"

@@ -1,0 +1,337 @@
+"""The command line: reads options, opens what a command needs, turns our errors into exit statuses.
+
+The bodies live in rooms of their own and are imported only when their command runs, so that
+``trashbin --help`` loads neither OpenCV nor the network's runtime.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+import trashbin
+from trashbin.errors import ExitCode, TrashbinError
+
+if TYPE_CHECKING:
+    from trashbin.config import Loaded
+    from trashbin.model.tflite import TFLiteClassifier
+    from trashbin.settings import Config
+    from trashbin.types import Thresholds
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+INTERRUPTED = 130  # what a shell expects of a command that Ctrl-C ended
+
+EXIT_STATUSES = """
+\b
+Exit status:
+  0  good
+  1  bad input (the rest was still done)
+  2  bad usage or configuration
+  3  device or broker unreachable
+"""
+
+
+class Commands(click.Group):
+    """Tells our errors in one message, without a traceback, and exits with their status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; its return value becomes the exit status."""
+        try:
+            ctx.exit(int(super().invoke(ctx) or ExitCode.GOOD))
+        except TrashbinError as error:
+            click.echo(f"trashbin: {error}", err=True)
+            ctx.exit(int(error.exit_code))
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+def config_option(required: bool = False) -> Callable[[F], F]:
+    """``--config FILE``, the same wherever it stands."""
+    return click.option(
+        "--config",
+        "config",
+        metavar="FILE",
+        required=required,
+        type=click.Path(path_type=Path),
+        help="The bin's YAML; its model and rules hold.",
+    )
+
+
+def json_option(function: F) -> F:
+    """``--json``, the same wherever it stands."""
+    text = "Print JSON for programs instead of text for people."
+    return click.option("--json", "as_json", is_flag=True, help=text)(function)
+
+
+def model_option(multiple: bool = False) -> Callable[[F], F]:
+    """``--model NAME[:VARIANT]|FILE``, the same wherever it stands."""
+    return click.option(
+        "--model",
+        "models" if multiple else "model",
+        metavar="NAME[:VARIANT]|FILE",
+        multiple=multiple,
+        help="A model by name, or a .tflite with its manifest.json beside it."
+        + (" May be given several times, to compare." if multiple else ""),
+    )
+
+
+def rule_options(function: F) -> F:
+    """``--gap`` and ``--top1``, which stand above the configuration and the manifest."""
+    share = click.FloatRange(0, 1)
+    function = click.option("--top1", type=share, help="Act only if the largest share is >= this.")(
+        function
+    )
+    return click.option("--gap", type=share, help="Act only if the gap is >= this.")(function)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(trashbin.__version__, prog_name="trashbin")
+def main() -> None:
+    """A smart waste bin: it looks at what falls into its tray, sorts it or holds it, and tells.
+
+    \b
+    See it work, without any hardware:     trashbin demo
+    Ask the network about a photograph:    trashbin classify photo.jpg
+    Check a bin's configuration:           trashbin check-config trashbin.yaml
+    Run the bin:                           trashbin run --config trashbin.yaml
+
+    Each command has a --help of its own.
+    """
+
+
+main.epilog = EXIT_STATUSES
+
+
+@main.command(epilog=EXIT_STATUSES)
+@config_option(required=True)
+def run(config: Path) -> int:
+    """Run the bin until it is stopped (SIGTERM or Ctrl-C).
+
+    It stays up in safe mode, in which nothing moves, when a part is missing or the
+    configuration has mistakes, and says why in its log and over MQTT.
+
+    \b
+    Example:
+      trashbin run --config /etc/trashbin/trashbin.yaml
+    """
+    from trashbin import app
+
+    return app.run(config)
+
+
+@main.command(epilog=EXIT_STATUSES)
+@click.option("--items", type=click.IntRange(min=1), help="End by itself after this many items.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Which items fall, and how.")
+@click.option(
+    "--broker", metavar="HOST:PORT", help="Publish to this broker instead of one of the demo's own."
+)
+def demo(items: int | None, seed: int, broker: str | None) -> int:
+    """Watch a simulated bin sort, live in the terminal.
+
+    Rendered items fall into a simulated tray; everything else is what runs on a real bin:
+    the network, the rules, the event store and MQTT. Ctrl-C ends it.
+
+    \b
+    Examples:
+      trashbin demo
+      trashbin demo --items 12 --seed 1
+      trashbin demo --broker localhost:1883
+    """
+    from trashbin import demo
+
+    return demo.main(items=items, seed=seed, broker=broker)
+
+
+@main.command(epilog=EXIT_STATUSES)
+@click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+)
+@config_option()
+@model_option()
+@rule_options
+@json_option
+def classify(
+    files: Sequence[Path],
+    config: Path | None,
+    model: str | None,
+    gap: float | None,
+    top1: float | None,
+    as_json: bool,
+) -> int:
+    """Say what pictures show, how sure the network is, and what the bin would do.
+
+    FILE is a .jpg, .jpeg, .png or whatever else OpenCV reads. For each: the class, its
+    relative confidence, the share of every class, the gap between the two largest, and
+    whether the answer is ambiguous. A share is relative between the classes, and no
+    probability of being right. A bad file is reported and the rest still done.
+
+    With --json, one line a file with the keys file, label, second, top1, top2, gap,
+    familiarity, decision, reason and scores; or file and error.
+
+    \b
+    Examples:
+      trashbin classify photo.jpg
+      trashbin classify --json *.png | jq .label
+      trashbin classify --gap 0.5 photo.jpg
+    """
+    classifier, thresholds = _open(config, model, gap, top1)
+    from trashbin import classify
+
+    return classify.run(files, classifier, thresholds, as_json=as_json)
+
+
+@main.command(epilog=EXIT_STATUSES)
+@click.argument(
+    "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@config_option()
+@model_option()
+@rule_options
+@click.option("--wrong", is_flag=True, help="List the pictures that it gets wrong, too.")
+@json_option
+def evaluate(
+    folder: Path,
+    config: Path | None,
+    model: str | None,
+    gap: float | None,
+    top1: float | None,
+    wrong: bool,
+    as_json: bool,
+) -> int:
+    """Measure the network and the rules on labelled pictures.
+
+    DIR holds one folder a label (DIR/glass, DIR/metal ...); pictures of no class at all
+    may lie in DIR/unknown. Told are: accuracy with its 95 % interval, each class, the
+    confusion matrix, and what the rules would do: on how many pictures the bin would act
+    (coverage), and on how many of those wrongly (selective risk).
+
+    With --json, one object: images, accuracy, accuracy_ci95, coverage, acted, acted_wrong,
+    selective_risk, classes, confusion (over the pictures that have a label) and unknown
+    (images, acted, auroc). A ratio of nothing is null.
+
+    \b
+    Examples:
+      trashbin evaluate photographs/
+      trashbin evaluate --wrong --model trashnet-mobilenetv3-large:float16 photographs/
+      trashbin evaluate --json photographs/ | jq .accuracy
+    """
+    classifier, thresholds = _open(config, model, gap, top1)
+    from trashbin import evaluate
+
+    return evaluate.run(
+        folder, classifier, classifier.labels, thresholds, as_json=as_json, wrong=wrong
+    )
+
+
+@main.command("check-config", epilog=EXIT_STATUSES)
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@json_option
+def check_config(file: Path, as_json: bool) -> int:
+    """Read a configuration and tell every mistake in it, with its line.
+
+    No device and no broker is touched. With --json, a list of mistakes with the keys line,
+    key, found, expected, suggestion and message; an empty list is a good configuration.
+
+    \b
+    Example:
+      trashbin check-config /etc/trashbin/trashbin.yaml
+    """
+    from trashbin import config
+
+    loaded = config.load(file)
+    if as_json:
+        mistakes = [
+            {
+                "line": mistake.line,
+                "key": mistake.key,
+                "found": mistake.found,
+                "expected": mistake.expected,
+                "suggestion": mistake.suggestion,
+                "message": str(mistake),
+            }
+            for mistake in loaded.mistakes
+        ]
+        click.echo(json.dumps(mistakes, indent=2))
+    elif loaded.config is None:
+        click.echo(_told(file, loaded), err=True)
+    else:
+        click.echo(f"{file}: good\n{_summary(loaded.config)}")
+    return ExitCode.GOOD if loaded.config else ExitCode.BAD_USAGE
+
+
+@main.command(epilog=EXIT_STATUSES)
+@click.option(
+    "--runs", type=click.IntRange(10, 100_000), default=300, show_default=True, help="Frames timed."
+)
+@click.option("--threads", type=click.IntRange(1, 8), default=1, show_default=True)
+@model_option(multiple=True)
+@json_option
+def bench(runs: int, threads: int, models: Sequence[str], as_json: bool) -> int:
+    """Measure how long a decision takes on this machine.
+
+    Times a 640x480 frame through preprocess, invoke and decide, and in the same run, turn
+    by turn, the least that it could cost: a bare cv2.resize (INTER_AREA) and a bare
+    invoke. The limit is 1.15 x their sum. Also told: how long `trashbin run` takes from
+    its start to ready.
+
+    With --json, one object: stages_ms, ratio_total_over_limit, ratio_total_over_invoke,
+    model, runtime, threads, bare_ms, limit_ms, cold_start_s, runs; with several --model,
+    one such object each under models.
+
+    \b
+    Examples:
+      trashbin bench
+      trashbin bench --model trashnet-mobilenetv3-large:int8 \\
+                     --model trashnet-mobilenetv3-large:float16
+      trashbin bench --json | jq .ratio_total_over_limit
+    """
+    from trashbin import bench
+    from trashbin.model import manifest, tflite
+
+    wanted = models or [manifest.DEFAULT_MODEL]
+    opened = [tflite.TFLiteClassifier(manifest.find(name), threads=threads) for name in wanted]
+    return bench.run(opened, runs, as_json=as_json)
+
+
+def _open(
+    path: Path | None, model: str | None, gap: float | None, top1: float | None
+) -> tuple[TFLiteClassifier, Thresholds]:
+    """The network and the thresholds that hold: options, else the YAML, else the manifest."""
+    from dataclasses import replace
+
+    from trashbin import config, settings
+    from trashbin.model import manifest, tflite
+
+    read = config.read(path) if path else None
+    section = read.model if read else settings.Model()
+    classifier = tflite.TFLiteClassifier(
+        manifest.find(model or section.name), threads=section.threads, kernels=section.kernels
+    )
+    given = read.rules.model_dump(exclude_none=True) if read else {}
+    given |= {key: value for key, value in (("gap", gap), ("top1", top1)) if value is not None}
+    return classifier, replace(classifier.thresholds, **given)
+
+
+def _told(file: Path, loaded: Loaded) -> str:
+    count = len(loaded.mistakes)
+    told = "\n".join(f"  {mistake}" for mistake in loaded.mistakes)
+    return f"{file}: {count} mistake{'s' * (count != 1)}\n{told}"
+
+
+def _summary(config: Config) -> str:
+    """What a good configuration describes, in a few lines."""
+    kinds = {
+        "camera": config.camera.kind,
+        "triggers": ", ".join(trigger.kind for trigger in config.triggers),
+        "actuators": ", ".join(actuator.kind for actuator in config.actuators),
+        "publisher": config.publisher.kind,
+        "model": config.model.name,
+    }
+    lines = [f"  {config.device.id}: {len(config.bins)} bins, mode {config.device.mode.value}"]
+    lines += [f"  bin {name}: {', '.join(bin.labels)}" for name, bin in config.bins.items()]
+    return "\n".join(lines + [f"  {key}: {value}" for key, value in kinds.items()])

@@ -1,0 +1,162 @@
+"""A picture file -> RGB pixels, with every way it can be wrong told in plain words."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from trashbin.errors import PictureError
+from trashbin.types import Pixels
+
+MAX_BYTES = 64 * 1024 * 1024
+MAX_PIXELS = 50_000_000
+
+# What a folder of pictures is searched for. OpenCV goes by content, so others open by name.
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"})
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8"
+
+
+def read(path: Path) -> Pixels:
+    """RGB uint8 (H, W, 3) of a picture file, upright as its EXIF data says.
+
+    Grey becomes colour, 16 bits become 8, and what is transparent lies on white.
+    PictureError, beginning with the path, where the file is no usable picture.
+    """
+    try:
+        return decode(_content(path))
+    except PictureError as error:
+        raise PictureError(f"{path}: {error}") from error.__cause__
+
+
+def decode(content: bytes) -> Pixels:
+    """RGB uint8 (H, W, 3) of a picture file's bytes. PictureError says what is wrong.
+
+    At most ``MAX_BYTES`` and ``MAX_PIXELS``: the size that a JPEG's or PNG's header states is
+    checked before anything is unpacked, since a few bytes can unpack to gigabytes.
+    """
+    if not content:
+        raise PictureError("is empty")
+    if len(content) > MAX_BYTES:
+        raise PictureError(f"is larger than {MAX_BYTES // 2**20} MB")
+    _check_header(content)
+    data = np.frombuffer(content, np.uint8)
+    try:
+        # only IMREAD_UNCHANGED keeps transparency, and a JPEG has none
+        drawn = None if content.startswith(_JPEG) else cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        if drawn is not None and drawn.shape[2:] == (4,) and drawn.dtype in (np.uint8, np.uint16):
+            pixels: npt.NDArray[Any] | None = _over_white(drawn)
+        else:
+            pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)  # turns it upright, makes 8-bit B, G, R
+    except (cv2.error, MemoryError) as error:
+        raise PictureError(f"cannot be decoded ({_reason(error)})") from error
+    if pixels is None:
+        raise PictureError("is no picture that can be read (it is damaged, or something else)")
+    _check_pixels(pixels.shape[1], pixels.shape[0])
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def find(folder: Path) -> list[Path]:
+    """The picture files below a folder, by their suffix, sorted; hidden ones left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what OpenCV and its decoders print by themselves off the standard error.
+
+    libjpeg and libpng write to file descriptor 2 directly, so the whole process is
+    silenced for the while: for one-shot commands, never for the daemon.
+    """
+    kept = os.dup(2)
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _content(path: Path) -> bytes:
+    if path.is_dir():
+        raise PictureError("is a folder; name the pictures in it")
+    try:
+        # a device or a pipe would be read for ever
+        if path.exists() and not path.is_file():
+            raise PictureError("is no regular file")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise PictureError("no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        raise PictureError(f"cannot be read ({_reason(error)})") from error
+
+
+def _check_header(content: bytes) -> None:
+    """Size and wholeness of the two formats that nearly every picture has."""
+    if content.startswith(_PNG):
+        if len(content) < 24 or b"IEND" not in content[-64:]:
+            raise PictureError("is a PNG that breaks off; copy it again")
+        _check_pixels(*struct.unpack(">II", content[16:24]))
+    elif content.startswith(_JPEG):
+        _check_jpeg(content)
+
+
+def _check_jpeg(content: bytes) -> None:
+    """Walk the markers to the scan; ISO/IEC 10918-1, annex B, says how they are laid out."""
+    at = 2
+    while at + 9 <= len(content) and content[at] == 0xFF:
+        marker = content[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
+            height, width = struct.unpack(">HH", content[at + 5 : at + 9])
+            _check_pixels(width, height)
+        if marker == 0xDA:  # start of scan: in what follows, FF D9 stands only at the end
+            if content.find(b"\xff\xd9", at) < 0:
+                break
+            return
+        at += 2 + int(struct.unpack(">H", content[at + 2 : at + 4])[0])
+    raise PictureError("is a JPEG that breaks off or is damaged; copy it again")
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if not width or not height:
+        raise PictureError("is a picture without pixels")
+    if width * height > MAX_PIXELS:
+        raise PictureError(
+            f"is too large: {width} x {height} pixels, "
+            f"{MAX_PIXELS // 1_000_000} megapixels are the most; make it smaller first"
+        )
+
+
+def _over_white(drawn: npt.NDArray[Any]) -> Pixels:
+    """B, G, R, alpha of 8 or 16 bits, laid on white -> 8-bit B, G, R."""
+    if drawn.dtype == np.uint16:
+        drawn = (drawn >> 8).astype(np.uint8)
+    alpha = drawn[:, :, 3:].astype(np.uint16)
+    mixed = drawn[:, :, :3] * alpha + (255 - alpha) * np.uint16(255)  # at most 255 * 255
+    return ((mixed + 127) // 255).astype(np.uint8)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split())[:120] or type(error).__name__
