@@ -206,8 +206,8 @@ class Context:
 
     ``pins`` is a gpiozero pin factory and ``world`` the simulated tray; both are None
     where no part asks for one. ``camera`` and ``scene`` are what a trigger that looks
-    for itself looks with, ``outbox`` is what a publisher reads: app.py fills each in
-    with ``dataclasses.replace`` once it exists.
+    for itself looks with, ``outbox`` is what a publisher reads, ``stop`` is what keeps a
+    moving actuator still: app.py fills each in with ``dataclasses.replace`` once it exists.
     """
 
     clock: Clock
@@ -217,3 +217,4 @@ class Context:
     camera: Camera | None = None
     scene: Scene | None = None
     outbox: Outbox | None = None
+    stop: StopInput | None = None
