@@ -206,7 +206,7 @@ class ServoActuator(Section):
 
 
 class LampsActuator(Section):
-    """One LED a bin (its ``lamp`` pin), or one RGB LED (each bin's ``color``), and the uncertain lamp."""
+    """One LED a bin (its ``lamp``) or one RGB LED (each bin's ``color``), and an uncertain lamp."""
 
     kind: Literal["lamps"]
     rgb: tuple[Pin, Pin, Pin] | None = None

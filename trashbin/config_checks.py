@@ -1,0 +1,153 @@
+"""Sections against each other: what is sound by itself and still cannot work together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from trashbin import resources, settings
+from trashbin.config_words import did_you_mean, nearest, one_of, schema_at
+from trashbin.config_yaml import Document, KeyPath, spell
+from trashbin.settings import Section
+
+S = TypeVar("S", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """The sections that are sound by themselves, the plain data, and where to note mistakes."""
+
+    document: Document
+    parts: dict[KeyPath, Section]
+    data: dict[str, Any]
+
+    def run(self) -> None:
+        """Note everything that does not fit together."""
+        self._pins()
+        self._labels()
+        self._servo()
+        self._lamps()
+        self._company()
+
+    def _of(self, cls: type[S]) -> Iterator[tuple[KeyPath, S]]:
+        return ((path, part) for path, part in self.parts.items() if isinstance(part, cls))
+
+    def _pins(self) -> None:
+        """No pin is taken twice."""
+        taken: dict[int, KeyPath] = {}
+        pins = [pin for path, part in self.parts.items() for pin in pins_of(path, part)]
+        for path, pin in sorted(pins, key=lambda found: self.document.line(found[0])):
+            first = taken.setdefault(pin, path)
+            if first != path:
+                line = self.document.line(first)
+                suggestion = f"pin {pin} is {spell(first)} in line {line}"
+                self.document.note(path, "a pin of its own", suggestion)
+
+    def _labels(self) -> None:
+        """Every label goes into exactly one bin.
+
+        Read from the plain data, so that another mistake in a bin does not make its
+        labels look homeless.
+        """
+        bins = self.data.get("bins")
+        if not isinstance(bins, dict) or not bins:
+            return  # told already
+        known = resources.labels()
+        homes: dict[str, KeyPath] = {}
+        meant = set()
+        for name, entry in bins.items():
+            labels = entry.get("labels") if isinstance(entry, dict) else None
+            for index, label in enumerate(labels if isinstance(labels, list) else ()):
+                path = ("bins", name, "labels", index)
+                if not isinstance(label, str):
+                    continue  # told already
+                if label not in known:
+                    meant.add(nearest(label, known))
+                    self.document.note(path, one_of(known), did_you_mean(label, known))
+                elif label in homes:
+                    where = f"line {self.document.line(homes[label])}: {spell(homes[label])}"
+                    self.document.note(path, "each label in one bin only", f"see {where}")
+                else:
+                    homes[label] = path
+        homeless = ", ".join(label for label in known if label not in homes and label not in meant)
+        if homeless:
+            self.document.note(
+                ("bins",),
+                "a bin for every label of labels.txt",
+                f"add {homeless} to the labels of a bin",
+                found=f"no bin for {homeless}",
+            )
+
+    def _servo(self) -> None:
+        """A servo's bounds are in order, and it reaches its rest and every bin."""
+        note = self.document.note
+        for path, servo in self._of(settings.ServoActuator):
+            for low, high in (("min_angle", "max_angle"), ("min_pulse_ms", "max_pulse_ms")):
+                least, most = getattr(servo, low), getattr(servo, high)
+                if least >= most:
+                    at = (*path, high if (*path, high) in self.document else low)
+                    note(at, f"{low} below {high}", found=f"{least:g} and {most:g}")
+            reach = f"an angle from {servo.min_angle:g} to {servo.max_angle:g}, the servo's range"
+            if not servo.min_angle <= servo.rest_angle <= servo.max_angle:
+                note((*path, "rest_angle"), reach, found=f"{servo.rest_angle:g}")
+            for at, entry in self._of(settings.Bin):
+                if entry.angle is None or not servo.min_angle <= entry.angle <= servo.max_angle:
+                    note((*at, "angle"), reach)
+
+    def _lamps(self) -> None:
+        """With an RGB LED every bin has a color; without, every bin or none has a lamp."""
+        note = self.document.note
+        bins = list(self._of(settings.Bin))
+        some = any(entry.lamp is not None for _, entry in bins)
+        for path, lamps in self._of(settings.LampsActuator):
+            for at, entry in bins:
+                if lamps.rgb is not None and entry.color is None:
+                    note((*at, "color"), f"the color that {spell(path)}.rgb shows for this bin")
+                elif lamps.rgb is None and some and entry.lamp is None:
+                    note((*at, "lamp"), "a lamp's pin, as other bins have one")
+            if lamps.rgb is None and lamps.uncertain is None and bins and not some:
+                expected = "rgb:, uncertain: or a lamp: in each bin"
+                note(path, expected, "remove this actuator if there are no lamps", "no pin")
+
+    def _company(self) -> None:
+        """Parts and keys that are of no use without another."""
+        note = self.document.note
+        camera = self.parts.get(("camera",))
+        publisher = self.parts.get(("publisher",))
+        for path, part in self.parts.items():
+            if (
+                isinstance(part, settings.SimulatedTrigger | settings.SimulatedActuator)
+                and camera is not None
+                and not isinstance(camera, settings.SimulatedCamera)
+            ):
+                suggestion = "or set kind: simulated under camera:"
+                note((*path, "kind"), "a kind that works with this camera", suggestion)
+            if isinstance(part, settings.MqttTrigger) and isinstance(
+                publisher, settings.NoPublisher
+            ):
+                suggestion = "or set kind: mqtt under publisher:"
+                note((*path, "kind"), "a kind that works without a broker", suggestion)
+            if isinstance(part, settings.MqttPublisher):
+                self._both(path, part, "username", "password_file")
+                if part.tls is not None:
+                    self._both((*path, "tls"), part.tls, "cert", "key")
+
+    def _both(self, path: KeyPath, part: Section, one: str, other: str) -> None:
+        """Two keys that are set together or not at all."""
+        for name, partner in ((one, other), (other, one)):
+            if getattr(part, name) is not None and getattr(part, partner) is None:
+                suggestion = f"add {partner}: or remove {name}:"
+                self.document.note((*path, partner), f"a value, as {name} is set", suggestion)
+
+
+def pins_of(path: KeyPath, part: Section) -> Iterator[tuple[KeyPath, int]]:
+    """Every pin that a section takes, by the mark ``pin`` in its fields' metadata."""
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        if isinstance(value, int) and schema_at(type(part), (name,)).get("pin"):
+            yield (*path, name), value
+        elif isinstance(value, tuple):
+            for index, item in enumerate(value):
+                if schema_at(type(part), (name, index)).get("pin"):
+                    yield (*path, name, index), item
