@@ -1,0 +1,124 @@
+"""Frame -> tensor, against a box average written down without OpenCV."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from trashbin.preprocess import InputSpec, fill, resize, to_tensor
+
+Dtype = Literal["float32", "uint8", "int8"]
+SMALL = InputSpec(8, 8)
+
+
+def box_matrix(source: int, target: int) -> npt.NDArray[np.float64]:
+    """(target, source): how much of each source pixel lies in each target pixel."""
+    step = Fraction(source, target)
+    rows = [
+        [
+            max(Fraction(0), min((i + 1) * step, j + 1) - max(i * step, j)) / step
+            for j in range(source)
+        ]
+        for i in range(target)
+    ]
+    return np.array(rows, dtype=np.float64)
+
+
+def box_average(pixels: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.float64]:
+    down, across = box_matrix(pixels.shape[0], height), box_matrix(pixels.shape[1], width)
+    return np.einsum("ih,hwc,jw->ijc", down, pixels.astype(np.float64), across)
+
+
+def noise(height: int, width: int, seed: int) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+pictures = st.builds(noise, st.integers(8, 40), st.integers(8, 40), st.integers(0, 2**32))
+any_picture = hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)))
+
+
+@given(pictures)
+def test_shrinking_averages_every_pixel(picture: npt.NDArray[np.uint8]) -> None:
+    assert np.abs(resize(picture, 8, 8) - box_average(picture, 8, 8)).max() <= 1.0
+
+
+@pytest.mark.parametrize("size", [(480, 640), (1080, 1920), (720, 405), (224, 225)])
+def test_fine_stripes_become_grey_and_no_moire(size: tuple[int, int]) -> None:
+    stripes = np.zeros((*size, 3), np.uint8)
+    stripes[:, ::2] = 255
+    small = resize(stripes, 64, 64)[:, 1:-1].astype(int)
+    assert small.min() >= 128 - 40 and small.max() <= 128 + 40
+
+
+@given(any_picture, st.sampled_from(["float32", "uint8", "int8"]))
+def test_any_size_and_shape_fills_the_tensor(picture: npt.NDArray[np.uint8], dtype: Dtype) -> None:
+    tensor = to_tensor(picture, InputSpec(8, 8, dtype=dtype))
+    assert tensor.shape == (1, 8, 8, 3) and tensor.dtype == dtype
+    assert np.isfinite(tensor).all()
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (1, 127, 200)])
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (480, 640), (3, 500), (500, 3)])
+def test_one_colour_stays_that_colour_at_any_size(
+    size: tuple[int, int], colour: tuple[int, int, int]
+) -> None:
+    picture = np.full((*size, 3), colour, np.uint8)
+    assert (to_tensor(picture, InputSpec(8, 8, dtype="uint8")) == np.array(colour)).all()
+
+
+@given(pictures)
+def test_the_three_dtypes_say_the_same(picture: npt.NDArray[np.uint8]) -> None:
+    plain = to_tensor(picture, InputSpec(8, 8, dtype="uint8")).astype(np.float64)
+    assert (to_tensor(picture, InputSpec(8, 8, dtype="int8")).astype(int) == plain - 128).all()
+    scaled = to_tensor(picture, InputSpec(8, 8, scale=1 / 127.5, offset=-1.0))
+    assert np.allclose(scaled, plain / 127.5 - 1.0, atol=1e-6)
+
+
+@given(pictures, st.sampled_from(["float32", "uint8", "int8"]))
+def test_bgr_is_rgb_with_its_channels_turned_round(
+    picture: npt.NDArray[np.uint8], dtype: Dtype
+) -> None:
+    rgb = to_tensor(picture, InputSpec(8, 8, "RGB", dtype, 0.5, 3.0))
+    bgr = to_tensor(picture, InputSpec(8, 8, "BGR", dtype, 0.5, 3.0))
+    assert (bgr == rgb[..., ::-1]).all()
+
+
+def test_red_comes_first_where_the_network_wants_rgb() -> None:
+    red = np.zeros((10, 10, 3), np.uint8)
+    red[..., 0] = 200
+    assert to_tensor(red, SMALL)[0, 4, 4].tolist() == [200.0, 0.0, 0.0]
+
+
+def test_the_whole_frame_is_stretched_and_nothing_cut_off() -> None:
+    wide = np.zeros((40, 160, 3), np.uint8)
+    wide[:, :20], wide[:, -20:] = 255, 128
+    tensor = to_tensor(wide, SMALL)
+    assert (tensor[0, :, 0] == 255).all() and (tensor[0, :, -1] == 128).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int8"])
+@pytest.mark.parametrize("size", [8, 16])
+def test_a_read_only_frame_is_accepted_and_left_as_it_is(dtype: Dtype, size: int) -> None:
+    frame = np.full((size, size, 3), 77, np.uint8)
+    frame.flags.writeable = False
+    to_tensor(frame, InputSpec(8, 8, dtype=dtype))
+    assert (frame == 77).all()
+
+
+def test_a_view_with_strides_gives_what_its_copy_gives() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    view = picture[::-1, 10:50][..., ::-1]
+    assert (to_tensor(view, SMALL) == to_tensor(view.copy(), SMALL)).all()
+
+
+def test_fill_leaves_nothing_of_the_picture_before() -> None:
+    tensor = np.full((1, 8, 8, 3), np.nan, np.float32)
+    fill(tensor, np.zeros((20, 20, 3), np.uint8), SMALL)
+    assert (tensor == 0).all()
