@@ -96,15 +96,17 @@ class Checks:
                     note((*at, "angle"), reach)
 
     def _lamps(self) -> None:
-        """With an RGB LED every bin has a color; without, every bin or none has a lamp."""
+        """With an RGB LED every bin has a color or a lamp; without, all or none have a lamp."""
         note = self.document.note
         bins = list(self._of(settings.Bin))
         some = any(entry.lamp is not None for _, entry in bins)
         for path, lamps in self._of(settings.LampsActuator):
             for at, entry in bins:
+                if entry.lamp is not None:
+                    continue
                 if lamps.rgb is not None and entry.color is None:
                     note((*at, "color"), f"the color that {spell(path)}.rgb shows for this bin")
-                elif lamps.rgb is None and some and entry.lamp is None:
+                elif lamps.rgb is None and some:
                     note((*at, "lamp"), "a lamp's pin, as other bins have one")
             if lamps.rgb is None and lamps.uncertain is None and bins and not some:
                 expected = "rgb:, uncertain: or a lamp: in each bin"
@@ -128,6 +130,14 @@ class Checks:
             ):
                 suggestion = "or set kind: mqtt under publisher:"
                 note((*path, "kind"), "a kind that works without a broker", suggestion)
+            look = self.parts.get(("look",))
+            if (
+                isinstance(part, settings.MotionTrigger)
+                and isinstance(look, settings.Look)
+                and look.empty_tray == "none"
+            ):
+                suggestion = "or set empty_tray: learn under look:"
+                note((*path, "kind"), "a kind that works without an empty tray", suggestion)
             if isinstance(part, settings.MqttPublisher):
                 self._both(path, part, "username", "password_file")
                 if part.tls is not None:
