@@ -1,0 +1,121 @@
+"""What hangs on single GPIO pins: PIR sensor, push button, stop switch, the lamp over the tray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gpiozero import LED, Button, DigitalInputDevice
+
+from trashbin.devices.pins import told_as
+from trashbin.errors import ActuatorError, TriggerError
+from trashbin.ports import Context, Emit
+from trashbin.settings import ButtonTrigger as ButtonSettings
+from trashbin.settings import PirTrigger as PirSettings
+from trashbin.types import Signal, Source
+
+
+class _PinTrigger:
+    """A trigger that fires when its pin becomes active; pushes from the GPIO thread."""
+
+    poll_every: float | None = None
+    source: Source
+
+    def __init__(self, pin: int, context: Context) -> None:
+        self._pin = pin
+        self._context = context
+        self._device: DigitalInputDevice | None = None
+
+    def open(self, emit: Emit) -> None:
+        """Take the pin and begin to watch it. TriggerError if it can't be had."""
+        self.close()
+        clock = self._context.clock
+        with told_as(TriggerError, f"The {self.source} on pin {self._pin} cannot be opened"):
+            self._device = self._make()
+            self._device.when_activated = lambda: emit(Signal(self.source, clock.monotonic()))
+
+    def poll(self) -> None:
+        """Nothing: the pin's own edge fires."""
+
+    def close(self) -> None:
+        """Stop watching and free the pin."""
+        if self._device is not None:
+            self._device.close()
+            self._device = None
+
+    def _make(self) -> DigitalInputDevice:
+        raise NotImplementedError
+
+
+class PirTrigger(_PinTrigger):
+    """A PIR sensor; high while it sees something move.
+
+    The edge of a plain input, not gpiozero's MotionSensor: that samples from a thread of its
+    own ten times a second, to smooth sensors that need it, and a PIR holds its output itself.
+    """
+
+    source = Source.PIR
+
+    def __init__(self, settings: PirSettings, context: Context) -> None:
+        super().__init__(settings.pin, context)
+
+    def _make(self) -> DigitalInputDevice:
+        return DigitalInputDevice(self._pin, pull_up=False, pin_factory=self._context.pins)
+
+
+class ButtonTrigger(_PinTrigger):
+    """A push button between its pin and ground."""
+
+    source = Source.BUTTON
+
+    def __init__(self, settings: ButtonSettings, context: Context) -> None:
+        super().__init__(settings.pin, context)
+        self._bounce_s = settings.bounce_s or None  # gpiozero takes None for none
+
+    def _make(self) -> DigitalInputDevice:
+        return Button(self._pin, bounce_time=self._bounce_s, pin_factory=self._context.pins)
+
+
+class StopInput:
+    """A lid or hand switch that closes its pin to ground; takes the pin when made.
+
+    ``on_stop`` runs at once, on the GPIO thread, each time the switch closes.
+    TriggerError if the pin can't be had.
+    """
+
+    def __init__(self, pin: int, context: Context, on_stop: Callable[[], None]) -> None:
+        with told_as(TriggerError, f"The stop switch on pin {pin} cannot be opened"):
+            self._button: Button | None = Button(pin, pin_factory=context.pins)
+            self._button.when_activated = lambda: on_stop()
+
+    @property
+    def active(self) -> bool:
+        """True while the switch is closed; read from the pin itself."""
+        return self._button is not None and bool(self._button.is_active)
+
+    def close(self) -> None:
+        """Free the pin."""
+        if self._button is not None:
+            self._button.close()
+            self._button = None
+
+
+class TrayLamp:
+    """The lamp over the tray; takes the pin, dark, when made. ActuatorError if it can't be had."""
+
+    def __init__(self, pin: int, context: Context) -> None:
+        with told_as(ActuatorError, f"The tray lamp on pin {pin} cannot be opened"):
+            self._led = LED(pin, pin_factory=context.pins)
+
+    def on(self) -> None:
+        """Light the tray."""
+        with told_as(ActuatorError, "The tray lamp cannot be lit"):
+            self._led.on()
+
+    def off(self) -> None:
+        """Let the tray go dark."""
+        with told_as(ActuatorError, "The tray lamp cannot be put out"):
+            self._led.off()
+
+    def close(self) -> None:
+        """Put the lamp out and free the pin."""
+        self._led.close()

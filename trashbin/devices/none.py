@@ -1,0 +1,54 @@
+"""Parts that are only a name in the configuration: nothing stands behind them."""
+
+from __future__ import annotations
+
+from trashbin.ports import Context, Emit
+from trashbin.settings import MqttTrigger as MqttSettings
+from trashbin.settings import NoActuator as NoSettings
+from trashbin.status import Status
+
+
+class NoActuator:
+    """Nothing moves and nothing lights: a bin that only tells."""
+
+    name = "none"
+    moves = False
+
+    def __init__(self, settings: NoSettings, context: Context) -> None:
+        """Need nothing."""
+
+    def open(self) -> None:
+        """Nothing to take."""
+
+    def show(self, status: Status, bin: str | None) -> None:
+        """Nothing lights."""
+
+    def sort(self, bin: str) -> None:
+        """Nothing moves."""
+
+    def rest(self) -> None:
+        """Nothing moved."""
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class MqttTrigger:
+    """Allows ``request/look``: the daemon makes the signal from the request that it receives."""
+
+    poll_every: float | None = None
+
+    def __init__(self, settings: MqttSettings, context: Context) -> None:
+        """Need nothing."""
+
+    def open(self, emit: Emit) -> None:
+        """Nothing to watch: the publisher's session hears the request."""
+
+    def poll(self) -> None:
+        """Nothing to look at."""
+
+    def close(self) -> None:
+        """Nothing to free."""
