@@ -310,7 +310,10 @@ def _open(
     read = config.read(path) if path else None
     section = read.model if read else settings.Model()
     classifier = tflite.TFLiteClassifier(
-        manifest.find(model or section.name), threads=section.threads, kernels=section.kernels
+        manifest.find(model or section.name),
+        threads=section.threads,
+        kernels=section.kernels,
+        prefer=None if section.runtime == "auto" else section.runtime,
     )
     given = read.rules.model_dump(exclude_none=True) if read else {}
     given |= {key: value for key, value in (("gap", gap), ("top1", top1)) if value is not None}

@@ -94,9 +94,9 @@ def quiet() -> Iterator[None]:
 
 
 def _content(path: Path) -> bytes:
-    if path.is_dir():
-        raise PictureError("is a folder; name the pictures in it")
     try:
+        if path.is_dir():
+            raise PictureError("is a folder; name the pictures in it")
         # a device or a pipe would be read for ever
         if path.exists() and not path.is_file():
             raise PictureError("is no regular file")

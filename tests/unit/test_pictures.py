@@ -1,0 +1,198 @@
+"""Picture files, the good and the bad."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trashbin import pictures
+from trashbin.errors import PictureError
+
+Image = npt.NDArray[np.uint8]
+
+
+def flag() -> Image:
+    """Upright RGB, 24 x 16: red above, green below; the left edge blue."""
+    image = np.zeros((16, 24, 3), np.uint8)
+    image[:8], image[8:], image[:, :4] = (200, 0, 0), (0, 200, 0), (0, 0, 200)
+    return image
+
+
+def encoded(suffix: str, image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> bytes:
+    """A file of an RGB or RGBA (H, W, 3 or 4) or grey (H, W) image."""
+    if image.ndim == 3:
+        order = [2, 1, 0, 3][: image.shape[2]]
+        image = np.ascontiguousarray(image[..., order])
+    return cv2.imencode(suffix, image)[1].tobytes()
+
+
+def with_orientation(jpeg: bytes, orientation: int) -> bytes:
+    """The JPEG with an EXIF segment that says how it has to be turned."""
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    tiff = b"MM\0*\0\0\0\x08" + struct.pack(">H", 1) + entry + b"\0\0\0\0"
+    body = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
+
+
+def png_that_claims(width: int, height: int) -> bytes:
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    rows = chunk(b"IDAT", zlib.compress(b"\0" * 100))
+    return b"\x89PNG\r\n\x1a\n" + header + rows + chunk(b"IEND", b"")
+
+
+JPEG, PNG = encoded(".jpg", flag()), encoded(".png", flag())
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tiff", ".ppm"])
+def test_formats_come_out_as_rgb(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"flag{suffix}"
+    file.write_bytes(encoded(suffix, flag()))
+    pixels = pictures.read(file)
+    assert (pixels.shape, pixels.dtype) == ((16, 24, 3), np.uint8)
+    assert pixels[2, 15].argmax() == 0 and pixels[13, 15].argmax() == 1
+    assert pixels[8, 1].argmax() == 2
+
+
+def test_content_and_not_the_name_says_what_a_file_is(tmp_path: Path) -> None:
+    file = tmp_path / "flag.jpg"
+    file.write_bytes(PNG)
+    assert (pictures.read(file) == flag()).all()
+
+
+def test_a_phone_held_upright_gives_an_upright_picture() -> None:
+    # orientation 6: what was recorded has to be turned by 90 degrees clockwise
+    recorded = encoded(".jpg", np.rot90(flag(), 1))
+    upright = pictures.decode(with_orientation(recorded, 6))
+    assert upright.shape == (16, 24, 3)
+    assert upright[2, 15].argmax() == 0 and upright[13, 15].argmax() == 1
+
+
+def test_grey_becomes_colour() -> None:
+    assert (pictures.decode(encoded(".png", np.full((4, 5), 90, np.uint8))) == 90).all()
+
+
+def test_sixteen_bits_become_eight() -> None:
+    deep = flag().astype(np.uint16) * 257
+    assert (pictures.decode(encoded(".png", deep)) == flag()).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_what_is_transparent_lies_on_white(dtype: type[np.uint8] | type[np.uint16]) -> None:
+    most = np.iinfo(dtype).max
+    image = np.zeros((4, 6, 4), dtype)
+    image[:, 2:4, 3], image[:, 4:, 3] = most // 2, most
+    pixels = pictures.decode(encoded(".png", image))
+    assert (pixels[:, :2] == 255).all() and (pixels[:, 4:] == 0).all()
+    assert (abs(pixels[:, 2:4].astype(int) - 128) <= 1).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty"),
+        (b"just a text\n", "is no picture"),
+        (b"\0" * 5000, "is no picture"),
+        (JPEG[:2], "breaks off"),
+        (JPEG[:100], "breaks off"),
+        (JPEG[: len(JPEG) // 2], "breaks off"),
+        (JPEG[:-2], "breaks off"),
+        (PNG[:20], "breaks off"),
+        (PNG[: len(PNG) // 2], "breaks off"),
+        (PNG[:60] + b"?" + PNG[61:], "is no picture"),
+        (png_that_claims(30_000, 30_000), "is too large: 30000 x 30000"),
+        (png_that_claims(0, 10), "without pixels"),
+    ],
+)
+def test_a_bad_file_is_told_in_plain_words(tmp_path: Path, content: bytes, told: str) -> None:
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(content)
+    with pytest.raises(PictureError, match=told) as raised:
+        pictures.read(file)
+    assert str(raised.value).startswith(f"{file}: ")
+
+
+def test_a_jpeg_that_claims_too_much_is_not_unpacked() -> None:
+    at = JPEG.index(b"\xff\xc0") + 5
+    huge = JPEG[:at] + struct.pack(">HH", 60_000, 60_000) + JPEG[at + 4 :]
+    with pytest.raises(PictureError, match="60000 x 60000"):
+        pictures.decode(huge)
+
+
+def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MAX_BYTES", len(PNG) - 1)
+    with pytest.raises(PictureError, match="is larger than"):
+        pictures.decode(PNG)
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, told in [
+        (tmp_path / "none.jpg", "no such file"),
+        (tmp_path, "is a folder"),
+        (tmp_path / "pipe", "is no regular file"),
+        (Path("a\0b"), "cannot be read"),
+        (Path("x" * 5000), "cannot be read"),
+    ]:
+        with pytest.raises(PictureError, match=told):
+            pictures.read(path)
+
+
+@settings(max_examples=300)
+@given(
+    st.binary(max_size=200), st.sampled_from([b"", JPEG[:4], PNG[:8], b"BM", b"RIFF", b"GIF89a"])
+)
+def test_any_bytes_are_a_picture_or_a_picture_error(content: bytes, start: bytes) -> None:
+    with pictures.quiet():
+        check(start + content)
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from([JPEG, PNG, *(encoded(s, flag()) for s in (".webp", ".tiff", ".bmp", ".gif"))]),
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4),
+)
+def test_a_damaged_picture_is_a_picture_or_a_picture_error(
+    whole: bytes, damage: list[tuple[int, int]]
+) -> None:
+    content = bytearray(whole)
+    for at, value in damage:
+        content[at % len(content)] = value
+    with pictures.quiet():
+        check(bytes(content))
+
+
+def check(content: bytes) -> None:
+    try:
+        pixels = pictures.decode(content)
+    except PictureError as error:
+        assert str(error)
+    else:
+        assert pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == np.uint8
+
+
+def test_decoders_are_kept_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    with pictures.quiet(), pytest.raises(PictureError):
+        pictures.decode(PNG[:60] + b"?" + PNG[61:])
+    os.write(2, b"heard again\n")
+    assert capfd.readouterr().err == "heard again\n"
+
+
+def test_pictures_are_found_below_a_folder_in_order(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a/c.png", ".hidden/d.png", "notes.txt", ".e.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert pictures.find(tmp_path) == [tmp_path / "a" / "c.png", tmp_path / "b.JPG"]
