@@ -1,0 +1,119 @@
+"""Banks of pictures ready to train on: photographs as they are, and composites made ahead of time.
+
+A composite costs as much as a step of training, so each photograph gets a number of them once, in a file; what varies
+from epoch to epoch (crop, flip, turn, colour) is cheap and done on the way to the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from trashbin.preprocess import resize
+from trashbin.training import backgrounds, composite, matte
+from trashbin.training.data import Fold, Image, Photo, load_pictures
+from trashbin.training.model import INPUT_SIZE
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Bank:
+    """pictures (N, H, W, 3) RGB uint8; targets (N,) label numbers; photos (N,) which photograph each comes from."""
+
+    pictures: NDArray[np.uint8]
+    targets: Indices
+    photos: Indices
+    home: bool
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+def home_bank(root: Path, photos: Sequence[Photo], cache: Path) -> Bank:
+    """The photographs themselves, 400 x 300."""
+    targets = np.array([photo.target for photo in photos], np.int64)
+    return Bank(load_pictures(root, photos, cache), targets, np.arange(len(photos)), True)
+
+
+def recipe_digest() -> str:
+    """Changes whenever the code that makes composites does."""
+    source = "".join(inspect.getsource(module) for module in (matte, backgrounds, composite))
+    return hashlib.sha256(source.encode()).hexdigest()[:10]
+
+
+def _composites(picture: Image, photo: Photo, fold: Fold, each: int, seed: int) -> NDArray[np.uint8]:
+    """(each, 240, 320, 3): the draws depend on the photograph's name and the seed alone."""
+    cv2.setNumThreads(1)
+    found = matte.make_matte(picture)
+    number = int(hashlib.sha256(f"{seed}/{photo.path}".encode()).hexdigest()[:12], 16)
+    rng = np.random.default_rng(number)
+    return np.stack([composite.composite(rng, found, photo.label, fold) for _ in range(each)])
+
+
+def away_bank(
+    root: Path, photos: Sequence[Photo], fold: Fold, each: int, cache: Path, seed: int = 0, workers: int = 2
+) -> Bank:
+    """`each` composites of every photograph, on the fold's backgrounds, 320 x 240."""
+    names = hashlib.sha256("\n".join(photo.path for photo in photos).encode()).hexdigest()[:8]
+    file = cache / f"away-{fold}-{each}x{seed}-{names}-{recipe_digest()}.npy"
+    width, height = composite.SIZE
+    if not file.exists():
+        pictures = load_pictures(root, photos, cache)
+        made = np.empty((len(photos), each, height, width, 3), np.uint8)
+        work = partial(_composites, fold=fold, each=each, seed=seed)
+        # spawned, not forked: OpenCV's threads do not survive a fork
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            results = pool.map(work, (np.array(p) for p in pictures), photos, chunksize=8)
+            for row, result in zip(made, tqdm(results, f"composites ({fold})", len(photos), mininterval=5), strict=True):
+                row[:] = result
+        part = file.with_suffix(".part.npy")
+        np.save(part, made.reshape(-1, height, width, 3))
+        part.replace(file)
+    targets = np.repeat(np.array([photo.target for photo in photos], np.int64), each)
+    return Bank(np.load(file, mmap_mode="r"), targets, np.repeat(np.arange(len(photos)), each), False)
+
+
+def as_input(pictures: Sequence[Image]) -> Tensor:
+    """RGB uint8 pictures of any size -> (N, 3, 224, 224) float32 in -1..1, channels last, stretched as the daemon does."""
+    small = np.stack([resize(np.ascontiguousarray(p), INPUT_SIZE, INPUT_SIZE) for p in pictures])
+    batch = torch.from_numpy(small).permute(0, 3, 1, 2).to(torch.float32)  # NHWC memory: already channels last
+    return batch.mul_(1 / 127.5).sub_(1.0)
+
+
+def augmented(rng: Generator, picture: Image, home: bool) -> Image:
+    """A random crop with aspect jitter, flips, quarter turns, light; a photograph more than a composite, which had its share."""
+    height, width = picture.shape[:2]
+    area = rng.uniform(0.45, 1.0) if home else rng.uniform(0.7, 1.0)
+    aspect = np.exp(rng.uniform(-0.22, 0.22))
+    crop_w, crop_h = min(width, int(width * np.sqrt(area) * aspect)), min(height, int(height * np.sqrt(area) / aspect))
+    x, y = int(rng.integers(0, width - crop_w + 1)), int(rng.integers(0, height - crop_h + 1))
+    out = resize(np.ascontiguousarray(picture[y : y + crop_h, x : x + crop_w]), INPUT_SIZE, INPUT_SIZE)
+    out = np.rot90(out, int(rng.integers(0, 4)))
+    if rng.random() < 0.5:
+        out = out[:, ::-1]
+    if rng.random() < 0.8:
+        strength = 0.15 if home else 0.08
+        gain = np.exp(rng.normal(0, strength)) * np.exp(rng.normal(0, strength / 4, 3))
+        table = np.clip(np.arange(256)[:, None] * gain + rng.normal(0, 8), 0, 255).astype(np.uint8)
+        out = np.stack([table[:, c][out[..., c]] for c in range(3)], -1)
+    if rng.random() < 0.15:  # something else over a part of it
+        size = rng.integers(20, 90, 2)
+        at = rng.integers(0, INPUT_SIZE - size)
+        out = out.copy()
+        out[at[0] : at[0] + size[0], at[1] : at[1] + size[1]] = rng.integers(0, 256, 3)
+    return np.ascontiguousarray(out)
