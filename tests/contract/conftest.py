@@ -1,0 +1,36 @@
+"""What the contract tests share: a configuration with every kind of part, and mock pins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support import FakeClock
+from trashbin.devices.pins import pin_factory
+from trashbin.ports import Context
+from trashbin.settings import Config
+
+CONFIG: dict[str, Any] = {
+    "version": 1,
+    "device": {"id": "contract"},
+    "bins": {
+        "left": {"labels": ["paper", "cardboard"], "angle": -45, "lamp": 5, "color": "blue"},
+        "right": {"labels": ["glass", "metal"], "angle": 45, "lamp": 6, "color": "green"},
+    },
+    "camera": {"kind": "simulated"},
+    "triggers": [{"kind": "pir", "pin": 4}],
+    "actuators": [{"kind": "none"}],
+    "sorting": {"move_s": 0.01},
+    "publisher": {"kind": "none"},
+}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def context(clock: FakeClock) -> Context:
+    return Context(clock, Config.model_validate(CONFIG), pins=pin_factory("mock"))
