@@ -8,6 +8,7 @@
     |   +-- CameraError           no camera, a capture that timed out, an empty frame
     |   +-- TriggerError          the sensor's pin cannot be opened
     |   +-- ActuatorError         the servo or a lamp cannot be driven
+    |   |   +-- StoppedError      a hand or the open lid stopped a move
     +-- BrokerError               the MQTT broker is unreachable or refuses us
     +-- StoreError                the event store cannot be read or written
     +-- RequestError              a request is refused       (retained, expired, wrong JSON)
@@ -75,6 +76,12 @@ class ActuatorError(DeviceError):
     """A servo or lamp cannot be opened or driven."""
 
     part = "actuator"
+
+
+class StoppedError(ActuatorError):
+    """The stop input became active during a move, or was before it began."""
+
+    part = "stop"
 
 
 class BrokerError(DeviceError):

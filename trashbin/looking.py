@@ -85,7 +85,7 @@ class Looker:
         """Wait until the tray is settled, then judge it; one more burst before holding."""
         started = self.clock.monotonic()
         with self._lit():
-            view = self._settle(started)
+            view = self.settle()
             settled = self.clock.monotonic()
             timing = dict.fromkeys(STAGES, 0.0) | {"settle": (settled - started) * 1e3}
             found = self._judge(view, thresholds, timing)
@@ -97,16 +97,17 @@ class Looker:
         timing["total"] = (self.clock.monotonic() - started) * 1e3
         return Sight(found, self.last_frame, settled, timing)
 
-    def _settle(self, started: float) -> View:
+    def settle(self, *, believe_empty: bool = False) -> View:
         """Frames until one is settled, or the time for it is over.
 
-        An empty tray is believed only when the time is over: a sensor fires before
-        the item has landed.
+        Before a look an empty tray is believed only when the time is over: a sensor
+        fires before the item has landed. After a move it is believed at once.
         """
-        deadline = started + self.settings.settle_s
+        deadline = self.clock.monotonic() + self.settings.settle_s
+        done = {SceneState.SETTLED, SceneState.EMPTY} if believe_empty else {SceneState.SETTLED}
         while True:
             view = self.glance()
-            if view.state is SceneState.SETTLED or self.clock.monotonic() >= deadline:
+            if view.state in done or self.clock.monotonic() >= deadline:
                 return view
 
     def _judge(self, view: View, thresholds: Thresholds, timing: dict[str, float]) -> Decision:
@@ -114,19 +115,22 @@ class Looker:
             return decision.hold(Reason.DARK)
         if view.state is SceneState.EMPTY:
             return decision.hold(Reason.EMPTY)
-        frames, views = [], []
+        frames: list[Frame] = []
+        views: list[View] = []
         with _stage(timing, "capture"):
             for _ in range(self.settings.burst):
                 views.append(self.glance())
                 assert self.last_frame is not None
                 frames.append(self.last_frame)
-        predictions = [self._predict(frame, timing) for frame in frames]
+        floor = self.settings.min_sharpness
+        sharp = [f for f, v in zip(frames, views, strict=True) if v.sharpness >= floor]
+        # the network is asked even where none is sharp, so that the event says what it saw
+        predictions = [self._predict(frame, timing) for frame in sharp or frames]
         with _stage(timing, "decide"):
             found = decision.decide(predictions, thresholds)
-        # the network is asked even then, so that the event says what it saw
-        if max(v.sharpness for v in views) < self.settings.min_sharpness:
+        if not sharp:
             return decision.overrule(found, Reason.BLURRED)
-        if min(v.items for v in views) > 1:
+        if min(view.items for view in views) > 1:
             return decision.overrule(found, Reason.DISAGREE)
         return found
 

@@ -94,6 +94,10 @@ class Classifier(Protocol):
         """One invoke on one frame."""
         ...
 
+    def check(self) -> None:
+        """Ask the golden inputs again. ModelError where an answer is not the promised one."""
+        ...
+
     def close(self) -> None:
         """Free the interpreter."""
         ...
@@ -193,6 +197,10 @@ class Publisher(Protocol):
 
     def resend(self, after_seq: int, limit: int) -> int:
         """Send stored events once more, as backlog; the number of events that follow."""
+        ...
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until every stored event is delivered; False after ``timeout`` seconds."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,268 @@
+"""The composition root: reads a configuration, opens the parts, runs the daemon. Start here.
+
+Parts are opened in order on an ExitStack and closed in reverse. A part that fails to
+open does not end the process: the daemon runs without it, moves nothing, and says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from trashbin import config as configuration
+from trashbin import devices, sdnotify
+from trashbin.clock import SystemClock
+from trashbin.config import Loaded
+from trashbin.daemon import Daemon, Parts
+from trashbin.errors import ExitCode, TrashbinError
+from trashbin.events import Event
+from trashbin.looking import Looker
+from trashbin.model import manifest
+from trashbin.model.tflite import TFLiteClassifier
+from trashbin.outbox import Outbox
+from trashbin.ports import (
+    Actuator,
+    Camera,
+    Classifier,
+    Clock,
+    Context,
+    Publisher,
+    StopInput,
+    Switch,
+    Trigger,
+)
+from trashbin.record import Recorder
+from trashbin.scene import Scene
+from trashbin.settings import Config
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PIN_KINDS = frozenset({"pir", "button", "servo", "lamps"})
+
+# sections that the daemon cannot run without, not even in safe mode
+NEEDED_FOR_SAFE_MODE = ("device", "publisher")
+
+
+def run(path: Path) -> ExitCode:
+    """``trashbin run``: the daemon, until SIGTERM or SIGINT.
+
+    A configuration with mistakes runs in safe mode where device and publisher are
+    sound: nothing moves, and MQTT says what is wrong.
+    """
+    logging.basicConfig(
+        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    loaded = configuration.load(path)
+    problems: dict[str, str] = {}
+    config = loaded.config or safe_config(loaded)
+    if loaded.config is None:
+        for mistake in loaded.mistakes:
+            print(f"{path}: {mistake}", file=sys.stderr)
+        if config is None:
+            print(
+                f"trashbin: {path}: cannot run, not even in safe mode, which needs sound sections "
+                f"{' and '.join(NEEDED_FOR_SAFE_MODE)}. Mend the mistakes above.",
+                file=sys.stderr,
+            )
+            return ExitCode.BAD_USAGE
+        first = (str(mistake).splitlines()[0] for mistake in loaded.mistakes)
+        problems["configuration"] = f"{len(loaded.mistakes)} mistake(s): " + "; ".join(first)
+    assert config is not None
+    clock = SystemClock()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: clock.stop())
+    notify = sdnotify.Notifier()
+    with ExitStack() as stack:
+        daemon = build(config, clock, stack, problems)
+        daemon.on_progress = notify.progress
+        daemon.begin()
+        notify.ready()
+        daemon.run()
+        notify.stopping()
+    return ExitCode.GOOD
+
+
+def safe_config(loaded: Loaded) -> Config | None:
+    """What can run of a configuration with mistakes: it tells, and neither looks nor moves."""
+    if not all(name in loaded.sections for name in NEEDED_FOR_SAFE_MODE):
+        return None
+    sound = {
+        name: section for name, section in loaded.sections.items() if name in Config.model_fields
+    }
+    # unvalidated on purpose: camera, triggers and actuators stay out whatever the file says
+    return Config.model_construct(
+        version=1, **(sound | {"bins": {}, "camera": None, "triggers": (), "actuators": ()})
+    )
+
+
+def build(
+    config: Config,
+    clock: Clock,
+    stack: ExitStack,
+    problems: dict[str, str] | None = None,
+    *,
+    extra_actuators: Sequence[Actuator] = (),
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> Daemon:
+    """Make every part that ``config`` names, wire the daemon, then open them.
+
+    What is opened is closed by ``stack``, in reverse: offline first, then the servo to
+    rest, the camera, the triggers. A part that fails is told in ``problems``.
+    """
+    outbox = Outbox(config.store.path / "events.sqlite")
+    stack.callback(outbox.close)
+    parts = _Parts(config, clock, outbox, {} if problems is None else problems)
+    daemon = Daemon(
+        config,
+        Parts(
+            clock=clock,
+            publisher=parts.publisher,
+            recorder=Recorder(config, clock, outbox, parts.publisher, parts.classifier),
+            looker=parts.looker,
+            triggers=parts.triggers,
+            actuators=[*parts.actuators, *extra_actuators],
+            stop=parts.stop,
+            problems=parts.problems,
+        ),
+        on_event=on_event,
+    )
+    for trigger in parts.triggers:
+        parts.open("trigger", trigger, stack, daemon.emit)
+    if parts.camera is not None:
+        parts.open("camera", parts.camera, stack)
+    for switch in (parts.tray_lamp, parts.stop):
+        if switch is not None:
+            stack.callback(_close, switch)
+    for actuator in daemon.parts.actuators:
+        parts.open("actuator", actuator, stack)
+    parts.open("publisher", parts.publisher, stack, daemon.request)
+    return daemon
+
+
+class _Parts:
+    """The adapters of one bin, made but not opened; a part that cannot be made is a problem."""
+
+    def __init__(
+        self, config: Config, clock: Clock, outbox: Outbox, problems: dict[str, str]
+    ) -> None:
+        self.problems = problems
+        context = Context(clock, config, outbox=outbox)
+        self.publisher: Publisher = self._make("publisher", config.publisher, context) or (
+            devices.load("publisher", "none")(config.publisher, context)
+        )
+        self.camera: Camera | None = None
+        self.classifier: Classifier | None = None
+        self.looker: Looker | None = None
+        self.triggers: list[Trigger] = []
+        self.actuators: list[Actuator] = []
+        self.stop: StopInput | None = None
+        self.tray_lamp: Switch | None = None
+        if "configuration" in problems:
+            return  # safe mode: tell, and neither look nor move
+        if config.camera.kind == "simulated":
+            context = replace(context, world=self._try("camera", lambda: _world(config, clock)))
+        if _wants_pins(config):
+            context = replace(context, pins=self._try("gpio", lambda: _pins(config)))
+        look = config.look
+        scene = Scene(changed_area=look.changed_area, learn=look.empty_tray == "learn")
+        self.camera = self._make("camera", config.camera, context)
+        self.classifier = self._try("model", lambda: _classifier(config))
+        context = replace(context, camera=self.camera, scene=scene)
+        if config.gpio.stop is not None and context.pins is not None:
+            pin = config.gpio.stop
+            self.stop = self._try("stop", lambda: _gpio().StopInput(pin, context, self.release))
+            context = replace(context, stop=self.stop)
+        for section in config.triggers:
+            self.triggers += filter(None, [self._make("trigger", section, context)])
+        for entry in config.actuators:
+            self.actuators += filter(None, [self._make("actuator", entry, context)])
+        if config.gpio.tray_lamp is not None and context.pins is not None:
+            lamp = config.gpio.tray_lamp
+            self.tray_lamp = self._try("tray_lamp", lambda: _gpio().TrayLamp(lamp, context))
+        if self.camera is not None and self.classifier is not None:
+            self.looker = Looker(
+                look, clock, scene, self.camera, _timeout(config), self.classifier, self.tray_lamp
+            )
+        self._notify = clock.notify
+
+    def release(self) -> None:
+        """Cut every drive at once; runs on the stop input's own thread."""
+        for actuator in self.actuators:
+            actuator.release()
+        self._notify()
+
+    def open(self, name: str, part: Any, stack: ExitStack, *arguments: Any) -> None:
+        """Open a part now and close it with the stack; a failure is a problem."""
+        stack.callback(_close, part)
+        self._try(name, lambda: part.open(*arguments))
+
+    def _make(self, port: devices.Port, section: Any, context: Context) -> Any:
+        if section.kind in PIN_KINDS and context.pins is None:
+            return None  # told already, as the problem "gpio"
+        return self._try(port, lambda: devices.load(port, section.kind)(section, context))
+
+    def _try(self, name: str, action: Callable[[], T]) -> T | None:
+        try:
+            return action()
+        except TrashbinError as error:
+            log.error("%s: %s", name, error)
+            self.problems[name] = str(error)
+            return None
+
+
+def _close(part: Any) -> None:
+    """Close a part; one that fails to close must not keep the others open."""
+    try:
+        part.close()
+    except TrashbinError as error:
+        log.error("closing %s: %s", type(part).__name__, error)
+
+
+def _gpio() -> Any:
+    """The GPIO adapters; imported only where a pin is used."""
+    from trashbin.devices import gpio as adapters
+
+    return adapters
+
+
+def _classifier(config: Config) -> TFLiteClassifier:
+    model = config.model
+    prefer = None if model.runtime == "auto" else model.runtime
+    return TFLiteClassifier(
+        manifest.find(model.name), threads=model.threads, kernels=model.kernels, prefer=prefer
+    )
+
+
+def _world(config: Config, clock: Clock) -> Any:
+    from trashbin.devices.simulated import World
+
+    return World(clock)
+
+
+def _pins(config: Config) -> Any:
+    from trashbin.devices.pins import pin_factory
+
+    return pin_factory(config.gpio.pins)
+
+
+def _wants_pins(config: Config) -> bool:
+    """True where anything hangs on a GPIO pin."""
+    sections = [*config.triggers, *config.actuators]
+    return (
+        any(section.kind in PIN_KINDS for section in sections)
+        or config.gpio.stop is not None
+        or config.gpio.tray_lamp is not None
+    )
+
+
+def _timeout(config: Config) -> float:
+    """Seconds that a capture may take; a simulated camera never hangs."""
+    return getattr(config.camera, "timeout_s", 2.0)

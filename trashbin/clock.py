@@ -1,0 +1,57 @@
+"""The real clock: every wait of the main thread goes through here, so every wait can be ended."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+TIMEX_BYTES = 512  # struct timex has 208 bytes on 64-bit Linux; zeroed, it asks and sets nothing
+TIME_ERROR = 5
+_adjtimex = ctypes.CDLL(None).adjtimex
+
+
+class SystemClock:
+    """Satisfies ``ports.Clock``; ``stop`` may be called from a signal handler."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        # a Condition's lock is re-entrant: a signal handler runs on the thread that may hold it
+        self._changed = threading.Condition()
+
+    def monotonic(self) -> float:
+        """Seconds since boot, never set back."""
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        """The kernel's time of day, UTC."""
+        return datetime.now(UTC)
+
+    def wait(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
+        """Wait, or less where ``until()`` comes true or ``stop`` is called; True when stopped."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self.stopped or (until is not None and until()), timeout=seconds
+            )
+        return self.stopped
+
+    def notify(self) -> None:
+        """Look again at what a wait is for."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """End this wait and every later one."""
+        self.stopped = True
+        self.notify()
+
+
+
+def is_synchronized() -> bool:
+    """True where the kernel says that its time of day follows a time server.
+
+    adjtimex(2) with nothing to set returns TIME_ERROR (5) while it does not.
+    """
+    return _adjtimex(ctypes.create_string_buffer(TIMEX_BYTES)) not in (-1, TIME_ERROR)

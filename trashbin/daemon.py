@@ -1,0 +1,479 @@
+"""The straight line: signal -> frames -> decision -> event -> actuation. Sees ports only.
+
+The main thread runs everything here. GPIO and network threads only put a signal or
+a request into the inbox.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from trashbin import status
+from trashbin.desk import Desk
+from trashbin.errors import DeviceError, ModelError, StoppedError
+from trashbin.events import Event, EventType
+from trashbin.looking import Looker, Sight
+from trashbin.ports import Actuator, Camera, Clock, Publisher, StopInput, Trigger
+from trashbin.record import Recorder
+from trashbin.scene import SceneState
+from trashbin.settings import Config
+from trashbin.status import Change, Status
+from trashbin.types import Action, Frame, Mode, Reason, Signal, Source
+
+log = logging.getLogger(__name__)
+
+INBOX_LIMIT = 64
+HEALTH_EVERY_S = 60.0
+IDENTIFY_S = 5.0
+WATCH_EVERY_S = 0.5  # how often a thing that waits in the tray is looked for
+# parts without which nothing may be sorted; the bin does without any other as well as it can
+BLOCKING = frozenset({"configuration", "camera", "model", "stop", "tray"})
+REOPEN_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses between tries at a camera that failed
+
+
+@dataclass(frozen=True, slots=True)
+class RawRequest:
+    """A request as the network thread received it; parsed on the main thread."""
+
+    verb: str
+    payload: bytes
+    retained: bool
+
+
+@dataclass
+class Parts:
+    """What the composition root opened. ``problems`` maps a part that failed to why.
+
+    Without a looker (no camera or no model) the bin stays up, tells so, and moves nothing.
+    """
+
+    clock: Clock
+    publisher: Publisher
+    recorder: Recorder
+    looker: Looker | None = None
+    triggers: Sequence[Trigger] = ()
+    actuators: Sequence[Actuator] = ()
+    stop: StopInput | None = None
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+class Daemon:
+    """One bin. ``run`` blocks until the clock says stop; ``run_once`` is one item's way."""
+
+    def __init__(
+        self,
+        config: Config,
+        parts: Parts,
+        *,
+        on_event: Callable[[Event], None] = lambda event: None,
+        on_progress: Callable[[Status], None] = lambda status: None,
+    ) -> None:
+        self.config = config
+        self.parts = parts
+        self.clock = parts.clock
+        self.recorder = parts.recorder
+        self._desk = Desk(self, parts.clock, parts.recorder, parts.publisher)
+        self.status = Status.IDLE
+        self.bin: str | None = None
+        self.on_event = on_event
+        self.on_progress = on_progress
+        self._inbox: deque[Signal | RawRequest] = deque()
+        self._ran: dict[str, float] = {}
+        self._accepted_at = float("-inf")
+        self._seen_empty_at = float("-inf")
+        self._held: Sight | None = None
+        self._give_up_at = float("inf")
+        self._reopen_tries = 0
+        self._identify = False
+
+    # the inbox: called from any thread
+
+    def emit(self, signal: Signal) -> None:
+        """A trigger fired."""
+        self._put(signal)
+
+    def request(self, verb: str, payload: bytes, retained: bool) -> None:
+        """Somebody asks over MQTT."""
+        self._put(RawRequest(verb, payload, retained))
+
+    def _put(self, message: Signal | RawRequest) -> None:
+        if len(self._inbox) >= INBOX_LIMIT:
+            self.recorder.dropped += 1  # a flood: told in health, never waited for
+            return
+        self._inbox.append(message)
+        self.clock.notify()
+
+    # the loop
+
+    def run(self) -> None:
+        """Look, sort and tell until the clock says stop."""
+        while not self.clock.wait(self._until_due(), until=lambda: bool(self._inbox)):
+            self.step()
+
+    def begin(self) -> None:
+        """Learn the empty tray, and tell who and how we are."""
+        if self.recorder.mode is Mode.PAUSED:
+            self._change(Change.PAUSE)
+        if self.parts.looker:
+            try:
+                self.parts.looker.learn_empty_tray()
+            except DeviceError as error:
+                self._part_failed(error)
+        for part, message in self.parts.problems.items():
+            self.fault(part, message)
+        self.tell()
+
+    def step(self) -> None:
+        """Do all that is due now: messages first, then what comes round by time."""
+        while self._inbox and not self.clock.wait(0):
+            message = self._inbox.popleft()
+            if isinstance(message, Signal):
+                self.take(message)
+            else:
+                self._desk.answer(message.verb, message.payload, message.retained)
+        now = self.clock.monotonic()
+        for name, every, task in self._tasks():
+            if now - self._ran.setdefault(name, now) >= every:
+                self._ran[name] = now
+                task()
+        self.on_progress(self.status)
+
+    def _tasks(self) -> list[tuple[str, float, Callable[[], None]]]:
+        """What comes round by time in the present status: name, seconds between, what."""
+        tasks: list[tuple[str, float, Callable[[], None]]] = [
+            ("health", HEALTH_EVERY_S, self._tell_health)
+        ]
+        if self.status is Status.IDLE:
+            for index, trigger in enumerate(self.parts.triggers):
+                if trigger.poll_every is not None:
+                    tasks.append((f"trigger {index}", trigger.poll_every, self._guarded(trigger.poll)))
+        if self._identify:
+            tasks.append(("identify", IDENTIFY_S, self._identified))
+        if self._held is not None:
+            tasks.append(("watch", WATCH_EVERY_S, self._guarded(self._watch)))
+        if self.parts.problems:
+            pause = REOPEN_S[min(self._reopen_tries, len(REOPEN_S) - 1)]
+            tasks.append(("recover", pause, self._recover))
+        return tasks
+
+    def _until_due(self) -> float:
+        now = self.clock.monotonic()
+        due = (self._ran.setdefault(name, now) + every - now for name, every, _ in self._tasks())
+        return max(0.0, min(due))
+
+    def _guarded(self, task: Callable[[], None]) -> Callable[[], None]:
+        """A task that uses a device: its failure becomes a fault, not the end."""
+
+        def run() -> None:
+            try:
+                task()
+            except DeviceError as error:
+                self._part_failed(error)
+
+        return run
+
+    # one item
+
+    def take(self, signal: Signal) -> Event | None:
+        """Follow a signal; None where it is let go: an echo, or the bin cannot look now."""
+        if self.status in (Status.FAULT, Status.PAUSED) or self.parts.looker is None:
+            log.info("a signal of %s is let go: %s", signal.source, self.in_words())
+            return None
+        if signal.source is not Source.REQUEST and self._is_echo(signal):
+            return None
+        self._accepted_at = signal.at
+        return self.run_once(signal)
+
+    def _is_echo(self, signal: Signal) -> bool:
+        """A PIR fires twice for one hand, and once more for the servo."""
+        looked_since = signal.at <= self._seen_empty_at
+        within = signal.at - self._accepted_at < self.config.look.refractory_s
+        news = self._held is not None and signal.at > self._held.burst_at
+        return looked_since or (within and not news)
+
+    def run_once(self, signal: Signal) -> Event | None:
+        """One item: look, decide, commit the event, move. The event, or None for no news."""
+        looker = self.parts.looker
+        assert looker is not None
+        before = self.status
+        self._change(Change.SIGNAL)
+        thresholds = self.recorder.thresholds
+        try:
+            sight = looker.look(thresholds)
+        except DeviceError as error:
+            event = self._commit(self.recorder.unseen(signal))
+            self._part_failed(error, about=event.event_id)
+            return event
+        if before is Status.HOLDING and self._still_the_same(signal, sight):
+            self._change(Change.HOLD)
+            return None
+        self._held = None
+        if sight.decision.reason is Reason.EMPTY:
+            self._seen_empty_at = sight.frame.at
+            event = self._commit(self.recorder.item(EventType.EMPTY, signal, sight))
+            self._change(Change.NOTHING)
+        elif sight.decision.action is Action.ACT:
+            event = self._act(signal, sight)
+        else:
+            event = self._commit(self.recorder.item(EventType.UNCERTAIN, signal, sight))
+            self._change(Change.HOLD)
+            self._wait_for_person(sight)
+        return event
+
+    def _still_the_same(self, signal: Signal, sight: Sight) -> bool:
+        """A passer-by sets a PIR off: the thing that we hold lies there unchanged."""
+        looker, held = self.parts.looker, self._held
+        return (
+            signal.source is not Source.REQUEST
+            and looker is not None
+            and held is not None
+            and looker.scene.same_thing(held.frame, sight.frame)
+        )
+
+    def _act(self, signal: Signal, sight: Sight) -> Event:
+        assert sight.decision.label is not None
+        bin = self.config.bin_of(sight.decision.label)
+        moving = self._moving()
+        event = self._commit(
+            self.recorder.item(
+                EventType.SORTED,
+                signal,
+                sight,
+                bin=bin,
+                actuation=[a.name for a in self.parts.actuators if a in moving or not a.moves],
+            )
+        )
+        self._change(Change.ACT, bin)
+        if not moving:  # the lamp says where; a person carries it there
+            self._wait_for_person(sight)
+            return event
+        try:
+            self._sort(bin, moving, sight, event)
+        except DeviceError as error:
+            self._part_failed(error, about=event.event_id)
+        return event
+
+    def _moving(self) -> list[Actuator]:
+        """The actuators that may move now: none unless in auto, with all of them sound."""
+        if self.recorder.mode is not Mode.AUTO or "actuator" in self.parts.problems:
+            return []
+        return [actuator for actuator in self.parts.actuators if actuator.moves]
+
+    def _sort(self, bin: str, moving: list[Actuator], sight: Sight, event: Event) -> None:
+        """Move, and look whether the tray is empty; the same thing still there is a jam."""
+        looker = self.parts.looker
+        assert looker is not None
+        for _ in range(1 + self.config.sorting.jam_retries):
+            self._move(bin, moving)
+            if self.config.look.empty_tray == "none":
+                break
+            view = looker.settle(believe_empty=True)
+            assert looker.last_frame is not None
+            if view.state is SceneState.EMPTY:
+                self._seen_empty_at = looker.last_frame.at
+                break
+            if self._something_new(sight, looker.last_frame):
+                if not any(isinstance(message, Signal) for message in self._inbox):
+                    self.emit(Signal(Source.MOTION, self.clock.monotonic()))
+                self._accepted_at = float("-inf")  # it is no echo: we have seen it
+                break
+        else:
+            self._jammed(sight, event)
+            return
+        self._change(Change.DONE)
+
+    def _something_new(self, sight: Sight, now: Frame) -> bool:
+        """Was something dropped since the burst, so that this is no jam but the next item?"""
+        assert self.parts.looker is not None
+        signalled = any(isinstance(m, Signal) and m.at > sight.burst_at for m in self._inbox)
+        return signalled or not self.parts.looker.scene.same_thing(sight.frame, now)
+
+    def _move(self, bin: str, moving: list[Actuator]) -> None:
+        """To the bin, dwell, back to rest, drive off. ActuatorError where a hand stops it."""
+        times = self.config.sorting
+        try:
+            for actuator in moving:
+                self._unless_stopped()
+                actuator.sort(bin)
+            self.clock.wait(times.move_s + times.dwell_s, until=self._stopped_by_hand)
+            for actuator in moving:
+                self._unless_stopped()
+                actuator.rest()
+            self.clock.wait(times.move_s, until=self._stopped_by_hand)
+            self._unless_stopped()
+        finally:
+            for actuator in moving:
+                actuator.release()
+
+    def _stopped_by_hand(self) -> bool:
+        return self.parts.stop is not None and self.parts.stop.active
+
+    def _unless_stopped(self) -> None:
+        if self._stopped_by_hand():
+            raise StoppedError("stopped by the lid or hand switch; close it to go on")
+
+    def _jammed(self, sight: Sight, event: Event) -> None:
+        self.fault(
+            "tray",
+            f"the item still lies there after {1 + self.config.sorting.jam_retries} moves; "
+            "take it out",
+            about=event.event_id,
+        )
+        self._held = sight
+        self._give_up_at = float("inf")
+
+    # waiting for a person
+
+    def _wait_for_person(self, sight: Sight) -> None:
+        self._held = sight
+        self._give_up_at = self.clock.monotonic() + self.config.look.hold_s
+        self._ran.pop("watch", None)
+
+    def _watch(self) -> None:
+        """Has the held thing been taken out, or is the time for it over?"""
+        looker = self.parts.looker
+        assert looker is not None
+        empty = looker.glance().state is SceneState.EMPTY
+        if not empty and self.clock.monotonic() < self._give_up_at:
+            return
+        if empty and looker.last_frame is not None:
+            self._seen_empty_at = looker.last_frame.at
+        self._held = None
+        self.parts.problems.pop("tray", None)
+        if self.status is not Status.FAULT:
+            self._change(Change.DONE)
+        elif not BLOCKING & set(self.parts.problems):
+            self._change(Change.RECOVER)
+
+    # faults
+
+    def fault(self, part: str, message: str, about: str | None = None) -> None:
+        """Tell that a part failed; nothing moves until it is back."""
+        log.error("%s: %s", part, message)
+        self.parts.problems[part] = message
+        self._commit(self.recorder.fault(part, message, about))
+        if part in BLOCKING:
+            self._change(Change.FAIL)
+        elif self.status is Status.SORTING:
+            self._change(Change.DONE)
+
+    def _part_failed(self, error: DeviceError, about: str | None = None) -> None:
+        for actuator in self.parts.actuators:
+            actuator.release()
+        self._held = None
+        self.fault(error.part, str(error), about)
+
+    def _recover(self) -> None:
+        """Try the failed parts again; idle once nothing blocks any more."""
+        problems, looker = self.parts.problems, self.parts.looker
+        before = set(problems)
+        self._reopen_tries += 1
+        if "camera" in problems and looker is not None and self._reopened([looker.camera]):
+            del problems["camera"]
+        if "actuator" in problems and self._reopened(self.parts.actuators):
+            del problems["actuator"]
+        if "stop" in problems and self.parts.stop is not None and not self.parts.stop.active:
+            del problems["stop"]
+        if before - set(problems):
+            self._reopen_tries = 0
+            if self.status is Status.FAULT and not BLOCKING & set(problems):
+                self._change(Change.RECOVER)
+            self.tell()
+
+    def _reopened(self, parts: Sequence[Camera | Actuator]) -> bool:
+        """Close and open parts again; opening moves nothing."""
+        for part in parts:
+            try:
+                part.close()
+                part.open()
+            except DeviceError as error:
+                log.warning("%s: still not back (%s)", error.part, error)
+                return False
+        return True
+
+    # what a request may do (desk.Bin)
+
+    def may_look(self) -> bool:
+        """True where the configuration lists a trigger of kind mqtt."""
+        return any(trigger.kind == "mqtt" for trigger in self.config.triggers)
+
+    def set_mode(self, mode: Mode) -> None:
+        """From now on, and after a restart."""
+        self.recorder.mode = mode
+        if mode is Mode.PAUSED and self.status is not Status.FAULT:
+            self._held = None
+            self._change(Change.PAUSE)
+        elif mode is not Mode.PAUSED and self.status is Status.PAUSED:
+            self._change(Change.RESUME)
+        self._tell_state()
+
+    def identify(self) -> None:
+        """Show a fault's lamps for a while: nothing else blinks as fast."""
+        self._show(Status.FAULT, None)
+        self._identify = True
+        self._ran["identify"] = self.clock.monotonic()
+
+    def _identified(self) -> None:
+        self._identify = False
+        self._show(self.status, self.bin)
+
+    def selftest(self) -> dict[str, str]:
+        """Each part, ``good`` or what is wrong; nothing moves."""
+        found = dict.fromkeys(("camera", "model", "actuator", "trigger"), "good")
+        looker = self.parts.looker
+        if looker is not None:
+            try:
+                looker.glance()
+                looker.classifier.check()
+            except (DeviceError, ModelError) as error:
+                found["model" if isinstance(error, ModelError) else "camera"] = str(error)
+        return found | self.parts.problems
+
+    def in_words(self) -> str:
+        """What the bin is doing, and why it does not sort where it doesn't."""
+        if not self.parts.problems:
+            return str(self.status)
+        return f"{self.status}: " + "; ".join(
+            f"{part}: {why}" for part, why in self.parts.problems.items()
+        )
+
+    # telling
+
+    def _commit(self, event: Event) -> Event:
+        """Commit first, then let the world know: what follows may be cut off at any time."""
+        event = self.recorder.commit(event)
+        self.on_event(event)
+        self._tell_state()
+        return event
+
+    def _change(self, change: Change, bin: str | None = None) -> None:
+        self.status, self.bin = status.after(self.status, change), bin
+        self._show(self.status, bin)
+        self._tell_state()
+        self.on_progress(self.status)
+
+    def _show(self, shown: Status, bin: str | None) -> None:
+        for actuator in self.parts.actuators:
+            try:
+                actuator.show(shown, bin)
+            except DeviceError as error:  # a lamp that fails must not stop a servo's cycle
+                log.error("%s: %s", actuator.name, error)
+
+    def tell(self) -> None:
+        """Everything that a dashboard wants to know of a bin, now."""
+        self.parts.publisher.announce("info", self.recorder.info())
+        self._tell_state()
+        self._tell_health()
+
+    def _tell_state(self) -> None:
+        state = self.recorder.state(self.status, self.bin, self.parts.problems)
+        self.parts.publisher.announce("state", state)
+
+    def _tell_health(self) -> None:
+        looker = self.parts.looker
+        frame = looker.last_frame if looker is not None else None
+        age = None if frame is None else self.clock.monotonic() - frame.at
+        self.parts.publisher.announce("health", self.recorder.health(age, self.parts.problems))

@@ -1,0 +1,111 @@
+"""``trashbin demo``: the simulated bin with a broker of its own and a live view in the terminal.
+
+Everything but the tray, the camera and the pins is what runs on a real bin.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from trashbin import app, resources
+from trashbin import config as configuration
+from trashbin.broker import EmbeddedBroker
+from trashbin.clock import SystemClock
+from trashbin.daemon import Daemon
+from trashbin.demo_view import View
+from trashbin.errors import BrokerError, ConfigError, ExitCode
+from trashbin.settings import Config, MqttPublisher, SimulatedTrigger
+from trashbin.status import Status
+
+CONNECT_S = 10.0
+DRAIN_S = 15.0
+
+
+def main(items: int | None = None, seed: int = 0, broker: str | None = None) -> ExitCode:
+    """Show the bin until ``items`` are done, or Ctrl-C. BrokerError where it is unreachable."""
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    console = Console(stderr=False)
+    clock = SystemClock()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: clock.stop())
+    with ExitStack() as stack:
+        host, port = (
+            parse_address(broker) if broker else _address(stack.enter_context(EmbeddedBroker()))
+        )
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trashbin-demo-")))
+        config = demo_config(folder, host, port, seed, items)
+        view = View(config, clock, f"{host}:{port}")
+        daemon = app.build(config, clock, stack, on_event=view.event)
+        view.watch(daemon)
+        _wait_for_broker(daemon, clock, host, port)
+
+        def progress(status: Status) -> None:
+            if items and view.item_events >= items and status is Status.IDLE:
+                clock.stop()
+
+        daemon.on_progress = progress
+        with _shown(view, console):
+            daemon.run()
+        delivered = daemon.parts.publisher.drain(DRAIN_S)
+        view.summary(console, delivered)
+    return ExitCode.GOOD if delivered else ExitCode.UNREACHABLE
+
+
+def demo_config(folder: Path, host: str, port: int, seed: int, items: int | None) -> Config:
+    """config/demo.yaml, with this run's broker, store and items."""
+    config = configuration.read(resources.root() / "config" / "demo.yaml")
+    triggers = tuple(
+        trigger.model_copy(update={"seed": seed, "items": items})
+        if isinstance(trigger, SimulatedTrigger)
+        else trigger
+        for trigger in config.triggers
+    )
+    publisher = MqttPublisher(kind="mqtt", host=host, port=port)
+    store = config.store.model_copy(update={"path": folder})
+    return config.model_copy(
+        update={"triggers": triggers, "publisher": publisher, "store": store}
+    )
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """``HOST:PORT`` or ``HOST``; ConfigError for anything else."""
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        host, port = text, "1883"
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigError(f"--broker {text}: expected HOST:PORT, for example localhost:1883")
+    return host.strip("[]"), int(port)
+
+
+def _address(broker: EmbeddedBroker) -> tuple[str, int]:
+    return broker.host, broker.port
+
+
+def _wait_for_broker(daemon: Daemon, clock: SystemClock, host: str, port: int) -> None:
+    publisher = daemon.parts.publisher
+    deadline = clock.monotonic() + CONNECT_S
+    while not publisher.connected and clock.monotonic() < deadline and not clock.wait(0.05):
+        pass
+    if not publisher.connected and not clock.stopped:
+        raise BrokerError(f"no MQTT broker answers at {host}:{port}; is it running?")
+
+
+@contextmanager
+def _shown(view: View, console: Console) -> Iterator[None]:
+    """Live where there is a terminal; a line an event where output goes to a file or pipe."""
+    if not console.is_terminal:
+        view.lines_to(console)
+        yield
+        return
+    with Live(view, console=console, screen=True, refresh_per_second=10, transient=True):
+        yield

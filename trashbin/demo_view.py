@@ -1,0 +1,240 @@
+"""What ``trashbin demo`` draws: shares as bars, gap against threshold, servo and lamps, events."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from statistics import median
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from trashbin.daemon import Daemon
+from trashbin.events import Event, EventType
+from trashbin.ports import Clock
+from trashbin.settings import Config, LampsActuator, ServoActuator
+from trashbin.status import Status
+
+BAR = 24
+EVENT_ROWS = 8
+STYLES = {
+    "sorted": "bold green",
+    "uncertain": "bold yellow",
+    "empty": "dim",
+    "fault": "bold red",
+    "notice": "cyan",
+}
+STATUS_STYLES = {
+    Status.IDLE: "dim",
+    Status.LOOKING: "cyan",
+    Status.SORTING: "bold green",
+    Status.HOLDING: "bold yellow",
+    Status.FAULT: "bold red",
+    Status.PAUSED: "magenta",
+}
+
+
+class View:
+    """Keeps what has happened, and draws it whenever rich asks. 80 columns are enough."""
+
+    def __init__(self, config: Config, clock: Clock, broker: str) -> None:
+        self.config = config
+        self.clock = clock
+        self.broker = broker
+        self.events: deque[Event] = deque(maxlen=EVENT_ROWS)
+        self.last: Event | None = None
+        self.item_events = 0
+        self.right = 0
+        self.counts: Counter[str] = Counter()
+        self.totals_ms: list[float] = []
+        self.invokes_ms: list[float] = []
+        self._daemon: Daemon | None = None
+        self._console: Console | None = None
+
+    def watch(self, daemon: Daemon) -> None:
+        """Draw this bin."""
+        self._daemon = daemon
+
+    def lines_to(self, console: Console) -> None:
+        """Instead of drawing, print a line an event."""
+        self._console = console
+
+    def event(self, event: Event) -> None:
+        """An event was committed."""
+        self.events.append(event)
+        if event.event_type in (EventType.SORTED, EventType.UNCERTAIN):
+            self.last = event
+            self.item_events += 1
+            self.counts[str(event.label) if event.bin else "uncertain"] += 1
+            if event.timing_ms:
+                judging = ("preprocess", "invoke", "decide")
+                frames = max(1, sum(event.votes.values()))
+                self.totals_ms.append(sum(event.timing_ms[key] for key in judging) / frames)
+                self.invokes_ms.append(event.timing_ms["invoke"] / frames)
+        if self._console is not None:
+            self._console.print(self._line(event), soft_wrap=True)
+
+    # drawing
+
+    def __rich__(self) -> RenderableType:
+        """The whole screen."""
+        return Group(
+            self._title(),
+            Columns([self._shares(), self._machine()], expand=True, equal=True),
+            self._table(),
+            self._footer(),
+        )
+
+    def _title(self) -> Text:
+        status = self._daemon.status if self._daemon else Status.IDLE
+        line = Text.assemble(
+            ("trashbin demo", "bold"), "  ", (f" {status.upper()} ", STATUS_STYLES[status])
+        )
+        model = self._daemon.recorder.classifier if self._daemon else None
+        if model is not None:
+            line.append(f"  {model.model.name} {model.model.variant}", "dim")
+        line.append(f"  MQTT {self.broker}", "dim")
+        return line
+
+    def _shares(self) -> Panel:
+        """The shares of the last item, and its gap against the threshold."""
+        table = Table.grid(padding=(0, 1))
+        event = self.last
+        for label in self.config_labels():
+            share = event.scores.get(label, 0.0) if event else 0.0
+            best = event is not None and label == event.label
+            table.add_row(
+                Text(label, "bold" if best else ""),
+                bar(share, "green" if best else "blue"),
+                Text(f"{share:4.0%}", "bold" if best else "dim"),
+            )
+        table.add_row("", "", "")
+        gap, threshold = 0.0, 0.0
+        if event is not None and event.thresholds is not None:
+            gap, threshold = event.gap or 0.0, event.thresholds.gap
+        enough = gap >= threshold
+        table.add_row("gap", bar(gap, "green" if enough else "yellow", threshold), f"{gap:4.0%}")
+        return Panel(table, title="shares", subtitle=f"needs a gap of {threshold:.0%}")
+
+    def config_labels(self) -> list[str]:
+        """The labels of all bins, in the order of the alphabet."""
+        return sorted(label for entry in self.config.bins.values() for label in entry.labels)
+
+    def _machine(self) -> Panel:
+        """What was dropped, what was decided, where the servo stands, which lamps are lit."""
+        table = Table.grid(padding=(0, 1))
+        table.add_row("item", Text(self._item() or "-", "bold"))
+        table.add_row("decision", self._decision())
+        daemon = self._daemon
+        sorting = daemon is not None and daemon.status is Status.SORTING
+        bin = daemon.bin if daemon else None
+        angle = self.config.bins[bin].angle if sorting and bin else None
+        for actuator in self.config.actuators:
+            if isinstance(actuator, ServoActuator):
+                shown = actuator.rest_angle if angle is None else angle
+                table.add_row("servo", Text(dial(shown, actuator.min_angle, actuator.max_angle)))
+            if isinstance(actuator, LampsActuator):
+                table.add_row("lamps", self._lamps(bin if sorting else None))
+        table.add_row("", "")
+        table.add_row("sorted", self._counted())
+        return Panel(table, title="bin")
+
+    def _item(self) -> str:
+        world: Any = getattr(self._daemon, "world", None)
+        return world.item_name if world is not None and world.item_name else ""
+
+    def _decision(self) -> Text:
+        event = self.last
+        if event is None:
+            return Text("-")
+        if event.bin:
+            return Text(f"{event.label} -> {event.bin}", STYLES["sorted"])
+        return Text(f"uncertain ({event.reason})", STYLES["uncertain"])
+
+    def _lamps(self, lit: str | None) -> Text:
+        line = Text()
+        for name in self.config.bins:
+            line.append("● " if name == lit else "○ ", "bold green" if name == lit else "dim")
+            line.append(f"{name} ", "bold" if name == lit else "dim")
+        holding = self._daemon is not None and self._daemon.status is Status.HOLDING
+        line.append("\n● uncertain" if holding else "\n○ uncertain", "yellow" if holding else "dim")
+        return line
+
+    def _counted(self) -> Text:
+        return Text(", ".join(f"{n} {label}" for label, n in sorted(self.counts.items())) or "-")
+
+    def _table(self) -> Panel:
+        """The events as they were published."""
+        table = Table(box=None, expand=True, padding=(0, 1), show_header=True, header_style="dim")
+        for name in ("seq", "time", "event", "label", "gap", "reason", "bin"):
+            table.add_column(name, no_wrap=True)
+        for event in self.events:
+            table.add_row(
+                str(event.seq),
+                event.ts[11:19],
+                Text(event.event_type, STYLES.get(event.event_type, "")),
+                event.label or "-",
+                "-" if event.gap is None else f"{event.gap:.2f}",
+                event.reason or "-",
+                event.bin or "-",
+            )
+        for _ in range(EVENT_ROWS - len(self.events)):
+            table.add_row(*[""] * 7)
+        return Panel(table, title=f"trashbin/{self.config.device.id}/event")
+
+    def _footer(self) -> Text:
+        line = Text(no_wrap=True, overflow="ellipsis")
+        if self.totals_ms:
+            line.append(
+                f"frame -> decision {median(self.totals_ms):.1f} ms"
+                f" (network {median(self.invokes_ms):.1f} ms)   "
+            )
+        if self._daemon is not None:
+            line.append(f"not yet delivered: {self._daemon.recorder.outbox.depth()}   ")
+        line.append("Ctrl-C ends", "dim")
+        return line
+
+    def _line(self, event: Event) -> str:
+        gap = "-" if event.gap is None else f"{event.gap:.2f}"
+        told = event.detail.message if event.detail else (event.bin or event.reason or "")
+        return (
+            f"{event.seq:4d}  {event.ts[11:19]}  {event.event_type:9}  "
+            f"{event.label or '-':9}  gap {gap:4}  {told}"
+        )
+
+    def summary(self, console: Console, delivered: bool) -> None:
+        """What the demo came to, printed at its end."""
+        console.print(
+            f"{self.item_events} items: {self._counted().plain}. "
+            + (
+                f"Every event reached the broker at {self.broker}."
+                if delivered
+                else f"Not every event reached the broker at {self.broker}."
+            )
+        )
+        if self.totals_ms:
+            console.print(
+                f"From a frame to the decision: {median(self.totals_ms):.1f} ms (median), "
+                f"of which the network {median(self.invokes_ms):.1f} ms."
+            )
+
+
+def bar(share: float, style: str, mark: float | None = None) -> Text:
+    """A bar of ``BAR`` cells for a share of 0..1, with a mark at ``mark``."""
+    cells = round(min(max(share, 0.0), 1.0) * BAR)
+    line = Text("█" * cells, style)
+    line.append("░" * (BAR - cells), "dim")
+    if mark is not None:
+        at = min(BAR - 1, round(mark * BAR))
+        line = Text.assemble(line[:at], ("┃", "bold white"), line[at + 1 :])
+    return line
+
+
+def dial(angle: float, low: float, high: float) -> str:
+    """A servo's angle as a place on a scale."""
+    cells = 17
+    at = round((angle - low) / (high - low) * (cells - 1))
+    return "├" + "".join("▼" if i == at else "─" for i in range(cells)) + f"┤ {angle:+.0f}°"

@@ -1,0 +1,226 @@
+"""What the bin writes down and tells of itself: events into the store, and info, state, health.
+
+Also holds what outlives a restart: the mode and the thresholds that a request set.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import trashbin
+from trashbin import events
+from trashbin.clock import is_synchronized
+from trashbin.decision import hold
+from trashbin.events import Detail, Event, EventType
+from trashbin.looking import Sight
+from trashbin.outbox import Outbox
+from trashbin.ports import Classifier, Clock, Publisher
+from trashbin.settings import Config
+from trashbin.status import Status
+from trashbin.types import Action, Decision, Mode, Reason, Signal, Thresholds
+
+log = logging.getLogger(__name__)
+
+Payload = dict[str, Any]
+
+
+class Recorder:
+    """Makes events, commits them to the store and wakes the publisher."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        outbox: Outbox,
+        publisher: Publisher,
+        classifier: Classifier | None,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.outbox = outbox
+        self.publisher = publisher
+        self.classifier = classifier
+        self.dropped = 0  # signals and requests that found the inbox full
+        self.refused = 0
+        self.last_item: Event | None = None
+
+    # what holds: a request, else the YAML, else the model's manifest
+
+    @property
+    def mode(self) -> Mode:
+        """The mode that a request set, else the configuration's."""
+        stored = self.outbox.get("mode")
+        return Mode(stored) if stored in set(Mode) else self.config.device.mode
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None:
+        self.outbox.set("mode", mode)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The thresholds as they are applied, key by key."""
+        model = self.classifier.thresholds if self.classifier else Thresholds()
+        rules = self.config.rules.model_dump(exclude_none=True)
+        return replace(model, **(rules | self._asked()))
+
+    def set_thresholds(self, asked: dict[str, float | None]) -> None:
+        """Let a request's thresholds hold from now on; None clears one."""
+        kept = {key: value for key, value in (self._asked() | asked).items() if value is not None}
+        self.outbox.set("thresholds", json.dumps(kept))
+
+    def _asked(self) -> dict[str, float | None]:
+        stored: dict[str, float | None] = json.loads(self.outbox.get("thresholds") or "{}")
+        return stored
+
+    # events
+
+    def item(
+        self,
+        kind: EventType,
+        signal: Signal,
+        sight: Sight,
+        bin: str | None = None,
+        actuation: Sequence[str] | None = None,
+    ) -> Event:
+        """An item was looked at: sorted, uncertain or, with nothing there, empty."""
+        return self._decided(
+            self._event(kind, signal), sight.decision, bin, actuation, sight.timing_ms
+        )
+
+    def unseen(self, signal: Signal) -> Event:
+        """An item was dropped and a part failed before it was judged."""
+        return self._decided(self._event(EventType.UNCERTAIN, signal), hold(Reason.FAULT))
+
+    def fault(self, part: str, message: str, about: str | None = None) -> Event:
+        """A part failed; ``about`` is the event whose move was cut off."""
+        return replace(
+            self._event(EventType.FAULT),
+            decision=Action.HOLD,
+            reason=Reason.FAULT,
+            about=about,
+            detail=Detail(part, message),
+        )
+
+    def commit(self, event: Event) -> Event:
+        """Write the event to disk; only then wake the publisher. StoreError if it can't."""
+        committed = self.outbox.append(event)
+        if committed.event_type in (EventType.SORTED, EventType.UNCERTAIN):
+            self.last_item = committed
+        self.publisher.wake()
+        return committed
+
+    def notice(self, part: str, message: str) -> Event:
+        """Something that people should know of, and that is no fault."""
+        return replace(self._event(EventType.NOTICE), detail=Detail(part, message))
+
+    def _event(self, kind: EventType, signal: Signal | None = None) -> Event:
+        now = self.clock.now()
+        return Event(
+            event_id=events.new_event_id(now),
+            event_type=kind,
+            device_id=self.config.device.id,
+            boot_id=events.boot_id(),
+            ts=events.timestamp(now),
+            ts_quality="synced" if is_synchronized() else "unsynced",
+            uptime_ms=int(self.clock.monotonic() * 1e3),
+            mode=self.mode,
+            trigger=signal.source if signal else None,
+            model=self.classifier.model if self.classifier else None,
+        )
+
+    def _decided(
+        self,
+        event: Event,
+        decision: Decision,
+        bin: str | None = None,
+        actuation: Sequence[str] | None = None,
+        timing_ms: Mapping[str, float] | None = None,
+    ) -> Event:
+        return replace(
+            event,
+            decision=decision.action,
+            reason=decision.reason,
+            label=decision.label,
+            second=decision.second,
+            top1=decision.top1,
+            top2=decision.top2,
+            gap=decision.gap,
+            familiarity=decision.familiarity,
+            scores=decision.scores,
+            votes=decision.votes,
+            thresholds=self.thresholds,
+            bin=bin,
+            actuation=actuation,
+            timing_ms=timing_ms,
+        )
+
+    # the retained topics
+
+    def info(self) -> Payload:
+        """Versions, model, labels and bins: what changes only with a restart."""
+        model = self.classifier.model if self.classifier else None
+        return {
+            "device_id": self.config.device.id,
+            "name": self.config.device.name,
+            "version": trashbin.__version__,
+            "event_schema": events.SCHEMA,
+            "python": platform.python_version(),
+            "model": None if model is None else asdict(model),
+            "labels": sorted({label for b in self.config.bins.values() for label in b.labels}),
+            "bins": {name: list(entry.labels) for name, entry in self.config.bins.items()},
+            "store_id": self.outbox.store_id,
+            "boot_id": events.boot_id(),
+        }
+
+    def state(self, status: Status, bin: str | None, problems: Mapping[str, str]) -> Payload:
+        """What a dashboard shows: status, mode, thresholds, the last item, the counts."""
+        local = self.clock.now().astimezone()
+        return {
+            "ts": events.timestamp(self.clock.now()),
+            "status": status,
+            "mode": self.mode,
+            "bin": bin,
+            "safe_mode": status is Status.FAULT,
+            "problem": bool(problems),
+            "problems": dict(problems),
+            "thresholds": asdict(self.thresholds),
+            "last": None if self.last_item is None else json.loads(self.last_item.to_json()),
+            "counts": {
+                "day": local.date().isoformat(),
+                "utc_offset": local.strftime("%z"),
+                "today": self.outbox.sorted_on(local.date()),
+                "total": self.outbox.sorted_in_all(),
+            },
+        }
+
+    def health(self, frame_age_s: float | None, problems: Mapping[str, str]) -> Payload:
+        """How the bin is: what an operator wants on a graph."""
+        free = shutil.disk_usage(self.config.store.path).free
+        return {
+            "ts": events.timestamp(self.clock.now()),
+            "uptime_s": round(self.clock.monotonic(), 1),
+            "outbox_depth": self.outbox.depth(),
+            "last_seq": self.outbox.last_seq(),
+            "last_frame_age_s": None if frame_age_s is None else round(frame_age_s, 1),
+            "temperature_c": temperature(),
+            "disk_free_mb": free // 2**20,
+            "messages_dropped": self.dropped,
+            "requests_refused": self.refused,
+            "timing_ms": None if self.last_item is None else self.last_item.timing_ms,
+            "problems": dict(problems),
+        }
+
+
+def temperature() -> float | None:
+    """The processor's temperature in degrees Celsius, or None where the kernel tells none."""
+    try:
+        with open("/sys/class/thermal/thermal_zone0/temp", encoding="ascii") as file:
+            return int(file.read()) / 1000
+    except (OSError, ValueError):
+        return None
