@@ -1,4 +1,4 @@
-"""One contract for every camera: real adapters on files and stand-ins, the simulated one as it is."""
+"""One contract for every camera: on files, on stand-ins, and the simulated one as it is."""
 
 from __future__ import annotations
 

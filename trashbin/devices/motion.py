@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trashbin.errors import TriggerError
+from trashbin.errors import ConfigError, TriggerError
 from trashbin.ports import Context, Emit
 from trashbin.scene import SceneState
 from trashbin.settings import MotionTrigger as MotionSettings
@@ -14,9 +14,12 @@ class MotionTrigger:
 
     After that it fires again only once the tray has been empty, so that an item which lies
     there is one item. Uses the daemon's camera and scene model, from the daemon's thread.
+    ConfigError when made, where the bin is not to learn its empty tray.
     """
 
     def __init__(self, settings: MotionSettings, context: Context) -> None:
+        if context.config.look.empty_tray == "none":
+            raise ConfigError("A motion trigger must know the empty tray: look: empty_tray: learn.")
         self.poll_every: float | None = settings.every_s
         self._context = context
         # a simulated camera has no time limit, since it never hangs
@@ -25,9 +28,9 @@ class MotionTrigger:
         self._armed = False
 
     def open(self, emit: Emit) -> None:
-        """Begin to watch. TriggerError where there is no camera or no picture of the empty tray."""
+        """Begin to watch. TriggerError where there is no camera."""
         if self._context.camera is None or self._context.scene is None:
-            raise TriggerError("A motion trigger needs a camera and a scene model to look with.")
+            raise TriggerError("A motion trigger has no camera to look with.")
         self._emit = emit
         self._armed = False
 

@@ -1,0 +1,249 @@
+"""One contract for every trigger; pins are driven by voltage, the camera by what it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from gpiozero import LED
+from pydantic import TypeAdapter
+
+from tests.support import FakeClock
+from trashbin import settings
+from trashbin.devices import TABLE, load
+from trashbin.devices.gpio import StopInput, TrayLamp
+from trashbin.errors import ActuatorError, CameraError, ConfigError, TriggerError
+from trashbin.ports import Context, Trigger
+from trashbin.scene import Scene
+from trashbin.types import Frame, Pixels, Signal, Source
+
+PIR, BUTTON, STOP, LAMP = 4, 17, 22, 23
+SECTION: TypeAdapter[Any] = TypeAdapter(settings.Trigger)
+USUAL: dict[str, dict[str, Any]] = {
+    "pir": {"pin": PIR},
+    "button": {"pin": BUTTON},
+    "timer": {"every_s": 5.0},
+}
+
+
+class Tray:
+    """A camera over a tray in which something lies, or not."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.item = False
+        self.broken = False
+
+    def open(self) -> None:
+        """Always open."""
+
+    def capture(self, timeout: float) -> Frame:
+        if self.broken:
+            raise CameraError("no picture")
+        pixels: Pixels = np.full((120, 160, 3), 120, np.uint8)
+        pixels += np.arange(160, dtype=np.uint8)[None, :, None] // 4
+        if self.item:
+            pixels[40:80, 50:100] = (20, 60, 200)
+        return Frame(pixels, self.clock.monotonic())
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@dataclass
+class Bench:
+    context: Context
+    clock: FakeClock
+    tray: Tray
+
+    def make(self, kind: str) -> Trigger:
+        section = SECTION.validate_python({"kind": kind} | USUAL.get(kind, {}))
+        trigger: Trigger = load("trigger", kind)(section, self.context)
+        return trigger
+
+    def pin(self, number: int) -> Any:
+        return self.context.pins.pin(number)
+
+    def item_comes(self, trigger: Trigger, kind: str) -> None:
+        """What makes a trigger of this kind fire, once, and is over afterwards."""
+        self.clock.advance(1.0)
+        if kind == "pir":
+            self.pin(PIR).drive_high()
+            self.pin(PIR).drive_low()
+        elif kind == "button":
+            self.pin(BUTTON).drive_low()
+            self.pin(BUTTON).drive_high()
+        elif kind == "motion":
+            for self.tray.item in (False, False, True, True):
+                trigger.poll()
+        else:
+            trigger.poll()
+
+
+@pytest.fixture
+def bench(context: Context, clock: FakeClock) -> Bench:
+    tray = Tray(clock)
+    scene = Scene()
+    for _ in range(scene.learn_frames):
+        scene.learn(tray.capture(1.0))
+    return Bench(replace(context, camera=tray, scene=scene), clock, tray)
+
+
+# the simulated trigger also drops the item, and has a test of its own with its tray;
+# a request makes its signal in the daemon, so that this kind never fires by itself
+FIRING = {
+    "pir": Source.PIR,
+    "button": Source.BUTTON,
+    "motion": Source.MOTION,
+    "timer": Source.TIMER,
+}
+every_trigger = pytest.mark.parametrize("kind", sorted(set(TABLE["trigger"]) - {"simulated"}))
+every_firing_trigger = pytest.mark.parametrize("kind", sorted(FIRING))
+
+
+@every_firing_trigger
+def test_an_item_is_one_signal_with_its_source_and_time(bench: Bench, kind: str) -> None:
+    got: list[Signal] = []
+    trigger = bench.make(kind)
+    trigger.open(got.append)
+    assert got == []
+    bench.item_comes(trigger, kind)
+    assert got == [Signal(FIRING[kind], bench.clock.monotonic())]
+    bench.item_comes(trigger, kind)
+    assert [signal.source for signal in got] == [FIRING[kind]] * 2
+    trigger.close()
+
+
+@every_trigger
+def test_a_closed_trigger_is_silent_and_can_be_opened_again(bench: Bench, kind: str) -> None:
+    got: list[Signal] = []
+    trigger = bench.make(kind)
+    trigger.close()
+    bench.item_comes(trigger, kind)
+    for _ in range(2):
+        trigger.open(got.append)
+        trigger.close()
+        trigger.close()
+        bench.item_comes(trigger, kind)
+    assert got == []
+    trigger.open(got.append)
+    trigger.open(got.append)
+    bench.item_comes(trigger, kind)
+    assert len(got) == (1 if kind in FIRING else 0)
+    trigger.close()
+
+
+@every_trigger
+def test_only_a_trigger_that_asks_for_it_fires_when_polled(bench: Bench, kind: str) -> None:
+    got: list[Signal] = []
+    trigger = bench.make(kind)
+    trigger.open(got.append)
+    if trigger.poll_every is None:
+        trigger.poll()
+        assert got == []
+    else:
+        assert trigger.poll_every > 0
+    trigger.close()
+
+
+@pytest.mark.parametrize("kind", ["pir", "button"])
+def test_a_closed_trigger_leaves_its_pin_to_others(bench: Bench, kind: str) -> None:
+    trigger = bench.make(kind)
+    trigger.open(lambda signal: None)
+    with pytest.raises(TriggerError, match=rf"{kind} on pin {USUAL[kind]['pin']} cannot be opened"):
+        bench.make(kind).open(lambda signal: None)
+    trigger.close()
+    LED(USUAL[kind]["pin"], pin_factory=bench.context.pins).close()
+
+
+def test_a_pir_that_stays_high_fires_once(bench: Bench) -> None:
+    got: list[Signal] = []
+    trigger = bench.make("pir")
+    trigger.open(got.append)
+    bench.pin(PIR).drive_high()
+    bench.clock.advance(10.0)
+    trigger.poll()
+    assert len(got) == 1
+    trigger.close()
+
+
+def test_an_item_that_lies_there_is_one_item_for_motion(bench: Bench) -> None:
+    got: list[Signal] = []
+    trigger = bench.make("motion")
+    bench.tray.item = True
+    trigger.open(got.append)
+    for _ in range(10):
+        trigger.poll()
+    assert got == []  # it lay there before we watched
+    for item, signals in ((False, 0), (True, 1), (False, 1), (True, 2)):
+        bench.tray.item = item
+        for _ in range(6):
+            trigger.poll()
+        assert len(got) == signals
+    trigger.close()
+
+
+def test_motion_without_a_camera_or_an_empty_tray_is_told(bench: Bench) -> None:
+    trigger = bench.make("motion")
+    trigger.open(lambda signal: None)
+    bench.tray.broken = True
+    with pytest.raises(CameraError):
+        trigger.poll()
+    bench.context = replace(bench.context, camera=None)
+    with pytest.raises(TriggerError, match="no camera"):
+        bench.make("motion").open(lambda signal: None)
+    look = bench.context.config.look.model_copy(update={"empty_tray": "none"})
+    config = bench.context.config.model_copy(update={"look": look})
+    bench.context = replace(bench.context, config=config)
+    with pytest.raises(ConfigError, match="empty_tray: learn"):
+        bench.make("motion")
+
+
+def test_the_stop_switch_tells_at_once_each_time_and_shows_its_state(bench: Bench) -> None:
+    stops: list[bool] = []
+    told: list[Callable[[], None]] = []
+    stop = StopInput(STOP, bench.context, lambda: told[0]())
+    told.append(lambda: stops.append(stop.active))
+    assert not stop.active
+    for count in (1, 2):
+        bench.pin(STOP).drive_low()
+        assert stops == [True] * count
+        assert stop.active
+        bench.pin(STOP).drive_high()
+        assert not stop.active
+    stop.close()
+    stop.close()
+    bench.pin(STOP).drive_low()
+    assert stops == [True] * 2
+    assert not stop.active
+
+
+def test_a_stop_switch_that_is_closed_at_the_start_is_active(bench: Bench) -> None:
+    pin = bench.pin(STOP)
+    stop = StopInput(STOP, bench.context, lambda: None)
+    pin.drive_low()
+    assert stop.active
+    with pytest.raises(TriggerError, match="stop switch on pin 22"):
+        StopInput(STOP, bench.context, lambda: None)
+    stop.close()
+
+
+def test_the_tray_lamp_is_dark_until_lit_and_dark_when_closed(bench: Bench) -> None:
+    lamp = TrayLamp(LAMP, bench.context)
+    pin = bench.pin(LAMP)
+    assert not pin.state
+    lamp.on()
+    assert pin.state
+    lamp.off()
+    assert not pin.state
+    lamp.on()
+    with pytest.raises(ActuatorError, match="tray lamp on pin 23"):
+        TrayLamp(LAMP, bench.context)
+    lamp.close()
+    lamp.close()
+    assert not pin.state
+    with pytest.raises(ActuatorError, match="cannot be lit"):
+        lamp.on()
