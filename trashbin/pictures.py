@@ -17,13 +17,14 @@ from trashbin.errors import PictureError
 from trashbin.types import Pixels
 
 MAX_BYTES = 64 * 1024 * 1024
-MAX_PIXELS = 50_000_000
+MAX_PIXELS = 50_000_000  # OpenCV's own limit is set to the same in trashbin/__init__.py
 
 # What a folder of pictures is searched for. OpenCV goes by content, so others open by name.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"})
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
+_AT_MOST = f"{MAX_PIXELS // 1_000_000} megapixels are the most; make it smaller first"
 
 
 def read(path: Path) -> Pixels:
@@ -41,8 +42,8 @@ def read(path: Path) -> Pixels:
 def decode(content: bytes) -> Pixels:
     """RGB uint8 (H, W, 3) of a picture file's bytes. PictureError says what is wrong.
 
-    At most ``MAX_BYTES`` and ``MAX_PIXELS``: the size that a JPEG's or PNG's header states is
-    checked before anything is unpacked, since a few bytes can unpack to gigabytes.
+    At most ``MAX_BYTES`` and ``MAX_PIXELS``: the size that the header states is checked before
+    anything is unpacked, here for JPEG and PNG, by OpenCV for the rest.
     """
     if not content:
         raise PictureError("is empty")
@@ -58,6 +59,8 @@ def decode(content: bytes) -> Pixels:
         else:
             pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)  # turns it upright, makes 8-bit B, G, R
     except (cv2.error, MemoryError) as error:
+        if "MAX_IMAGE" in str(error):
+            raise PictureError(f"is too large: {_AT_MOST}") from error
         raise PictureError(f"cannot be decoded ({_reason(error)})") from error
     if pixels is None:
         raise PictureError("is no picture that can be read (it is damaged, or something else)")
@@ -111,11 +114,25 @@ def _content(path: Path) -> bytes:
 def _check_header(content: bytes) -> None:
     """Size and wholeness of the two formats that nearly every picture has."""
     if content.startswith(_PNG):
-        if len(content) < 24 or b"IEND" not in content[-64:]:
-            raise PictureError("is a PNG that breaks off; copy it again")
-        _check_pixels(*struct.unpack(">II", content[16:24]))
+        _check_png(content)
     elif content.startswith(_JPEG):
         _check_jpeg(content)
+
+
+def _check_png(content: bytes) -> None:
+    """Walk the chunks: OpenCV would first allocate what each claims to hold, up to 4 GB."""
+    at = len(_PNG)
+    while at + 12 <= len(content):
+        length, name = struct.unpack(">I4s", content[at : at + 8])
+        end = at + 12 + length
+        if end > len(content):
+            break
+        if name == b"IHDR" and length >= 8:
+            _check_pixels(*struct.unpack(">II", content[at + 8 : at + 16]))
+        if name == b"IEND":
+            return
+        at = end
+    raise PictureError("is a PNG that breaks off or is damaged; copy it again")
 
 
 def _check_jpeg(content: bytes) -> None:
@@ -141,10 +158,7 @@ def _check_pixels(width: int, height: int) -> None:
     if not width or not height:
         raise PictureError("is a picture without pixels")
     if width * height > MAX_PIXELS:
-        raise PictureError(
-            f"is too large: {width} x {height} pixels, "
-            f"{MAX_PIXELS // 1_000_000} megapixels are the most; make it smaller first"
-        )
+        raise PictureError(f"is too large: {width} x {height} pixels, {_AT_MOST}")
 
 
 def _over_white(drawn: npt.NDArray[Any]) -> Pixels:
