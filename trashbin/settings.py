@@ -91,7 +91,7 @@ class Look(Section):
     empty_tray: Literal["learn", "none"] = "learn"
     changed_area: float = Field(default=0.01, gt=0, lt=1)
     dark_level: float = Field(default=12.0, ge=0, le=255)
-    min_sharpness: float = Field(default=4.0, ge=0)
+    min_sharpness: float = Field(default=28.0, ge=0, le=100)
 
 
 class SimulatedCamera(Section):
