@@ -255,28 +255,31 @@ def test_the_stop_switch_ends_the_pulse_at_once_and_nothing_moves_until_it_is_of
     stop.close()
 
 
+class JustClosing:
+    """A stop switch that closes the moment after it was first looked at and found open."""
+
+    def __init__(self, on_stop: Callable[[], None]) -> None:
+        self.gpio_thread = threading.Thread(target=on_stop)
+
+    @property
+    def active(self) -> bool:
+        if self.gpio_thread.ident is not None:
+            return True
+        self.gpio_thread.start()
+        self.gpio_thread.join(0.05)  # it may come through, or have to wait for the move
+        return False
+
+    def close(self) -> None:
+        """No pin to free."""
+
+
 def test_a_move_that_begins_as_the_switch_closes_does_not_outlive_it(bench: Bench) -> None:
-    with_stop_switch(bench, lambda: bench.made[0].release())
+    stop = JustClosing(lambda: bench.made[0].release())
+    bench.context = replace(bench.context, stop=stop)
     servo = bench.opened("servo")
-    moving = True
-
-    def move() -> None:
-        while moving:
-            try:
-                servo.sort("left")
-                servo.rest()
-            except ActuatorError:
-                pass
-
-    mover = threading.Thread(target=move)
-    mover.start()
-    for _ in range(50):
-        bench.pin(STOP).drive_low()  # releases, on this thread, before it returns
-        assert bench.pulse_ms() is None
-        bench.pin(STOP).drive_high()
-    bench.pin(STOP).drive_low()
-    moving = False
-    mover.join()
+    servo.sort("left")
+    stop.gpio_thread.join(5.0)
+    assert not stop.gpio_thread.is_alive()
     assert bench.pulse_ms() is None
 
 
