@@ -60,14 +60,14 @@ def spell(path: KeyPath) -> str:
 def scalar(text: str) -> Scalar:
     """The value of a word without quotes.
 
-    Unlike in YAML 1.1, 017 is seventeen, and 12:30 and 2026-01-31 are text: no key means a
-    duration in base sixty, and an id may look like a date.
+    Unlike in YAML 1.1, 017 and 12:30 and 2026-01-31 are text: no key means octal or base
+    sixty, and an id may look like a date.
     """
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
-    if re.fullmatch(r"[-+]?[0-9]{1,18}", text):
+    if re.fullmatch(r"[-+]?(0|[1-9][0-9]{0,17})", text):
         return int(text)
-    if re.fullmatch(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", text):
+    if re.fullmatch(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?", text):
         return float(text)
     if re.fullmatch(r"[-+]?\.(inf|nan)", text.lower()):
         return float(text.replace(".", ""))
