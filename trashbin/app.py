@@ -94,13 +94,12 @@ def safe_config(loaded: Loaded) -> Config | None:
     """What can run of a configuration with mistakes: it tells, and neither looks nor moves."""
     if not all(name in loaded.sections for name in NEEDED_FOR_SAFE_MODE):
         return None
-    sound = {
+    sound: dict[str, Any] = {
         name: section for name, section in loaded.sections.items() if name in Config.model_fields
     }
     # unvalidated on purpose: camera, triggers and actuators stay out whatever the file says
-    return Config.model_construct(
-        version=1, **(sound | {"bins": {}, "camera": None, "triggers": (), "actuators": ()})
-    )
+    left_out: dict[str, Any] = {"bins": {}, "camera": None, "triggers": (), "actuators": ()}
+    return Config.model_construct(None, **{"version": 1, **sound, **left_out})
 
 
 def build(

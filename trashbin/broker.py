@@ -55,9 +55,9 @@ class EmbeddedBroker:
             self._broker = asyncio.run_coroutine_threadsafe(start(), self._loop).result(START_S)
         except (AMQTTError, OSError, TimeoutError) as error:
             self._end()
-            raise BrokerError(f"the demo's broker cannot listen on port {self.port}: {error}") from (
-                error
-            )
+            raise BrokerError(
+                f"the demo's broker cannot listen on port {self.port}: {error}"
+            ) from (error)
         return self
 
     def __exit__(

@@ -48,7 +48,6 @@ class SystemClock:
         self.notify()
 
 
-
 def is_synchronized() -> bool:
     """True where the kernel says that its time of day follows a time server.
 

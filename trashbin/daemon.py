@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from trashbin import status
+from trashbin.actuation import Actuation
 from trashbin.desk import Desk
-from trashbin.errors import DeviceError, ModelError, StoppedError
+from trashbin.errors import DeviceError, ModelError
 from trashbin.events import Event, EventType
 from trashbin.looking import Looker, Sight
 from trashbin.ports import Actuator, Camera, Clock, Publisher, StopInput, Trigger
@@ -75,6 +76,7 @@ class Daemon:
         self.parts = parts
         self.clock = parts.clock
         self.recorder = parts.recorder
+        self._actuation = Actuation(parts.actuators, parts.stop, config.sorting, parts.clock)
         self._desk = Desk(self, parts.clock, parts.recorder, parts.publisher)
         self.status = Status.IDLE
         self.bin: str | None = None
@@ -149,7 +151,9 @@ class Daemon:
         if self.status is Status.IDLE:
             for index, trigger in enumerate(self.parts.triggers):
                 if trigger.poll_every is not None:
-                    tasks.append((f"trigger {index}", trigger.poll_every, self._guarded(trigger.poll)))
+                    tasks.append(
+                        (f"trigger {index}", trigger.poll_every, self._guarded(trigger.poll))
+                    )
         if self._identify:
             tasks.append(("identify", IDENTIFY_S, self._identified))
         if self._held is not None:
@@ -236,38 +240,33 @@ class Daemon:
     def _act(self, signal: Signal, sight: Sight) -> Event:
         assert sight.decision.label is not None
         bin = self.config.bin_of(sight.decision.label)
-        moving = self._moving()
+        broken = "actuator" in self.parts.problems
+        movers = [] if broken else self._actuation.movers(self.recorder.mode)
         event = self._commit(
             self.recorder.item(
                 EventType.SORTED,
                 signal,
                 sight,
                 bin=bin,
-                actuation=[a.name for a in self.parts.actuators if a in moving or not a.moves],
+                actuation=[a.name for a in self.parts.actuators if a in movers or not a.moves],
             )
         )
         self._change(Change.ACT, bin)
-        if not moving:  # the lamp says where; a person carries it there
+        if not movers:  # the lamp says where; a person carries it there
             self._wait_for_person(sight)
             return event
         try:
-            self._sort(bin, moving, sight, event)
+            self._sort(bin, movers, sight, event)
         except DeviceError as error:
             self._part_failed(error, about=event.event_id)
         return event
 
-    def _moving(self) -> list[Actuator]:
-        """The actuators that may move now: none unless in auto, with all of them sound."""
-        if self.recorder.mode is not Mode.AUTO or "actuator" in self.parts.problems:
-            return []
-        return [actuator for actuator in self.parts.actuators if actuator.moves]
-
-    def _sort(self, bin: str, moving: list[Actuator], sight: Sight, event: Event) -> None:
+    def _sort(self, bin: str, movers: list[Actuator], sight: Sight, event: Event) -> None:
         """Move, and look whether the tray is empty; the same thing still there is a jam."""
         looker = self.parts.looker
         assert looker is not None
         for _ in range(1 + self.config.sorting.jam_retries):
-            self._move(bin, moving)
+            self._actuation.move(bin, movers)
             if self.config.look.empty_tray == "none":
                 break
             view = looker.settle(believe_empty=True)
@@ -290,30 +289,6 @@ class Daemon:
         assert self.parts.looker is not None
         signalled = any(isinstance(m, Signal) and m.at > sight.burst_at for m in self._inbox)
         return signalled or not self.parts.looker.scene.same_thing(sight.frame, now)
-
-    def _move(self, bin: str, moving: list[Actuator]) -> None:
-        """To the bin, dwell, back to rest, drive off. ActuatorError where a hand stops it."""
-        times = self.config.sorting
-        try:
-            for actuator in moving:
-                self._unless_stopped()
-                actuator.sort(bin)
-            self.clock.wait(times.move_s + times.dwell_s, until=self._stopped_by_hand)
-            for actuator in moving:
-                self._unless_stopped()
-                actuator.rest()
-            self.clock.wait(times.move_s, until=self._stopped_by_hand)
-            self._unless_stopped()
-        finally:
-            for actuator in moving:
-                actuator.release()
-
-    def _stopped_by_hand(self) -> bool:
-        return self.parts.stop is not None and self.parts.stop.active
-
-    def _unless_stopped(self) -> None:
-        if self._stopped_by_hand():
-            raise StoppedError("stopped by the lid or hand switch; close it to go on")
 
     def _jammed(self, sight: Sight, event: Event) -> None:
         self.fault(
@@ -361,8 +336,7 @@ class Daemon:
             self._change(Change.DONE)
 
     def _part_failed(self, error: DeviceError, about: str | None = None) -> None:
-        for actuator in self.parts.actuators:
-            actuator.release()
+        self._actuation.release()
         self._held = None
         self.fault(error.part, str(error), about)
 
@@ -375,7 +349,7 @@ class Daemon:
             del problems["camera"]
         if "actuator" in problems and self._reopened(self.parts.actuators):
             del problems["actuator"]
-        if "stop" in problems and self.parts.stop is not None and not self.parts.stop.active:
+        if "stop" in problems and self.parts.stop is not None and not self._actuation.stopped():
             del problems["stop"]
         if before - set(problems):
             self._reopen_tries = 0
@@ -412,13 +386,13 @@ class Daemon:
 
     def identify(self) -> None:
         """Show a fault's lamps for a while: nothing else blinks as fast."""
-        self._show(Status.FAULT, None)
+        self._actuation.show(Status.FAULT, None)
         self._identify = True
         self._ran["identify"] = self.clock.monotonic()
 
     def _identified(self) -> None:
         self._identify = False
-        self._show(self.status, self.bin)
+        self._actuation.show(self.status, self.bin)
 
     def selftest(self) -> dict[str, str]:
         """Each part, ``good`` or what is wrong; nothing moves."""
@@ -451,16 +425,9 @@ class Daemon:
 
     def _change(self, change: Change, bin: str | None = None) -> None:
         self.status, self.bin = status.after(self.status, change), bin
-        self._show(self.status, bin)
+        self._actuation.show(self.status, bin)
         self._tell_state()
         self.on_progress(self.status)
-
-    def _show(self, shown: Status, bin: str | None) -> None:
-        for actuator in self.parts.actuators:
-            try:
-                actuator.show(shown, bin)
-            except DeviceError as error:  # a lamp that fails must not stop a servo's cycle
-                log.error("%s: %s", actuator.name, error)
 
     def tell(self) -> None:
         """Everything that a dashboard wants to know of a bin, now."""

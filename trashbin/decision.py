@@ -16,7 +16,7 @@ def hold(reason: Reason) -> Decision:
 
 
 def overrule(decision: Decision, reason: Reason) -> Decision:
-    """Hold for ``reason`` (a blurred picture, two things at once), keeping what the network said."""
+    """Hold for ``reason`` (blurred, two things at once), keeping what the network said."""
     return replace(decision, action=Action.HOLD, reason=reason)
 
 

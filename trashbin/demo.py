@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -72,9 +70,7 @@ def demo_config(folder: Path, host: str, port: int, seed: int, items: int | None
     )
     publisher = MqttPublisher(kind="mqtt", host=host, port=port)
     store = config.store.model_copy(update={"path": folder})
-    return config.model_copy(
-        update={"triggers": triggers, "publisher": publisher, "store": store}
-    )
+    return config.model_copy(update={"triggers": triggers, "publisher": publisher, "store": store})
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -1,9 +1,9 @@
 """Every error that trashbin raises on purpose, drawn as one tree.
 
     TrashbinError                 the base: caught once, in cli.py, and told without a traceback
-    +-- ConfigError               the YAML is wrong          (a key misspelt, two devices on one pin)
-    +-- ModelError                the model cannot be used   (a torn .tflite, labels in another order)
-    +-- PictureError              a picture cannot be read   (a text file called photo.jpg)
+    +-- ConfigError               the YAML is wrong       (a key misspelt, two devices on a pin)
+    +-- ModelError                the model can't be used (a torn .tflite, labels out of order)
+    +-- PictureError              a picture can't be read (a text file called photo.jpg)
     +-- DeviceError               hardware did not do its part
     |   +-- CameraError           no camera, a capture that timed out, an empty frame
     |   +-- TriggerError          the sensor's pin cannot be opened
@@ -11,7 +11,7 @@
     |   |   +-- StoppedError      a hand or the open lid stopped a move
     +-- BrokerError               the MQTT broker is unreachable or refuses us
     +-- StoreError                the event store cannot be read or written
-    +-- RequestError              a request is refused       (retained, expired, wrong JSON)
+    +-- RequestError              a request is refused    (retained, expired, wrong JSON)
 
 Adapters turn the errors that their library documents into these, ``from exc``;
 bugs are let through. Each message says what is wrong, where, and what to do.
@@ -97,4 +97,6 @@ class StoreError(TrashbinError):
 
 
 class RequestError(TrashbinError):
-    """A request over MQTT is refused; the message is sent back to who asked."""
+    """A request over MQTT is refused; message and ``transaction`` are sent back to who asked."""
+
+    transaction: str | None = None

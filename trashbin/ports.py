@@ -184,7 +184,7 @@ class Publisher(Protocol):
         ...
 
     def announce(self, topic: str, payload: Mapping[str, Any]) -> None:
-        """Set what the topics ``info``, ``state`` and ``health`` say, now and after every reconnect."""
+        """Set what ``info``, ``state`` or ``health`` says, now and after every reconnect."""
         ...
 
     def respond(self, verb: str, payload: Mapping[str, Any]) -> None:

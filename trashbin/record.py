@@ -11,6 +11,7 @@ import platform
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import trashbin
@@ -220,7 +221,6 @@ class Recorder:
 def temperature() -> float | None:
     """The processor's temperature in degrees Celsius, or None where the kernel tells none."""
     try:
-        with open("/sys/class/thermal/thermal_zone0/temp", encoding="ascii") as file:
-            return int(file.read()) / 1000
+        return int(Path("/sys/class/thermal/thermal_zone0/temp").read_text()) / 1000
     except (OSError, ValueError):
         return None

@@ -117,7 +117,7 @@ class TFLiteClassifier:
         raw = self._interpreter.get_tensor(self._output["index"])[0]
         scale, zero = self._output["quantization"]
         if scale:
-            return (raw.astype(np.float64) - zero) * scale
+            raw = (raw.astype(np.float64) - zero) * scale
         return np.asarray(raw, dtype=np.float64)
 
     def check(self) -> None:

@@ -1,0 +1,231 @@
+"""A whole daemon on a fake clock: a drawn tray, a network that says what it is told, a real store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from tests.support import FakeClock
+from trashbin.daemon import Daemon, Parts
+from trashbin.errors import ActuatorError, CameraError
+from trashbin.events import Event
+from trashbin.looking import Looker
+from trashbin.outbox import Outbox
+from trashbin.record import Recorder
+from trashbin.scene import Scene
+from trashbin.settings import Config
+from trashbin.status import Status
+from trashbin.types import Frame, ModelId, Pixels, Prediction, Signal, Source, Thresholds
+
+LABELS = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
+
+
+def sure(label: str, share: float = 0.9) -> dict[str, float]:
+    """Shares that leave no doubt."""
+    rest = (1 - share) / (len(LABELS) - 1)
+    return {name: share if name == label else rest for name in LABELS}
+
+
+class Tray:
+    """A drawn tray with things in it; every frame takes 50 ms."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        rng = np.random.default_rng(0)
+        self.clock = clock
+        self.empty: Pixels = rng.integers(90, 110, (120, 160, 3), dtype=np.uint8)
+        self.things: dict[str, tuple[int, int]] = {}
+        self.light = 1.0
+        self.broken: str | None = None
+        self.opened = 0
+
+    def put(self, name: str = "can", x: int = 60, y: int = 40) -> None:
+        self.things[name] = (x, y)
+
+    def clear(self) -> None:
+        self.things.clear()
+
+    def open(self) -> None:
+        if self.broken:
+            raise CameraError(self.broken)
+        self.opened += 1
+
+    def capture(self, timeout: float) -> Frame:
+        self.clock.advance(0.05)
+        if self.broken:
+            raise CameraError(self.broken)
+        pixels = self.empty.copy()
+        for x, y in self.things.values():
+            cv2.rectangle(pixels, (x, y), (x + 34, y + 34), (220, 40, 40), -1)
+            cv2.line(pixels, (x, y), (x + 34, y + 34), (250, 250, 250), 2)
+        return Frame((pixels * self.light).astype(np.uint8), self.clock.monotonic())
+
+    def close(self) -> None: ...
+
+
+class Network:
+    """Says what it is told."""
+
+    model = ModelId("fake", "int8", "0" * 64)
+    thresholds = Thresholds(gap=0.3, top1=0.4)
+
+    def __init__(self) -> None:
+        self.answers: list[Mapping[str, float]] = []
+        self.usual: Mapping[str, float] = sure("metal")
+
+    def predict(self, frame: Frame) -> Prediction:
+        return Prediction(self.answers.pop(0) if self.answers else self.usual)
+
+    def check(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Hand:
+    """An actuator that remembers where it is."""
+
+    moves = True
+
+    def __init__(self, name: str = "servo") -> None:
+        self.name = name
+        self.at: str | None = None
+        self.driven = False
+        self.visited: list[str] = []
+        self.shown: list[tuple[Status, str | None]] = []
+        self.broken: str | None = None
+        self.on_sort: Callable[[str], None] = lambda bin: None
+
+    def open(self) -> None: ...
+
+    def show(self, status: Status, bin: str | None) -> None:
+        self.shown.append((status, bin))
+
+    def sort(self, bin: str) -> None:
+        if self.broken:
+            raise ActuatorError(self.broken)
+        self.at, self.driven = bin, True
+        self.visited.append(bin)
+        self.on_sort(bin)
+
+    def rest(self) -> None:
+        self.at, self.driven = None, True
+
+    def release(self) -> None:
+        self.driven = False
+
+    def close(self) -> None:
+        self.release()
+
+
+class Lamp(Hand):
+    moves = False
+
+
+class Told:
+    """A publisher that keeps what it was told."""
+
+    connected = True
+
+    def __init__(self) -> None:
+        self.topics: dict[str, Mapping[str, Any]] = {}
+        self.answers: list[tuple[str, Mapping[str, Any]]] = []
+
+    def open(self, on_request: Callable[[str, bytes, bool], None]) -> None: ...
+
+    def announce(self, topic: str, payload: Mapping[str, Any]) -> None:
+        self.topics[topic] = payload
+
+    def respond(self, verb: str, payload: Mapping[str, Any]) -> None:
+        self.answers.append((verb, payload))
+
+    def wake(self) -> None: ...
+
+    def resend(self, after_seq: int, limit: int) -> int:
+        return 0
+
+    def drain(self, timeout: float) -> bool:
+        return True
+
+    def close(self) -> None: ...
+
+
+class Lid:
+    """A stop input."""
+
+    active = False
+
+    def close(self) -> None: ...
+
+
+class Rig:
+    """One bin on the bench. ``drop`` puts something in and fires the PIR."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.clock = FakeClock()
+        self.tray = Tray(self.clock)
+        self.network = Network()
+        self.servo, self.lamps, self.lid = Hand(), Lamp("lamps"), Lid()
+        self.told = Told()
+        self.folder = folder
+        self.changes = changes
+        self.servo.on_sort = lambda bin: self.tray.clear()
+        self.start()
+
+    def start(self) -> None:
+        """Boot: also what a restart does, on the same store."""
+        self.config = Config.model_validate(
+            {
+                "version": 1,
+                "device": {"id": "rig"},
+                "bins": {
+                    "paper": {"labels": ["cardboard", "paper"]},
+                    "rest": {"labels": ["glass", "metal", "plastic", "trash"]},
+                },
+                "camera": {"kind": "simulated"},
+                "triggers": [{"kind": "pir", "pin": 4}, {"kind": "mqtt"}],
+                "actuators": [{"kind": "servo", "pin": 18}],
+                "publisher": {"kind": "none"},
+                "store": {"path": self.folder},
+            }
+            | self.changes
+        )
+        self.outbox = Outbox(self.folder / "events.sqlite")
+        look = self.config.look
+        self.scene = Scene(changed_area=look.changed_area, learn=look.empty_tray == "learn")
+        recorder = Recorder(self.config, self.clock, self.outbox, self.told, self.network)
+        self.daemon = Daemon(
+            self.config,
+            Parts(
+                clock=self.clock,
+                publisher=self.told,
+                recorder=recorder,
+                looker=Looker(look, self.clock, self.scene, self.tray, 2.0, self.network),
+                actuators=[self.servo, self.lamps],
+                stop=self.lid,
+            ),
+        )
+        self.daemon.begin()
+
+    def signal(self, source: Source = Source.PIR) -> None:
+        self.daemon.emit(Signal(source, self.clock.monotonic()))
+
+    def drop(self, name: str = "can", x: int = 60, y: int = 40) -> None:
+        self.tray.put(name, x, y)
+        self.signal()
+
+    def go(self, seconds: float = 20.0) -> None:
+        """Let the daemon run for a while."""
+        end = self.clock.elapsed + seconds
+        self.clock.stopped = False
+        self.clock.at(end, self.clock.stop)
+        self.daemon.run()
+        self.clock.stopped = False
+
+    def events(self) -> list[Event]:
+        return self.outbox.span(0, 1000)
+
+    def kinds(self) -> list[str]:
+        return [str(event.event_type) for event in self.events()]

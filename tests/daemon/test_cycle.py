@@ -1,0 +1,211 @@
+"""What happens to a dropped item, from the signal to the empty tray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon.rig import Rig, sure
+from trashbin.status import Status
+from trashbin.types import Action, Reason, Source
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Rig]:
+    return lambda **changes: Rig(tmp_path, **changes)
+
+
+def test_a_clear_item_is_sorted_and_the_servo_is_off_afterwards(rig: Rig) -> None:
+    rig.drop()
+    rig.go()
+    (event,) = rig.events()
+    assert (event.event_type, event.label, event.bin) == ("sorted", "metal", "rest")
+    assert event.actuation == ["servo", "lamps"]
+    assert event.trigger is Source.PIR
+    assert rig.servo.visited == ["rest"]
+    assert rig.servo.at is None and not rig.servo.driven
+    assert (Status.SORTING, "rest") in rig.lamps.shown
+    assert rig.daemon.status is Status.IDLE
+
+
+def test_the_event_is_on_disk_before_anything_moves(rig: Rig) -> None:
+    seen: list[int] = []
+    rig.servo.on_sort = lambda bin: (seen.append(rig.outbox.last_seq()), rig.tray.clear())[0]
+    rig.drop()
+    rig.go()
+    assert seen == [1]
+
+
+def test_an_uncertain_item_is_held_until_it_is_taken_out(rig: Rig) -> None:
+    rig.network.usual = sure("metal", 0.3)
+    rig.drop()
+    rig.go(10)
+    (event,) = rig.events()
+    assert (event.event_type, event.reason, event.bin) == ("uncertain", Reason.LOW_GAP, None)
+    assert rig.servo.visited == []
+    assert rig.daemon.status is Status.HOLDING
+    rig.tray.clear()
+    rig.go(2)
+    assert rig.daemon.status is Status.IDLE
+
+
+def test_holding_ends_when_the_time_for_it_is_over(rig: Rig) -> None:
+    rig.network.usual = sure("metal", 0.3)
+    rig.drop()
+    rig.go(90)
+    assert rig.daemon.status is Status.IDLE
+    assert rig.kinds() == ["uncertain"]
+
+
+def test_one_fresh_burst_is_tried_before_holding(rig: Rig) -> None:
+    rig.network.answers = [sure("metal", 0.3)] * 3
+    rig.drop()
+    rig.go()
+    assert rig.kinds() == ["sorted"]
+
+
+def test_an_empty_tray_moves_nothing(rig: Rig) -> None:
+    rig.signal()
+    rig.go()
+    (event,) = rig.events()
+    assert (event.event_type, event.reason, event.decision) == (
+        "empty",
+        Reason.EMPTY,
+        Action.HOLD,
+    )
+    assert rig.servo.visited == []
+
+
+def test_a_pir_that_fires_twice_makes_one_event(rig: Rig) -> None:
+    rig.drop()
+    rig.clock.at(rig.clock.elapsed + 0.2, rig.signal)
+    rig.clock.at(rig.clock.elapsed + 1.6, rig.signal)
+    rig.go()
+    assert rig.kinds() == ["sorted"]
+
+
+def test_a_passer_by_does_not_have_the_held_item_judged_again(rig: Rig) -> None:
+    rig.network.usual = sure("metal", 0.3)
+    rig.drop()
+    for seconds in (5, 10, 15):
+        rig.clock.at(rig.clock.elapsed + seconds, rig.signal)
+    rig.go(20)
+    assert rig.kinds() == ["uncertain"]
+    assert rig.daemon.status is Status.HOLDING
+
+
+def test_something_dropped_during_a_cycle_starts_the_next_one(rig: Rig) -> None:
+    def sort_and_drop(bin: str) -> None:
+        rig.tray.clear()
+        if len(rig.servo.visited) == 1:
+            rig.network.usual = sure("paper")
+            rig.clock.at(rig.clock.elapsed + 0.5, lambda: rig.drop("letter", 20, 60))
+
+    rig.servo.on_sort = sort_and_drop
+    rig.drop()
+    rig.go()
+    assert [event.label for event in rig.events()] == ["metal", "paper"]
+    assert rig.servo.visited == ["rest", "paper"]
+
+
+def test_even_one_that_no_sensor_noticed(rig: Rig) -> None:
+    def sort_and_swap(bin: str) -> None:
+        rig.tray.clear()
+        if len(rig.servo.visited) == 1:
+            rig.tray.put("letter", 20, 60)
+
+    rig.servo.on_sort = sort_and_swap
+    rig.drop()
+    rig.go()
+    assert rig.kinds() == ["sorted", "sorted"]
+    assert rig.events()[1].trigger is Source.MOTION
+
+
+def test_an_item_that_stays_is_tried_once_more_and_then_a_fault(rig: Rig) -> None:
+    rig.servo.on_sort = lambda bin: None
+    rig.drop()
+    rig.go()
+    sorted_, fault = rig.events()
+    assert rig.servo.visited == ["rest", "rest"]
+    assert (fault.event_type, fault.about) == ("fault", sorted_.event_id)
+    assert fault.detail is not None and fault.detail.part == "tray"
+    assert rig.daemon.status is Status.FAULT
+    rig.tray.clear()
+    rig.go(2)
+    assert rig.daemon.status is Status.IDLE
+
+
+def test_two_things_at_once_hold_as_disagree(rig: Rig) -> None:
+    rig.tray.put("letter", 110, 70)
+    rig.drop("can", 10, 10)
+    rig.go(10)
+    (event,) = rig.events()
+    assert (event.event_type, event.reason) == ("uncertain", Reason.DISAGREE)
+    assert rig.servo.visited == []
+
+
+def test_too_dark_to_judge_holds_as_dark(rig: Rig) -> None:
+    rig.tray.light = 0.03
+    rig.drop()
+    rig.go(10)
+    (event,) = rig.events()
+    assert (event.event_type, event.reason, event.scores) == ("uncertain", Reason.DARK, {})
+
+
+def test_advisory_lights_the_lamp_and_moves_nothing(make: Callable[..., Rig]) -> None:
+    rig = make(device={"id": "rig", "mode": "advisory"})
+    rig.drop()
+    rig.go(5)
+    (event,) = rig.events()
+    assert (event.event_type, event.bin, event.actuation) == ("sorted", "rest", ["lamps"])
+    assert rig.servo.visited == []
+    assert rig.lamps.shown[-1] == (Status.SORTING, "rest")
+    rig.tray.clear()
+    rig.go(2)
+    assert rig.lamps.shown[-1] == (Status.IDLE, None)
+
+
+def test_paused_ignores_its_triggers(make: Callable[..., Rig]) -> None:
+    rig = make(device={"id": "rig", "mode": "paused"})
+    rig.drop()
+    rig.go()
+    assert rig.events() == []
+
+
+def test_the_lid_stops_a_move_at_once_and_closing_it_lets_the_bin_go_on(rig: Rig) -> None:
+    began = rig.clock.elapsed
+    opened: list[float] = []
+
+    def open_lid() -> None:
+        rig.lid.active = True
+        opened.append(rig.clock.elapsed)
+
+    rig.servo.on_sort = lambda bin: rig.clock.at(rig.clock.elapsed + 0.1, open_lid)
+    rig.drop()
+    rig.go(3)
+    sorted_, fault = rig.events()
+    assert fault.about == sorted_.event_id
+    assert fault.detail is not None and fault.detail.part == "stop"
+    assert not rig.servo.driven
+    assert opened and opened[0] - began < 3
+    assert rig.daemon.status is Status.FAULT
+    rig.lid.active = False
+    rig.go(5)
+    assert rig.daemon.status is Status.IDLE
+
+
+@pytest.mark.parametrize("shares", [{}, {"metal": float("nan")}, dict.fromkeys(("a", "b"), 0.5)])
+def test_nonsense_from_the_network_never_moves_anything(rig: Rig, shares: Any) -> None:
+    rig.network.usual = shares
+    rig.drop()
+    rig.go(5)
+    assert rig.servo.visited == []
+    assert rig.kinds() == ["uncertain"]

@@ -1,0 +1,96 @@
+"""A part that fails: told, nothing moves, and the bin is back when the part is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.rig import Rig
+from trashbin.status import Status
+from trashbin.types import Mode, Reason
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def test_a_camera_that_fails_is_told_and_comes_back_by_itself(rig: Rig) -> None:
+    rig.tray.broken = "no frame within 2 s; check the ribbon cable"
+    rig.drop()
+    rig.go(10)
+    item, fault = rig.events()
+    assert (item.event_type, item.reason) == ("uncertain", Reason.FAULT)
+    assert (fault.event_type, fault.about) == ("fault", item.event_id)
+    assert rig.told.topics["state"]["problems"] == {"camera": rig.tray.broken}
+    assert rig.daemon.status is Status.FAULT
+    rig.tray.broken = None
+    rig.tray.clear()
+    rig.go(40)
+    assert rig.daemon.status is Status.IDLE
+    assert rig.told.topics["state"]["problem"] is False
+    rig.drop()
+    rig.go()
+    assert rig.kinds() == ["uncertain", "fault", "sorted"]
+
+
+def test_a_servo_that_fails_leaves_the_lamps_at_work(rig: Rig) -> None:
+    rig.servo.broken = "the servo on pin 18 cannot be driven"
+    rig.drop()
+    rig.go(0.9)
+    assert rig.kinds() == ["sorted", "fault"]
+    assert not rig.servo.driven
+    assert rig.daemon.status is Status.IDLE
+
+
+def test_requests_are_answered_with_status_and_transaction(rig: Rig) -> None:
+    def ask(verb: str, **data: object) -> dict[str, object]:
+        rig.daemon.request(verb, json.dumps(data).encode(), False)
+        rig.go(15)
+        return dict(rig.told.answers[-1][1])
+
+    rig.tray.put()
+    looked = ask("look", transaction="t1")
+    assert (looked["status"], looked["transaction"]) == ("ok", "t1")
+    assert looked["data"]["event_type"] == "sorted"  # type: ignore[index]
+    assert ask("mode", mode="paused")["status"] == "ok"
+    assert rig.daemon.status is Status.PAUSED
+    assert ask("look")["status"] == "refused"
+    assert ask("mode", mode="auto")["status"] == "ok"
+    assert ask("threshold", gap=0.95)["data"]["gap"] == 0.95  # type: ignore[index]
+    assert ask("threshold", gap=None)["data"]["gap"] == 0.3  # type: ignore[index]
+    assert ask("identify")["status"] == "ok"
+    assert ask("selftest")["data"]["parts"]["camera"] == "good"  # type: ignore[index]
+    assert ask("dance")["status"] == "refused"
+
+
+def test_a_retained_request_moves_nothing(rig: Rig) -> None:
+    rig.tray.put()
+    rig.daemon.request("look", b"{}", True)
+    rig.go()
+    assert rig.told.answers[-1][1]["status"] == "refused"
+    assert rig.servo.visited == []
+
+
+def test_mode_thresholds_and_counts_outlive_a_restart(rig: Rig) -> None:
+    rig.drop()
+    rig.go()
+    rig.daemon.request("mode", b'{"mode": "advisory"}', False)
+    rig.daemon.request("threshold", b'{"gap": 0.7}', False)
+    rig.go()
+    rig.outbox.close()
+    rig.start()
+    assert rig.daemon.recorder.mode is Mode.ADVISORY
+    assert rig.daemon.recorder.thresholds.gap == 0.7
+    counts = rig.told.topics["state"]["counts"]
+    assert counts["today"]["metal"] == counts["total"]["metal"] == 1
+
+
+def test_a_flood_of_signals_is_bounded_and_told(rig: Rig) -> None:
+    for _ in range(1000):
+        rig.signal()
+    rig.go(90)
+    assert rig.told.topics["health"]["messages_dropped"] == 1000 - 64
+    assert rig.kinds() == ["empty"]
