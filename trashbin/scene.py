@@ -89,6 +89,8 @@ class Scene:
         self._before: Small | None = None
         self._still = 0
         self._occupied = False
+        self._was_empty = False
+        self.arrivals = 0  # how often an empty tray was empty no longer, whoever was looking
 
     @property
     def learned(self) -> bool:
@@ -134,8 +136,11 @@ class Scene:
                 mask, resting = None, SceneState.EMPTY
                 if self._still >= self.still_frames:
                     self._follow(now, expected, light)
+        state = self._state(resting, motion)
+        self.arrivals += self._was_empty and state is not SceneState.EMPTY
+        self._was_empty = state is SceneState.EMPTY
         return View(
-            state=self._state(resting, motion),
+            state=state,
             changed=changed,
             items=items,
             brightness=brightness(frame),

@@ -1,4 +1,4 @@
-"""A whole daemon on a fake clock: a drawn tray, a network that says what it is told, a real store."""
+"""A whole daemon on a fake clock: a drawn tray, a network that obeys, a real store."""
 
 from __future__ import annotations
 

@@ -25,24 +25,23 @@ class MotionTrigger:
         # a simulated camera has no time limit, since it never hangs
         self._timeout = getattr(context.config.camera, "timeout_s", 2.0)
         self._emit: Emit | None = None
-        self._armed = False
+        self._answered = 0
 
     def open(self, emit: Emit) -> None:
         """Begin to watch. TriggerError where there is no camera."""
         if self._context.camera is None or self._context.scene is None:
             raise TriggerError("A motion trigger has no camera to look with.")
         self._emit = emit
-        self._armed = False
 
     def poll(self) -> None:
         """One frame. CameraError where the camera gives none in time."""
         camera, scene = self._context.camera, self._context.scene
         if self._emit is None or camera is None or scene is None:
             return
-        empty = scene.look(camera.capture(self._timeout)).state is SceneState.EMPTY
-        if self._armed and not empty:
+        view = scene.look(camera.capture(self._timeout))
+        if view.state is not SceneState.EMPTY and scene.arrivals > self._answered:
+            self._answered = scene.arrivals
             self._emit(Signal(Source.MOTION, self._context.clock.monotonic()))
-        self._armed = empty
 
     def close(self) -> None:
         """Watch no more; the camera is the daemon's to close."""
