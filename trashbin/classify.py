@@ -16,6 +16,7 @@ from trashbin import pictures
 from trashbin.decision import decide
 from trashbin.errors import ExitCode, PictureError
 from trashbin.ports import Classifier
+from trashbin.quiet import quiet
 from trashbin.types import Action, Decision, Frame, Pixels, Reason, Thresholds
 
 BAR_WIDTH = 40
@@ -50,7 +51,7 @@ def run(
     status = ExitCode.GOOD
     for file in files:
         try:
-            with pictures.quiet():
+            with quiet():
                 pixels = pictures.read(file)
         except PictureError as error:
             status = ExitCode.BAD_INPUT

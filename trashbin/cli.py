@@ -292,9 +292,12 @@ def bench(runs: int, threads: int, models: Sequence[str], as_json: bool) -> int:
     """
     from trashbin import bench
     from trashbin.model import manifest, tflite
+    from trashbin.quiet import quiet
 
     wanted = models or [manifest.DEFAULT_MODEL]
-    opened = [tflite.TFLiteClassifier(manifest.find(name), threads=threads) for name in wanted]
+    files = [manifest.find(name) for name in wanted]
+    with quiet():
+        opened = [tflite.TFLiteClassifier(file, threads=threads) for file in files]
     return bench.run(opened, runs, as_json=as_json)
 
 
@@ -306,15 +309,18 @@ def _open(
 
     from trashbin import config, settings
     from trashbin.model import manifest, tflite
+    from trashbin.quiet import quiet
 
     read = config.read(path) if path else None
     section = read.model if read else settings.Model()
-    classifier = tflite.TFLiteClassifier(
-        manifest.find(model or section.name),
-        threads=section.threads,
-        kernels=section.kernels,
-        prefer=None if section.runtime == "auto" else section.runtime,
-    )
+    file = manifest.find(model or section.name)
+    with quiet():
+        classifier = tflite.TFLiteClassifier(
+            file,
+            threads=section.threads,
+            kernels=section.kernels,
+            prefer=None if section.runtime == "auto" else section.runtime,
+        )
     given = read.rules.model_dump(exclude_none=True) if read else {}
     given |= {key: value for key, value in (("gap", gap), ("top1", top1)) if value is not None}
     return classifier, replace(classifier.thresholds, **given)

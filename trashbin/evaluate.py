@@ -23,6 +23,7 @@ from trashbin import pictures
 from trashbin.decision import decide
 from trashbin.errors import ExitCode, PictureError
 from trashbin.ports import Classifier
+from trashbin.quiet import quiet
 from trashbin.types import Action, Decision, Frame, Thresholds
 
 UNKNOWN = "unknown"
@@ -67,7 +68,7 @@ def run(
             found, "Looking", console=console, transient=True, disable=not console.is_terminal
         ):
             try:
-                with pictures.quiet():
+                with quiet():
                     pixels = pictures.read(file)
             except PictureError as error:
                 complaints.append(str(error))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,24 +73,6 @@ def find(folder: Path) -> list[Path]:
         if path.suffix.lower() in SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what OpenCV and its decoders print by themselves off the standard error.
-
-    libjpeg and libpng write to file descriptor 2 directly, so the whole process is
-    silenced for the while: for one-shot commands, never for the daemon.
-    """
-    kept = os.dup(2)
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _content(path: Path) -> bytes:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from trashbin import pictures
 from trashbin.errors import PictureError
+from trashbin.quiet import quiet
 
 Image = npt.NDArray[np.uint8]
 
@@ -166,7 +167,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     st.binary(max_size=200), st.sampled_from([b"", JPEG[:4], PNG[:8], b"BM", b"RIFF", b"GIF89a"])
 )
 def test_any_bytes_are_a_picture_or_a_picture_error(content: bytes, start: bytes) -> None:
-    with pictures.quiet():
+    with quiet():
         check(start + content)
 
 
@@ -181,7 +182,7 @@ def test_a_damaged_picture_is_a_picture_or_a_picture_error(
     content = bytearray(whole)
     for at, value in damage:
         content[at % len(content)] = value
-    with pictures.quiet():
+    with quiet():
         check(bytes(content))
 
 
@@ -195,7 +196,7 @@ def check(content: bytes) -> None:
 
 
 def test_decoders_are_kept_quiet(capfd: pytest.CaptureFixture[str]) -> None:
-    with pictures.quiet(), pytest.raises(PictureError):
+    with quiet(), pytest.raises(PictureError):
         pictures.decode(PNG[:60] + b"?" + PNG[61:])
     os.write(2, b"heard again\n")
     assert capfd.readouterr().err == "heard again\n"
