@@ -27,7 +27,8 @@ FACTORIES = {
 AUTO = ("lgpio", "rpigpio", "pigpio")
 HELP = (
     "On a Raspberry Pi: sudo apt install python3-lgpio, make the virtual environment with"
-    " --system-site-packages, and add the user to the group gpio. Anywhere else: gpio: pins: mock."
+    " --system-site-packages, add the user to the group gpio, and start from a folder that may be"
+    " written to (lgpio keeps a pipe there). Anywhere else: gpio: pins: mock."
 )
 
 
