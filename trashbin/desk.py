@@ -97,7 +97,7 @@ class Desk:
         return {"mode": self.recorder.mode}
 
     def _threshold(self, request: Request) -> dict[str, Any]:
-        self.recorder.set_thresholds(request.data)
+        self.recorder.set_thresholds(dict(request.data))
         self.bin.tell()
         return asdict(self.recorder.thresholds)
 
