@@ -1,0 +1,95 @@
+"""systemd/trashbin.service: what it promises, and that systemd itself finds no fault in it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+UNIT = Path(__file__).parents[2] / "systemd" / "trashbin.service"
+
+# what the unit pulls in by itself; without them verify complains of the tree, not of the unit
+TARGETS = ("basic", "multi-user", "paths", "shutdown", "slices", "sockets", "sysinit", "timers")
+
+
+def read_unit() -> dict[str, list[str]]:
+    """Every setting with its values; a unit may set one several times, so it is no INI file."""
+    settings = defaultdict(list)
+    for line in UNIT.read_text(encoding="utf-8").splitlines():
+        if line and line[0] not in "#[":
+            key, _, value = line.partition("=")
+            settings[key].append(value)
+    return settings
+
+
+def test_it_restarts_for_ever_and_is_watched() -> None:
+    unit = read_unit()
+    assert unit["Type"] == ["notify"]
+    assert unit["Restart"] == ["always"]
+    assert unit["StartLimitIntervalSec"] == ["0"]
+    # the idle loop goes round once a minute; a shorter time would kill a bin that is well
+    assert int(unit["WatchdogSec"][0]) > 60
+
+
+def test_it_sorts_without_a_network() -> None:
+    unit = read_unit()
+    for key in ("After", "Wants", "Requires", "BindsTo"):
+        assert not any("network" in value for value in unit[key])
+
+
+def test_it_reaches_camera_and_pins_as_its_own_user() -> None:
+    unit = read_unit()
+    assert unit["User"] == ["trashbin"]
+    assert unit["SupplementaryGroups"] == ["gpio video render"]
+    assert not {"PrivateDevices", "ProtectClock"} & unit.keys()  # both hide device nodes
+    allowed = " ".join(unit["DeviceAllow"])
+    for needed in ("gpiochip", "video4linux", "media", "dma_heap"):
+        assert f"char-{needed} rw" in allowed
+
+
+def test_its_folders_are_those_of_the_shipped_configuration() -> None:
+    unit = read_unit()
+    yaml = (UNIT.parents[1] / "config" / "trashbin.yaml").read_text(encoding="utf-8")
+    assert f"path: /var/lib/{unit['StateDirectory'][0]} " in yaml
+    credential = unit["LoadCredential"][0]
+    assert f"/run/credentials/{UNIT.name}/{credential}\n" in yaml
+    start = f"/opt/trashbin/bin/trashbin run --config /etc/{unit['ConfigurationDirectory'][0]}"
+    assert unit["ExecStart"] == [f"{start}/trashbin.yaml"]
+
+
+@pytest.mark.systemd
+def test_systemd_finds_no_fault_in_an_installed_tree(tmp_path: Path) -> None:
+    program = tmp_path / "opt/trashbin/bin/trashbin"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o755)
+    units = tmp_path / "usr/lib/systemd/system"
+    units.mkdir(parents=True)
+    for target in TARGETS:
+        (units / f"{target}.target").write_text("[Unit]\n", encoding="utf-8")
+    installed = tmp_path / "etc/systemd/system"
+    installed.mkdir(parents=True)
+    shutil.copy(UNIT, installed)
+    verified = analyze("verify", f"--root={tmp_path}", "--man=no", UNIT.name)
+    assert verified.stderr == verified.stdout == ""
+    assert verified.returncode == 0
+
+
+@pytest.mark.systemd
+def test_its_exposure_is_low() -> None:
+    # the threshold is in tenths: 1.8
+    scored = analyze("security", "--offline=yes", "--threshold=18", str(UNIT))
+    assert scored.returncode == 0, scored.stdout
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", "--no-pager", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
