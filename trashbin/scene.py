@@ -99,7 +99,7 @@ class Scene:
 
     def forget(self) -> None:
         """Take the next frames for the empty tray."""
-        self._tray, self._taught, self._occupied = None, 0, False
+        self._tray, self._taught, self._occupied, self._before = None, 0, False, None
 
     def learn(self, frame: Frame) -> None:
         """This is the empty tray; several calls are averaged."""

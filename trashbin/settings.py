@@ -217,9 +217,10 @@ class LampsActuator(Section):
 
 
 class SimulatedActuator(Section):
-    """Empties the simulated tray."""
+    """Empties the simulated tray; a person takes out what is held after ``person_s``."""
 
     kind: Literal["simulated"]
+    person_s: Seconds = 2.0
 
 
 class NoActuator(Section):
