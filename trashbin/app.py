@@ -39,7 +39,7 @@ from trashbin.ports import (
 )
 from trashbin.record import Recorder
 from trashbin.scene import Scene
-from trashbin.settings import Config
+from trashbin.settings import Config, SimulatedTrigger
 
 log = logging.getLogger(__name__)
 
@@ -243,7 +243,8 @@ def _classifier(config: Config) -> TFLiteClassifier:
 def _world(config: Config, clock: Clock) -> Any:
     from trashbin.devices.simulated import World
 
-    return World(clock)
+    seeds = (t.seed for t in config.triggers if isinstance(t, SimulatedTrigger))
+    return World(clock, seed=next(seeds, 0))
 
 
 def _pins(config: Config) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from statistics import median
-from typing import Any
 
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
@@ -15,6 +14,7 @@ from rich.text import Text
 from trashbin.daemon import Daemon
 from trashbin.events import Event, EventType
 from trashbin.ports import Clock
+from trashbin.scenes import Item
 from trashbin.settings import Config, LampsActuator, ServoActuator
 from trashbin.status import Status
 
@@ -143,8 +143,12 @@ class View:
         return Panel(table, title="bin")
 
     def _item(self) -> str:
-        world: Any = getattr(self._daemon, "world", None)
-        return world.item_name if world is not None and world.item_name else ""
+        """What fell last, as a person would call it; the daemon does not know."""
+        for trigger in self._daemon.parts.triggers if self._daemon else ():
+            dropped: list[Item] = getattr(trigger, "dropped", [])
+            if dropped:
+                return dropped[-1].name
+        return ""
 
     def _decision(self) -> Text:
         event = self.last
