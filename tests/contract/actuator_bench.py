@@ -22,6 +22,7 @@ USUAL: dict[str, dict[str, Any]] = {
     "servo": {"kind": "servo", "pin": SERVO},
     "lamps": {"kind": "lamps", "uncertain": UNCERTAIN},
     "rgb": {"kind": "lamps", "rgb": RGB},
+    "simulated": {"kind": "simulated"},
     "none": {"kind": "none"},
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from pydantic import TypeAdapter
 
+from tests.contract.toy_world import toy_world
 from tests.support_picamera2 import Machine
 from trashbin import settings
 from trashbin.devices import load
@@ -65,8 +66,9 @@ class Bench:
 
 
 def workbench(folder: Path, context: Context) -> Bench:
-    """A folder with a picture, a video, and a Pi's camera, all of the same scene."""
+    """A folder with a picture, a video, a simulated tray, a Pi's camera: all of one scene."""
     (folder / "pictures").mkdir()
     picture_file(folder / "pictures" / "a.png", half_red_half_blue())
     video_file(folder / "v.avi")
-    return Bench(folder, context, Machine(half_red_half_blue()))
+    world = toy_world(folder, context.clock, half_red_half_blue())
+    return Bench(folder, replace(context, world=world), Machine(half_red_half_blue()))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from gpiozero import LED
 
@@ -17,6 +20,7 @@ from tests.contract.actuator_bench import (
     Bench,
     workbench,
 )
+from tests.contract.toy_world import toy_world
 from trashbin.devices import TABLE
 from trashbin.errors import ActuatorError
 from trashbin.ports import Context
@@ -24,8 +28,10 @@ from trashbin.status import Status
 
 
 @pytest.fixture
-def bench(context: Context) -> Iterator[Bench]:
-    with workbench(context) as bench:
+def bench(context: Context, tmp_path: Path) -> Iterator[Bench]:
+    grey = np.full((48, 64, 3), 120, np.uint8)
+    world = toy_world(tmp_path, context.clock, grey)
+    with workbench(replace(context, world=world)) as bench:
         yield bench
 
 
@@ -38,7 +44,7 @@ def test_opening_moves_and_lights_nothing(bench: Bench, name: str) -> None:
     assert bench.lit() == {}
     assert bench.pulse_ms() is None
     assert actuator.name in TABLE["actuator"]
-    assert actuator.moves is (name == "servo")
+    assert actuator.moves is (name in ("servo", "simulated"))
 
 
 @every_actuator

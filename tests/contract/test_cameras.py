@@ -23,11 +23,7 @@ def bench(tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch) -> 
     return bench
 
 
-KINDS = sorted(TABLE["camera"])
-every_camera = pytest.mark.parametrize("kind", KINDS)
-every_camera_of_a_known_picture = pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind != "simulated"]
-)
+every_camera = pytest.mark.parametrize("kind", sorted(TABLE["camera"]))
 
 
 @every_camera
@@ -44,7 +40,7 @@ def test_a_frame_is_a_read_only_rgb_picture_taken_after_the_call(bench: Bench, k
     camera.close()
 
 
-@every_camera_of_a_known_picture
+@every_camera
 def test_red_is_red_and_left_is_left(bench: Bench, kind: str) -> None:
     camera = bench.make(kind)
     camera.open()

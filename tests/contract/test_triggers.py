@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from gpiozero import LED
 from pydantic import TypeAdapter
 
+from tests.contract.toy_world import toy_world
 from tests.support import FakeClock
 from trashbin import settings
 from trashbin.devices import TABLE, load
@@ -26,6 +28,7 @@ USUAL: dict[str, dict[str, Any]] = {
     "pir": {"pin": PIR},
     "button": {"pin": BUTTON},
     "timer": {"every_s": 5.0},
+    "simulated": {"every_s": 0.5},
 }
 
 
@@ -79,28 +82,33 @@ class Bench:
         elif kind == "motion":
             for self.tray.item in (False, False, True, True):
                 trigger.poll()
+        elif kind == "simulated":  # the one before must be out of the tray
+            self.context.world.slide("left")
+            self.clock.advance(1.0)
+            trigger.poll()
         else:
             trigger.poll()
 
 
 @pytest.fixture
-def bench(context: Context, clock: FakeClock) -> Bench:
+def bench(context: Context, clock: FakeClock, tmp_path: Path) -> Bench:
     tray = Tray(clock)
     scene = Scene()
     for _ in range(scene.learn_frames):
         scene.learn(tray.capture(1.0))
-    return Bench(replace(context, camera=tray, scene=scene), clock, tray)
+    world = toy_world(tmp_path, clock, tray.capture(1.0).pixels)
+    return Bench(replace(context, camera=tray, scene=scene, world=world), clock, tray)
 
 
-# the simulated trigger also drops the item, and has a test of its own with its tray;
-# a request makes its signal in the daemon, so that this kind never fires by itself
+# a request makes its signal in the daemon, so that the kind mqtt never fires by itself
 FIRING = {
     "pir": Source.PIR,
     "button": Source.BUTTON,
     "motion": Source.MOTION,
     "timer": Source.TIMER,
+    "simulated": Source.SIMULATED,
 }
-every_trigger = pytest.mark.parametrize("kind", sorted(set(TABLE["trigger"]) - {"simulated"}))
+every_trigger = pytest.mark.parametrize("kind", sorted(TABLE["trigger"]))
 every_firing_trigger = pytest.mark.parametrize("kind", sorted(FIRING))
 
 
