@@ -277,11 +277,11 @@ def bench(runs: int, threads: int, models: Sequence[str], as_json: bool) -> int:
     Times a 640x480 frame through preprocess, invoke and decide, and in the same run, turn
     by turn, the least that it could cost: a bare cv2.resize (INTER_AREA) and a bare
     invoke. The limit is 1.15 x their sum. Also told: how long `trashbin run` takes from
-    its start to ready.
+    its start to ready. Turns into which the kernel put other work are left out and counted.
 
     With --json, one object: stages_ms, ratio_total_over_limit, ratio_total_over_invoke,
-    model, runtime, threads, bare_ms, limit_ms, cold_start_s, runs; with several --model,
-    one such object each under models.
+    model, runtime, threads, bare_ms, limit_ms, cold_start_s, runs, disturbed; with several
+    --model, one such object each under models.
 
     \b
     Examples:
