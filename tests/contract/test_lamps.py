@@ -96,6 +96,26 @@ def test_a_lamp_that_sinks_current_is_lit_by_a_low_pin(bench: Bench) -> None:
     assert RIGHT in bench.lit()
 
 
+def wait_for_switches(bench: Bench, pin: int, count: int) -> None:
+    """Wait until a pin changed ``count`` times: a lamp's own thread blinks in real time."""
+    deadline = time.monotonic() + 5.0
+    while len(bench.pin(pin).states) <= count and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert len(bench.pin(pin).states) > count
+
+
+def test_a_lamp_that_blinks_keeps_its_rhythm_when_the_status_is_shown_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lamps, "SLOW_S", 60.0)
+    leds = bench.opened("lamps")
+    leds.show(Status.HOLDING, None)
+    wait_for_switches(bench, UNCERTAIN, 1)
+    before = list(bench.pin(UNCERTAIN).states)
+    leds.show(Status.HOLDING, "left")
+    assert bench.pin(UNCERTAIN).states == before
+
+
 @pytest.mark.parametrize(
     ("name", "pin", "status"),
     [
@@ -113,11 +133,7 @@ def test_uncertain_and_fault_blink_until_the_next_status(
     threads = threading.active_count()
     actuator = bench.opened(name)
     actuator.show(status, None)
-    actuator.show(status, None)
-    deadline = time.monotonic() + 5.0
-    while len(bench.pin(pin).states) < 6 and time.monotonic() < deadline:
-        time.sleep(0.001)  # the lamp's own thread blinks in real time
-    assert len(bench.pin(pin).states) >= 6
+    wait_for_switches(bench, pin, 5)
     actuator.show(Status.IDLE, None)
     assert bench.lit() == {}
     assert threading.active_count() == threads
