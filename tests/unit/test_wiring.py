@@ -12,10 +12,10 @@ from trashbin.config_yaml import spell
 ROOT = Path(__file__).parents[2]
 
 # the header pin of BCM 2, 3, ... 27, the same on every Raspberry Pi since the B+
-HEADER = [
-    int(pin)
-    for pin in "3 5 7 29 31 26 24 21 19 23 32 33 8 10 36 11 12 35 38 40 15 16 18 22 37 13".split()
-]
+# fmt: off
+HEADER = (3, 5, 7, 29, 31, 26, 24, 21, 19, 23, 32, 33, 8,
+          10, 36, 11, 12, 35, 38, 40, 15, 16, 18, 22, 37, 13)
+# fmt: on
 
 
 def configured() -> dict[str, int]:
