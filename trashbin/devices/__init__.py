@@ -37,7 +37,7 @@ TABLE: dict[Port, dict[str, str]] = {
     },
     "publisher": {
         "mqtt": "trashbin.devices.mqtt:MqttPublisher",
-        "none": "trashbin.devices.mqtt:NoPublisher",
+        "none": "trashbin.devices.none:NoPublisher",
     },
 }
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from trashbin.ports import Context, Emit
 from trashbin.settings import MqttTrigger as MqttSettings
 from trashbin.settings import NoActuator as NoSettings
+from trashbin.settings import NoPublisher as NoPublisherSettings
 from trashbin.status import Status
 
 
@@ -52,3 +56,36 @@ class MqttTrigger:
 
     def close(self) -> None:
         """Nothing to free."""
+
+
+class NoPublisher:
+    """No broker: events stay in the store."""
+
+    connected = False
+    problem: str | None = None
+
+    def __init__(self, settings: NoPublisherSettings, context: Context) -> None:
+        """Need nothing."""
+
+    def open(self, on_request: Callable[[str, bytes, bool], None]) -> None:
+        """Nobody can ask."""
+
+    def announce(self, topic: str, payload: Mapping[str, Any]) -> None:
+        """Nobody listens."""
+
+    def respond(self, verb: str, payload: Mapping[str, Any]) -> None:
+        """Nobody asked."""
+
+    def wake(self) -> None:
+        """Nothing is sent."""
+
+    def resend(self, after_seq: int, limit: int) -> int:
+        """Nothing is sent."""
+        return 0
+
+    def drain(self, timeout: float) -> bool:
+        """Nothing waits for a broker."""
+        return True
+
+    def close(self) -> None:
+        """Nothing to close."""

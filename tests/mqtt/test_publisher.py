@@ -1,0 +1,344 @@
+"""The publisher against a real Mosquitto: what a consumer sees when things go wrong."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mqtt.conftest import Broker, Listener, wait_until
+from tests.support import FakeClock
+from tests.support_events import an_event
+from trashbin import devices, requests
+from trashbin.devices.mqtt import MqttPublisher
+from trashbin.errors import ConfigError, RequestError
+from trashbin.outbox import Outbox
+from trashbin.ports import Context, Publisher
+from trashbin.settings import Config
+from trashbin.settings import MqttPublisher as MqttSettings
+
+ROOT = "trashbin/bin-1"
+ONLINE, OFFLINE = b"online", b"offline"
+
+Make = Callable[..., MqttPublisher]
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    box = Outbox(tmp_path / "events.sqlite")
+    yield box
+    box.close()
+
+
+def context(outbox: Outbox) -> Context:
+    config = Config.model_validate(
+        {
+            "version": 1,
+            "device": {"id": "bin-1"},
+            "bins": {"only": {"labels": ["paper"]}},
+            "camera": {"kind": "simulated"},
+            "triggers": [{"kind": "timer", "every_s": 1}],
+            "actuators": [{"kind": "none"}],
+            "publisher": {"kind": "none"},
+        }
+    )
+    return Context(FakeClock(), config, outbox=outbox)
+
+
+@pytest.fixture
+def make(outbox: Outbox) -> Iterator[Make]:
+    """Make publishers for a broker; each is closed at the end."""
+    made: list[MqttPublisher] = []
+
+    def make(broker: Broker | None = None, **keys: Any) -> MqttPublisher:
+        if broker is not None:
+            keys = {"host": broker.host, "port": broker.port} | keys
+        made.append(MqttPublisher(MqttSettings(kind="mqtt", **keys), context(outbox)))
+        return made[-1]
+
+    yield make
+    for publisher in made:
+        publisher.close()
+
+
+@pytest.fixture
+def listener(broker: Broker) -> Iterator[Listener]:
+    listener = Listener(broker, f"{ROOT}/#")
+    yield listener
+    listener.close()
+
+
+def ignore(verb: str, payload: bytes, retained: bool) -> None:
+    """For tests in which nobody asks."""
+
+
+def tell(outbox: Outbox, publisher: Publisher, count: int = 1) -> None:
+    for _ in range(count):
+        outbox.append(an_event())
+        publisher.wake()
+
+
+@pytest.mark.parametrize("kind", ["mqtt", "none"])
+def test_contract(kind: str, broker: Broker, outbox: Outbox) -> None:
+    section = {"kind": kind} | (
+        {"host": broker.host, "port": broker.port} if kind == "mqtt" else {}
+    )
+    config = Config.model_validate(
+        context(outbox).config.model_dump(mode="json") | {"publisher": section}
+    )
+    adapter = devices.load("publisher", kind)
+    adapter(config.publisher, context(outbox)).close()  # never opened
+    publisher = adapter(config.publisher, context(outbox))
+    assert not publisher.connected
+    publisher.announce("info", {"version": "1"})
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected == (kind == "mqtt"))
+    tell(outbox, publisher, 3)
+    publisher.announce("state", {"mode": "auto"})
+    publisher.respond("look", requests.answer("ok", {}, None, None))
+    assert publisher.drain(10)
+    assert outbox.depth() == (0 if kind == "mqtt" else 3)
+    assert publisher.resend(0, 2) == (2 if kind == "mqtt" else 0)
+    assert publisher.problem is None
+    publisher.close()
+    publisher.close()
+    assert not publisher.connected
+
+
+def test_what_a_consumer_sees_of_a_good_day(
+    broker: Broker, listener: Listener, outbox: Outbox, make: Make
+) -> None:
+    publisher = make(broker)
+    publisher.announce("info", {"version": "1"})
+    publisher.announce("health", {"outbox_depth": 0})
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+    publisher.announce("state", {"mode": "auto"})
+    tell(outbox, publisher, 3)
+    assert publisher.drain(10)
+    publisher.close()
+    assert listener.wait_for(f"{ROOT}/availability", OFFLINE)
+    assert [m.payload for m in listener.on(f"{ROOT}/availability")] == [ONLINE, OFFLINE]
+    live = listener.on(f"{ROOT}/event")
+    assert [json.loads(m.payload)["seq"] for m in live] == [1, 2, 3]
+    assert all(m.qos == 1 for m in live)
+    assert not any(json.loads(m.payload)["historical"] for m in live)
+    assert listener.on(f"{ROOT}/event/backlog") == []
+    order = [m.topic.removeprefix(f"{ROOT}/") for m in listener.seen]
+    assert order[:3] == ["availability", "info", "health"]
+    assert order.index("state") < order.index("event")
+
+    late = Listener(broker, f"{ROOT}/#")  # sees what the broker retained
+    assert late.wait_for(f"{ROOT}/state", b'{"mode":"auto"}')
+    assert {m.topic for m in late.seen if m.retain} == {
+        f"{ROOT}/{name}" for name in ("availability", "info", "state", "health")
+    }
+    late.close()
+
+
+def test_a_killed_broker_loses_nothing_and_hears_requests_again(
+    broker: Broker, outbox: Outbox, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[tuple[str, bytes, bool]] = []
+    publisher = make(broker, backlog_rate=1000)
+    publisher.announce("state", {"mode": "auto"})
+    publisher.open(lambda *request: asked.append(request))
+    assert wait_until(lambda: publisher.connected)
+    tell(outbox, publisher, 2)
+    assert publisher.drain(10)
+    broker.kill()
+    assert wait_until(lambda: not publisher.connected)
+    tell(outbox, publisher, 300)
+    assert "lost" in (publisher.problem or "") or "reached" in (publisher.problem or "")
+
+    broker.start()
+    listener = Listener(broker, f"{ROOT}/#")
+    assert wait_until(lambda: publisher.connected)
+    tell(outbox, publisher)
+    assert publisher.drain(15)
+    assert wait_until(lambda: {e["seq"] for e in listener.events()} >= set(range(3, 304)))
+    late = [json.loads(m.payload) for m in listener.on(f"{ROOT}/event/backlog")]
+    live = [json.loads(m.payload) for m in listener.on(f"{ROOT}/event")]
+    assert [e["seq"] for e in late] == list(range(3, 303))
+    assert all(e["historical"] for e in late)
+    assert [(e["seq"], e["historical"]) for e in live] == [(303, False)]
+    assert publisher.problem is None
+    assert listener.on(f"{ROOT}/state")
+
+    listener.send(f"{ROOT}/request/look", b'{"transaction": "7"}')
+    assert wait_until(lambda: bool(asked))
+    assert asked == [("look", b'{"transaction": "7"}', False)]
+    listener.close()
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_live_events_do_not_wait_behind_the_backlog(
+    broker: Broker, listener: Listener, outbox: Outbox, make: Make
+) -> None:
+    for _ in range(200):
+        outbox.append(an_event())
+    publisher = make(broker, backlog_rate=20)  # ten seconds of backlog
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+    began = time.monotonic()
+    tell(outbox, publisher)
+    assert wait_until(lambda: bool(listener.on(f"{ROOT}/event")))
+    assert time.monotonic() - began < 1
+    assert wait_until(lambda: len(listener.on(f"{ROOT}/event/backlog")) >= 10)
+    assert time.monotonic() - began > 0.3  # at 20 a second, less what it may catch up
+    assert outbox.depth() > 100
+
+
+def test_a_span_comes_again_when_asked_for(
+    broker: Broker, listener: Listener, outbox: Outbox, make: Make
+) -> None:
+    publisher = make(broker)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+    tell(outbox, publisher, 5)
+    assert publisher.drain(10)
+    assert publisher.resend(after_seq=2, limit=2) == 2
+    assert wait_until(lambda: len(listener.on(f"{ROOT}/event/backlog")) == 2)
+    again = [json.loads(m.payload) for m in listener.on(f"{ROOT}/event/backlog")]
+    first = [json.loads(m.payload) for m in listener.on(f"{ROOT}/event")]
+    assert again == [event | {"historical": True} for event in first[2:4]]
+
+
+def test_a_retained_request_is_told_as_such_and_refused(
+    broker: Broker, listener: Listener, outbox: Outbox, make: Make
+) -> None:
+    listener.send(f"{ROOT}/request/look", b"{}", retain=True)
+    publisher = make(broker)
+
+    def answer(verb: str, payload: bytes, retained: bool) -> None:
+        with pytest.raises(RequestError) as refusal:
+            requests.parse(verb, payload, retained, FakeClock().now())
+        publisher.respond(verb, requests.answer("refused", None, str(refusal.value), None))
+
+    publisher.open(answer)
+    assert wait_until(lambda: bool(listener.on(f"{ROOT}/response/look")))
+    response = json.loads(listener.on(f"{ROOT}/response/look")[0].payload)
+    assert response["status"] == "refused"
+    assert "retained" in response["error"]
+
+
+def test_a_will_that_comes_late_is_answered(broker: Broker, listener: Listener, make: Make) -> None:
+    publisher = make(broker)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+    listener.send(f"{ROOT}/availability", OFFLINE, retain=True)
+    assert wait_until(
+        lambda: (
+            [m.payload for m in listener.on(f"{ROOT}/availability")] == [ONLINE, OFFLINE, ONLINE]
+        )
+    )
+
+
+def test_a_killed_bin_is_offline(broker: Broker, listener: Listener, tmp_path: Path) -> None:
+    bin = textwrap.dedent(f"""
+        import signal
+        from pathlib import Path
+        from tests.mqtt import test_publisher as t
+        section = t.MqttSettings(kind="mqtt", host="{broker.host}", port={broker.port})
+        outbox = t.Outbox(Path("{tmp_path}/killed.sqlite"))
+        t.MqttPublisher(section, t.context(outbox)).open(t.ignore)
+        signal.pause()
+    """)
+    process = subprocess.Popen(
+        [sys.executable, "-c", bin], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+    try:
+        assert listener.wait_for(f"{ROOT}/availability", ONLINE)
+        process.send_signal(signal.SIGKILL)
+        assert listener.wait_for(f"{ROOT}/availability", OFFLINE)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_password_from_a_file(locked_broker: Broker, tmp_path: Path, make: Make) -> None:
+    file = tmp_path / "password"
+    file.write_text("right\n")
+    publisher = make(locked_broker, username="bin", password_file=file)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+
+
+def test_a_refused_password_is_told_once_in_plain_words(
+    locked_broker: Broker, tmp_path: Path, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    file = tmp_path / "password"
+    file.write_text("s3cret-and-wrong")
+    publisher = make(locked_broker, username="bin", password_file=file)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.problem is not None)
+    assert "refuses us" in str(publisher.problem)
+    assert "publisher.username" in str(publisher.problem)
+    log = (locked_broker.folder / "mosquitto.log").read_text
+    assert wait_until(lambda: log().count("not authorised") >= 2)  # it tries again
+    assert len(caplog.records) == 1
+    assert "s3cret" not in caplog.text
+    assert not publisher.connected
+
+
+def test_an_unreachable_broker_is_told_and_tried_again(broker: Broker, make: Make) -> None:
+    broker.kill()
+    publisher = make(broker)
+    publisher.open(ignore)
+    assert wait_until(lambda: "refused" in str(publisher.problem))
+    broker.start()
+    assert wait_until(lambda: publisher.connected)
+    assert publisher.problem is None
+
+
+def test_tls_with_a_client_certificate(tls_broker: Broker, make: Make) -> None:
+    folder = tls_broker.folder
+    tls = {"ca": folder / "ca.pem", "cert": folder / "bin.pem", "key": folder / "bin.key"}
+    publisher = make(tls_broker, tls=tls)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+
+
+def test_tls_refuses_a_stranger(tls_broker: Broker, make: Make) -> None:
+    publisher = make(tls_broker, tls={})  # the system's authorities do not know it
+    publisher.open(ignore)
+    assert wait_until(lambda: "certificate verify failed" in str(publisher.problem))
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"username": "bin", "password_file": Path("/nowhere/secret")}, "/nowhere/secret"),
+        ({"tls": {"ca": Path("/nowhere/ca.pem")}}, "/nowhere/ca.pem"),
+        ({"host": "no..host"}, "no..host"),
+    ],
+)
+def test_what_cannot_work_is_told_at_once(make: Make, keys: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        make(**keys)
+
+
+def test_closing_is_bounded_where_the_broker_is_gone(
+    broker: Broker, outbox: Outbox, make: Make
+) -> None:
+    publisher = make(broker)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+    assert broker.process is not None
+    broker.process.send_signal(signal.SIGSTOP)
+    tell(outbox, publisher, 3)
+    began = time.monotonic()
+    publisher.close()
+    assert time.monotonic() - began < 8
+    assert outbox.depth() == 3
