@@ -358,7 +358,8 @@ def _client(section: settings.MqttPublisher, device_id: str, topics: Topics) -> 
     if section.username is not None:
         client.username_pw_set(section.username, _password(section.password_file))
     if section.tls is not None:
-        files = [path and str(path) for path in (section.tls.ca, section.tls.cert, section.tls.key)]
+        paths = (section.tls.ca, section.tls.cert, section.tls.key)
+        files = [None if path is None else str(path) for path in paths]
         try:
             client.tls_set(ca_certs=files[0], certfile=files[1], keyfile=files[2])
         except (OSError, ValueError) as exc:

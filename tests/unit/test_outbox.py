@@ -1,0 +1,223 @@
+"""The store: whatever is cut off, seq has no hole and nothing unacknowledged is lost."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from datetime import date, timedelta, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tests.support_events import NOON, a_fault, an_event, events
+from trashbin.errors import StoreError
+from trashbin.events import Event, EventType
+from trashbin.outbox import Outbox
+
+EVERYTHING = (0, 2**63 - 1, 10_000)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store" / "events.sqlite"
+
+
+@pytest.fixture
+def outbox(path: Path) -> Iterator[Outbox]:
+    box = Outbox(path)
+    yield box
+    box.close()
+
+
+class Store(RuleBasedStateMachine):
+    """Append, acknowledge, prune and reopen in any order, against a plain list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.outbox = Outbox(Path(self.folder.name) / "events.sqlite")
+        self.store_id = self.outbox.store_id
+        self.written: list[str] = []
+        self.gone: set[int] = set()
+        self.waiting: list[Event] = []
+        self.ids: dict[str, int] = {}
+
+    @rule(event=events())
+    def append(self, event: Event) -> None:
+        stored = self.outbox.append(event)
+        assert (stored.store_id, stored.seq) == (self.store_id, len(self.written) + 1)
+        self.written.append(stored.to_json())
+        self.waiting.append(Event.from_json(stored.to_json()))
+        self.ids[stored.event_id] = stored.seq
+
+    @rule(count=st.integers(0, 4), data=st.data())
+    def acknowledge(self, count: int, data: st.DataObject) -> None:
+        some = data.draw(st.permutations(self.waiting))[:count]
+        self.outbox.acknowledge([event.event_id for event in some])
+        self.waiting = [event for event in self.waiting if event not in some]
+
+    @rule()
+    def reopen(self) -> None:
+        self.outbox.close()
+        self.outbox = Outbox(self.outbox.path)
+        assert self.outbox.store_id == self.store_id
+        assert self.outbox.set_aside is None
+
+    @rule()
+    def prune_all_that_may_go(self) -> None:
+        self.outbox.prune(NOON + timedelta(days=365 * 200), 1)
+        waiting = {event.seq for event in self.waiting}
+        self.gone = set(range(1, len(self.written) + 1)) - waiting
+
+    @invariant()
+    def nothing_is_lost_or_altered(self) -> None:
+        assert self.outbox.unacknowledged(*EVERYTHING) == self.waiting
+        assert self.outbox.depth() == len(self.waiting)
+        assert self.outbox.last_seq() == len(self.written)
+        kept = [event.to_json() for event in self.outbox.span(0, 10_000)]
+        assert kept == [
+            text for seq, text in enumerate(self.written, start=1) if seq not in self.gone
+        ]
+
+    def teardown(self) -> None:
+        self.outbox.close()
+        self.folder.cleanup()
+
+
+TestStore = Store.TestCase
+TestStore.settings = hypothesis_settings(max_examples=15, stateful_step_count=15, deadline=None)
+
+
+def test_what_was_appended_is_there_without_a_close(path: Path) -> None:
+    first = Outbox(path)
+    stored = first.append(an_event())
+    second = Outbox(path)  # as after a power cut: the first was never closed
+    assert second.span(0, 10) == [stored]
+    assert second.append(an_event()).seq == 2
+    first.close()
+    second.close()
+
+
+def test_every_commit_reaches_the_disk(path: Path, outbox: Outbox) -> None:
+    def level() -> int:
+        (value,) = outbox._db.execute("PRAGMA synchronous").fetchone()
+        return int(value)
+
+    assert outbox._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    stored = outbox.append(an_event())
+    outbox.acknowledge([stored.event_id])  # the one write that need not be synced
+    assert level() == 2  # FULL
+
+
+def test_an_event_that_cannot_be_written_leaves_no_hole(outbox: Outbox) -> None:
+    event = outbox.append(an_event())
+    with pytest.raises(StoreError):
+        outbox.append(event)  # the same id twice
+    assert outbox.append(an_event()).seq == 2
+
+
+def test_a_span_and_what_waits_are_bounded(outbox: Outbox) -> None:
+    for _ in range(5):
+        outbox.append(an_event())
+    assert [event.seq for event in outbox.span(1, 2)] == [2, 3]
+    assert [event.seq for event in outbox.unacknowledged(1, 4, 10)] == [2, 3, 4]
+
+
+def test_counts_are_of_local_days_and_outlive_their_events(path: Path) -> None:
+    jakarta = timezone(timedelta(hours=7))
+    outbox = Outbox(path, zone=jakarta)
+    late = NOON.replace(hour=16, minute=59)  # 23:59 there
+    for now, label in [(late, "paper"), (late, "paper"), (late + timedelta(minutes=1), "glass")]:
+        outbox.append(an_event(now, label=label))
+    outbox.append(a_fault())
+    outbox.acknowledge([event.event_id for event in outbox.span(0, 10)])
+    assert outbox.prune(NOON + timedelta(days=40), history_days=30) == 4
+    outbox.close()
+    outbox = Outbox(path, zone=jakarta)
+    assert outbox.sorted_on(date(2026, 11, 23)) == {"paper": 2}
+    assert outbox.sorted_on(date(2026, 11, 24)) == {"glass": 1}
+    assert outbox.sorted_in_all() == {"paper": 2, "glass": 1}
+    outbox.close()
+
+
+def test_an_item_that_was_held_is_not_counted(outbox: Outbox) -> None:
+    outbox.append(an_event(event_type=EventType.UNCERTAIN))
+    assert outbox.sorted_in_all() == {}
+
+
+def test_young_events_are_kept(outbox: Outbox) -> None:
+    stored = outbox.append(an_event())
+    outbox.acknowledge([stored.event_id])
+    assert outbox.prune(NOON + timedelta(days=29), history_days=30) == 0
+    assert outbox.span(0, 10) == [stored]
+
+
+def test_settings_outlive_a_restart(path: Path, outbox: Outbox) -> None:
+    assert outbox.get("mode") is None
+    outbox.set("mode", "paused")
+    outbox.set("gap", "0.3")
+    outbox.set("gap", None)
+    other = Outbox(path)
+    assert (other.get("mode"), other.get("gap")) == ("paused", None)
+    other.close()
+
+
+@pytest.mark.parametrize("rubbish", [b"this is no database" * 300, None])
+def test_a_damaged_file_is_set_aside_and_a_new_store_begins(
+    path: Path, rubbish: bytes | None
+) -> None:
+    first = Outbox(path)
+    for _ in range(50):
+        first.append(an_event())
+    first.close()
+    whole = path.read_bytes()
+    damaged = rubbish or whole[:4096] + b"\xff" * 4096 + whole[8192:]
+    path.write_bytes(damaged)
+
+    second = Outbox(path)
+    assert second.set_aside is not None
+    assert second.set_aside.name.startswith("events.sqlite.damaged-2")
+    assert second.set_aside.read_bytes() == damaged
+    assert second.store_id != first.store_id
+    assert second.append(an_event()).seq == 1
+    second.close()
+
+
+def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:
+    Outbox(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(StoreError, match="newer"):
+        Outbox(path)
+
+
+def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="file"):
+        Outbox(tmp_path / "file" / "events.sqlite")
+
+
+def test_two_threads_at_once(outbox: Outbox) -> None:
+    """The main thread appends while the network thread reads and acknowledges."""
+    done = threading.Event()
+    sent: list[int] = []
+
+    def deliver() -> None:
+        while not done.is_set() or outbox.depth():
+            waiting = outbox.unacknowledged(sent[-1] if sent else 0, 2**62, 10)
+            sent.extend(event.seq for event in waiting)
+            outbox.acknowledge([event.event_id for event in waiting])
+
+    network = threading.Thread(target=deliver)
+    network.start()
+    for _ in range(60):
+        outbox.append(an_event())
+    done.set()
+    network.join(20)
+    assert sent == list(range(1, 61))
