@@ -113,7 +113,7 @@ def show(reports: Sequence[dict[str, Any]]) -> None:
         model, runtime = report["model"], report["runtime"]
         console.print(f"{model['name']}:{model['variant']}, {runtime['name']} {runtime['version']}")
         console.print(
-            f"threads {report['threads']}, {report['runs']} runs and {report['disturbed']} disturbed"
+            f"threads {report['threads']}, {report['runs']} runs, {report['disturbed']} disturbed"
         )
         table = Table(box=None, pad_edge=False)
         table.add_column("ms")
