@@ -77,7 +77,7 @@ class Desk:
         except RequestError as error:
             log.warning("request %s refused: %s", verb, error)
             self.recorder.refused += 1
-            answer = requests.answer("refused", None, str(error), transaction)
+            answer = requests.answer("refused", None, str(error), transaction or error.transaction)
         except DeviceError as error:
             answer = requests.answer("error", None, str(error), transaction)
         else:

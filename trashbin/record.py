@@ -157,7 +157,7 @@ class Recorder:
             votes=decision.votes,
             thresholds=self.thresholds,
             bin=bin,
-            actuation=actuation,
+            actuation=actuation or None,
             timing_ms=timing_ms,
         )
 
