@@ -140,6 +140,10 @@ class Checks:
                 note((*path, "kind"), "a kind that works without an empty tray", suggestion)
             if isinstance(part, settings.MqttPublisher):
                 self._both(path, part, "username", "password_file")
+                if self.data["publisher"].get("tls", {}) is None:
+                    # whoever writes tls: wants it, and must not get a plain connection
+                    suggestion = "write tls: {} to trust the system's authorities"
+                    note((*path, "tls"), "keys, or {}", suggestion)
                 if part.tls is not None:
                     self._both((*path, "tls"), part.tls, "cert", "key")
 

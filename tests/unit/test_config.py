@@ -227,6 +227,7 @@ ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
         "publisher.tls.key",
         "as cert is set",
     ),
+    "tls left empty": (("kind: mqtt", "kind: mqtt\n  tls:"), 19, "publisher.tls", "tls: {}"),
     # the YAML itself
     "a tab": (("  id: hall-2", "\tid: hall-2"), 3, "", "indent with spaces, not with tabs"),
     "an open quote": (("hall-2", "'hall-2"), 19, "", "expected valid YAML"),
