@@ -27,7 +27,7 @@ WIDTH, HEIGHT = 160, 120  # every frame is judged at this size
 PIXELS = WIDTH * HEIGHT
 LEVEL, LEVEL_SHARE = 8.0, 0.06  # a change: so many of 255 levels, and this share of the level
 EDGE = 5.0  # a change of slope, levels per small pixel
-BRIGHTEST = 240.0  # above it a camera clips, and no two levels can be told apart
+BRIGHTEST = 232.0  # above it a camera clips, and no two levels can be told apart
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 SMALLEST = 20  # small pixels; anything less is a speck
 MOVED = 0.004  # share of the picture that must differ between two frames to be motion
@@ -174,7 +174,8 @@ class Scene:
         before, self._before = self._before, now
         if before is None:
             return 0.0
-        return float(cv2.countNonZero(_differs(now, _relit(before, now)[0]))) / PIXELS
+        moved = cv2.morphologyEx(_differs(now, _relit(before, now)[0]), cv2.MORPH_OPEN, _SPECK)
+        return float(cv2.countNonZero(moved)) / PIXELS
 
     def _teach(self, now: Small) -> None:
         self._taught += 1
@@ -250,9 +251,10 @@ def _relit(picture: Small, now: Small) -> tuple[Small, Small]:
     light = np.empty_like(picture)
     for channel in range(3):
         ratio, trusted = ratios[channel], usable[channel]
-        if np.count_nonzero(trusted) < 30:
-            trusted = np.ones_like(trusted)
-        plane = np.array([np.median(ratio[trusted]), 0, 0], dtype=np.float32)
+        # where nearly all is clipped, the dark points tell the gain: they clip last
+        few = np.count_nonzero(trusted) < 30
+        middle = np.quantile(ratio, 0.98) if few else np.median(ratio[trusted])
+        plane = np.array([middle, 0, 0], dtype=np.float32)
         for tolerance in (0.2, 0.08):
             agree = trusted & (np.abs(ratio - _PLANE @ plane) < tolerance)
             if np.count_nonzero(agree) < 100:
