@@ -24,6 +24,7 @@ class Actuation:
         self.stop = stop
         self.times = times
         self.clock = clock
+        self._halted = False
 
     def movers(self, mode: Mode) -> list[Actuator]:
         """What may move in this mode: in advisory, nothing."""
@@ -43,27 +44,52 @@ class Actuation:
         Ends early, at rest, where the process is asked to stop. ActuatorError where a
         part fails, StoppedError where a hand or the lid stops it; the drive is off then too.
         """
+        self._halted = False
         try:
             for actuator in movers:
                 self._unless_stopped()
                 actuator.sort(bin)
             self.clock.wait(self.times.move_s + self.times.dwell_s, until=self.stopped)
-            for actuator in movers:
-                self._unless_stopped()
-                actuator.rest()
-            self.clock.wait(self.times.move_s, until=self.stopped)
-            self._unless_stopped()
+            self._rest(movers)
         finally:
             self.release()
 
+    def home(self) -> None:
+        """Back to rest after a move was stopped half-way; as ``move`` fails."""
+        self._halted = False
+        try:
+            self._rest([actuator for actuator in self.actuators if actuator.moves])
+        finally:
+            self.release()
+
+    def halt(self) -> None:
+        """Cut every drive at once, and let the move under way end; runs on the switch's thread.
+
+        Remembered until the next move, so that a switch that closes for an instant only
+        still ends this one.
+        """
+        self._halted = True
+        self.release()
+        self.clock.notify()
+
     def release(self) -> None:
-        """Cut every drive."""
+        """Cut every drive, each even where another fails."""
         for actuator in self.actuators:
-            actuator.release()
+            try:
+                actuator.release()
+            except DeviceError as error:
+                log.error("%s: %s", actuator.name, error)
 
     def stopped(self) -> bool:
-        """True while the lid is open or a hand is in it."""
-        return self.stop is not None and self.stop.active
+        """True while the lid is open or a hand is in it, or was during this move."""
+        return self._halted or (self.stop is not None and self.stop.active)
+
+    def _rest(self, movers: Sequence[Actuator]) -> None:
+        for actuator in movers:
+            self._unless_stopped()
+            actuator.rest()
+        self.clock.wait(self.times.move_s, until=self.stopped)
+        self._unless_stopped()
 
     def _unless_stopped(self) -> None:
         if self.stopped():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from trashbin import config as configuration
 from trashbin import devices, sdnotify
+from trashbin.actuation import Actuation
 from trashbin.clock import SystemClock
 from trashbin.config import Loaded
 from trashbin.daemon import Daemon, Parts
@@ -27,13 +28,11 @@ from trashbin.model import manifest
 from trashbin.model.tflite import TFLiteClassifier
 from trashbin.outbox import Outbox
 from trashbin.ports import (
-    Actuator,
     Camera,
     Classifier,
     Clock,
     Context,
     Publisher,
-    StopInput,
     Switch,
     Trigger,
 )
@@ -108,7 +107,6 @@ def build(
     stack: ExitStack,
     problems: dict[str, str] | None = None,
     *,
-    extra_actuators: Sequence[Actuator] = (),
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> Daemon:
     """Make every part that ``config`` names, wire the daemon, then open them.
@@ -127,8 +125,7 @@ def build(
             recorder=Recorder(config, clock, outbox, parts.publisher, parts.classifier),
             looker=parts.looker,
             triggers=parts.triggers,
-            actuators=[*parts.actuators, *extra_actuators],
-            stop=parts.stop,
+            actuation=parts.actuation,
             problems=parts.problems,
         ),
         on_event=on_event,
@@ -137,10 +134,10 @@ def build(
         parts.open("trigger", trigger, stack, daemon.emit)
     if parts.camera is not None:
         parts.open("camera", parts.camera, stack)
-    for switch in (parts.tray_lamp, parts.stop):
+    for switch in (parts.tray_lamp, parts.actuation.stop):
         if switch is not None:
             stack.callback(_close, switch)
-    for actuator in daemon.parts.actuators:
+    for actuator in parts.actuation.actuators:
         parts.open("actuator", actuator, stack)
     parts.open("publisher", parts.publisher, stack, daemon.request)
     return daemon
@@ -161,8 +158,7 @@ class _Parts:
         self.classifier: Classifier | None = None
         self.looker: Looker | None = None
         self.triggers: list[Trigger] = []
-        self.actuators: list[Actuator] = []
-        self.stop: StopInput | None = None
+        self.actuation = Actuation((), None, config.sorting, clock)
         self.tray_lamp: Switch | None = None
         if "configuration" in problems:
             return  # safe mode: tell, and neither look nor move
@@ -177,12 +173,17 @@ class _Parts:
         context = replace(context, camera=self.camera, scene=scene)
         if config.gpio.stop is not None and context.pins is not None:
             pin = config.gpio.stop
-            self.stop = self._try("stop", lambda: _gpio().StopInput(pin, context, self.release))
-            context = replace(context, stop=self.stop)
+            # looked up when it fires: the actuators are made below
+            stop = self._try(
+                "stop", lambda: _gpio().StopInput(pin, context, lambda: self.actuation.halt())
+            )
+            context = replace(context, stop=stop)
         for section in config.triggers:
             self.triggers += filter(None, [self._make("trigger", section, context)])
-        for entry in config.actuators:
-            self.actuators += filter(None, [self._make("actuator", entry, context)])
+        made = [self._make("actuator", entry, context) for entry in config.actuators]
+        self.actuation = Actuation(
+            [actuator for actuator in made if actuator], context.stop, config.sorting, clock
+        )
         if config.gpio.tray_lamp is not None and context.pins is not None:
             lamp = config.gpio.tray_lamp
             self.tray_lamp = self._try("tray_lamp", lambda: _gpio().TrayLamp(lamp, context))
@@ -190,13 +191,6 @@ class _Parts:
             self.looker = Looker(
                 look, clock, scene, self.camera, _timeout(config), self.classifier, self.tray_lamp
             )
-        self._notify = clock.notify
-
-    def release(self) -> None:
-        """Cut every drive at once; runs on the stop input's own thread."""
-        for actuator in self.actuators:
-            actuator.release()
-        self._notify()
 
     def open(self, name: str, part: Any, stack: ExitStack, *arguments: Any) -> None:
         """Open a part now and close it with the stack; a failure is a problem."""

@@ -17,7 +17,7 @@ from trashbin.desk import Desk
 from trashbin.errors import DeviceError, ModelError
 from trashbin.events import Event, EventType
 from trashbin.looking import Looker, Sight
-from trashbin.ports import Actuator, Camera, Clock, Publisher, StopInput, Trigger
+from trashbin.ports import Actuator, Camera, Clock, Publisher, Trigger
 from trashbin.record import Recorder
 from trashbin.scene import SceneState
 from trashbin.settings import Config
@@ -54,10 +54,9 @@ class Parts:
     clock: Clock
     publisher: Publisher
     recorder: Recorder
+    actuation: Actuation
     looker: Looker | None = None
     triggers: Sequence[Trigger] = ()
-    actuators: Sequence[Actuator] = ()
-    stop: StopInput | None = None
     problems: dict[str, str] = field(default_factory=dict)
 
 
@@ -76,7 +75,7 @@ class Daemon:
         self.parts = parts
         self.clock = parts.clock
         self.recorder = parts.recorder
-        self._actuation = Actuation(parts.actuators, parts.stop, config.sorting, parts.clock)
+        self._actuation = parts.actuation
         self._desk = Desk(self, parts.clock, parts.recorder, parts.publisher)
         self.status = Status.IDLE
         self.bin: str | None = None
@@ -248,7 +247,7 @@ class Daemon:
                 signal,
                 sight,
                 bin=bin,
-                actuation=[a.name for a in self.parts.actuators if a in movers or not a.moves],
+                actuation=[a.name for a in self._actuation.actuators if a in movers or not a.moves],
             )
         )
         self._change(Change.ACT, bin)
@@ -347,15 +346,26 @@ class Daemon:
         self._reopen_tries += 1
         if "camera" in problems and looker is not None and self._reopened([looker.camera]):
             del problems["camera"]
-        if "actuator" in problems and self._reopened(self.parts.actuators):
+        if "actuator" in problems and self._reopened(self._actuation.actuators):
             del problems["actuator"]
-        if "stop" in problems and self.parts.stop is not None and not self._actuation.stopped():
+        if "stop" in problems and self._went_home():
             del problems["stop"]
         if before - set(problems):
             self._reopen_tries = 0
             if self.status is Status.FAULT and not BLOCKING & set(problems):
                 self._change(Change.RECOVER)
             self.tell()
+
+    def _went_home(self) -> bool:
+        """The lid is closed again: what was stopped half-way goes back to rest."""
+        if self._actuation.stop is None or self._actuation.stop.active:
+            return False
+        try:
+            self._actuation.home()
+        except DeviceError as error:
+            log.warning("%s: still not at rest (%s)", error.part, error)
+            return False
+        return True
 
     def _reopened(self, parts: Sequence[Camera | Actuator]) -> bool:
         """Close and open parts again; opening moves nothing."""

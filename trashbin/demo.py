@@ -22,6 +22,7 @@ from trashbin.clock import SystemClock
 from trashbin.daemon import Daemon
 from trashbin.demo_view import View
 from trashbin.errors import BrokerError, ConfigError, ExitCode
+from trashbin.quiet import quiet
 from trashbin.settings import Config, MqttPublisher, SimulatedTrigger
 from trashbin.status import Status
 
@@ -43,7 +44,8 @@ def main(items: int | None = None, seed: int = 0, broker: str | None = None) -> 
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trashbin-demo-")))
         config = demo_config(folder, host, port, seed, items)
         view = View(config, clock, f"{host}:{port}")
-        daemon = app.build(config, clock, stack, on_event=view.event)
+        with quiet():  # the network's runtime greets on standard error
+            daemon = app.build(config, clock, stack, on_event=view.event)
         view.watch(daemon)
         _wait_for_broker(daemon, clock, host, port)
 
@@ -51,6 +53,7 @@ def main(items: int | None = None, seed: int = 0, broker: str | None = None) -> 
             if items and view.item_events >= items and status is Status.IDLE:
                 clock.stop()
 
+        daemon.begin()
         daemon.on_progress = progress
         with _shown(view, console):
             daemon.run()

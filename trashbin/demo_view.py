@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from datetime import datetime
 from statistics import median
 
-from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -18,8 +18,9 @@ from trashbin.scenes import Item
 from trashbin.settings import Config, LampsActuator, ServoActuator
 from trashbin.status import Status
 
-BAR = 24
-EVENT_ROWS = 8
+BAR = 15
+EVENT_ROWS = 7
+PANEL_HEIGHT = 11
 STYLES = {
     "sorted": "bold green",
     "uncertain": "bold yellow",
@@ -83,7 +84,7 @@ class View:
         """The whole screen."""
         return Group(
             self._title(),
-            Columns([self._shares(), self._machine()], expand=True, equal=True),
+            side_by_side(self._shares(), self._machine()),
             self._table(),
             self._footer(),
         )
@@ -117,7 +118,8 @@ class View:
             gap, threshold = event.gap or 0.0, event.thresholds.gap
         enough = gap >= threshold
         table.add_row("gap", bar(gap, "green" if enough else "yellow", threshold), f"{gap:4.0%}")
-        return Panel(table, title="shares", subtitle=f"needs a gap of {threshold:.0%}")
+        subtitle = f"acts from a gap of {threshold:.0%}" if event else ""
+        return Panel(table, title="shares", subtitle=subtitle, height=PANEL_HEIGHT)
 
     def config_labels(self) -> list[str]:
         """The labels of all bins, in the order of the alphabet."""
@@ -138,9 +140,8 @@ class View:
                 table.add_row("servo", Text(dial(shown, actuator.min_angle, actuator.max_angle)))
             if isinstance(actuator, LampsActuator):
                 table.add_row("lamps", self._lamps(bin if sorting else None))
-        table.add_row("", "")
-        table.add_row("sorted", self._counted())
-        return Panel(table, title="bin")
+        table.add_row("so far", self._counted())
+        return Panel(table, title="bin", height=PANEL_HEIGHT)
 
     def _item(self) -> str:
         """What fell last, as a person would call it; the daemon does not know."""
@@ -159,12 +160,15 @@ class View:
         return Text(f"uncertain ({event.reason})", STYLES["uncertain"])
 
     def _lamps(self, lit: str | None) -> Text:
-        line = Text()
-        for name in self.config.bins:
-            line.append("● " if name == lit else "○ ", "bold green" if name == lit else "dim")
-            line.append(f"{name} ", "bold" if name == lit else "dim")
         holding = self._daemon is not None and self._daemon.status is Status.HOLDING
-        line.append("\n● uncertain" if holding else "\n○ uncertain", "yellow" if holding else "dim")
+        line = Text()
+        for name in (*self.config.bins, "uncertain"):
+            on = holding if name == "uncertain" else name == lit
+            color = "bold yellow" if name == "uncertain" else "bold green"
+            line.append(
+                f"●\N{NO-BREAK SPACE}{name} " if on else f"○\N{NO-BREAK SPACE}{name} ",
+                color if on else "dim",
+            )
         return line
 
     def _counted(self) -> Text:
@@ -178,7 +182,7 @@ class View:
         for event in self.events:
             table.add_row(
                 str(event.seq),
-                event.ts[11:19],
+                local_time(event),
                 Text(event.event_type, STYLES.get(event.event_type, "")),
                 event.label or "-",
                 "-" if event.gap is None else f"{event.gap:.2f}",
@@ -205,7 +209,7 @@ class View:
         gap = "-" if event.gap is None else f"{event.gap:.2f}"
         told = event.detail.message if event.detail else (event.bin or event.reason or "")
         return (
-            f"{event.seq:4d}  {event.ts[11:19]}  {event.event_type:9}  "
+            f"{event.seq:4d}  {local_time(event)}  {event.event_type:9}  "
             f"{event.label or '-':9}  gap {gap:4}  {told}"
         )
 
@@ -226,6 +230,15 @@ class View:
             )
 
 
+def side_by_side(left: RenderableType, right: RenderableType) -> Table:
+    """Two halves of the screen."""
+    table = Table.grid(expand=True)
+    table.add_column(ratio=1)
+    table.add_column(ratio=1)
+    table.add_row(left, right)
+    return table
+
+
 def bar(share: float, style: str, mark: float | None = None) -> Text:
     """A bar of ``BAR`` cells for a share of 0..1, with a mark at ``mark``."""
     cells = round(min(max(share, 0.0), 1.0) * BAR)
@@ -237,8 +250,13 @@ def bar(share: float, style: str, mark: float | None = None) -> Text:
     return line
 
 
+def local_time(event: Event) -> str:
+    """When it happened, by the clock on the wall."""
+    return datetime.fromisoformat(event.ts).astimezone().strftime("%H:%M:%S")
+
+
 def dial(angle: float, low: float, high: float) -> str:
     """A servo's angle as a place on a scale."""
-    cells = 17
+    cells = 13
     at = round((angle - low) / (high - low) * (cells - 1))
     return "├" + "".join("▼" if i == at else "─" for i in range(cells)) + f"┤ {angle:+.0f}°"

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from tests.support import FakeClock
+from trashbin.actuation import Actuation
 from trashbin.daemon import Daemon, Parts
 from trashbin.errors import ActuatorError, CameraError
 from trashbin.events import Event
@@ -203,8 +204,9 @@ class Rig:
                 publisher=self.told,
                 recorder=recorder,
                 looker=Looker(look, self.clock, self.scene, self.tray, 2.0, self.network),
-                actuators=[self.servo, self.lamps],
-                stop=self.lid,
+                actuation=Actuation(
+                    [self.servo, self.lamps], self.lid, self.config.sorting, self.clock
+                ),
             ),
         )
         self.daemon.begin()

@@ -202,6 +202,17 @@ def test_the_lid_stops_a_move_at_once_and_closing_it_lets_the_bin_go_on(rig: Rig
     assert rig.daemon.status is Status.IDLE
 
 
+def test_a_switch_that_closes_for_an_instant_still_ends_the_move(rig: Rig) -> None:
+    halt = rig.daemon.parts.actuation.halt
+    rig.servo.on_sort = lambda bin: rig.clock.at(rig.clock.elapsed + 0.1, halt)
+    rig.drop()
+    rig.go(0.8)
+    assert rig.kinds() == ["sorted", "fault"]
+    assert rig.servo.at == "rest" and not rig.servo.driven, "stopped where it was"
+    rig.go(5)
+    assert rig.servo.at is None and not rig.servo.driven, "back at rest once the lid is closed"
+
+
 @pytest.mark.parametrize("shares", [{}, {"metal": float("nan")}, dict.fromkeys(("a", "b"), 0.5)])
 def test_nonsense_from_the_network_never_moves_anything(rig: Rig, shares: Any) -> None:
     rig.network.usual = shares
