@@ -12,6 +12,7 @@ real tray: the scene model learns from frames of the camera, as at start.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -248,8 +249,9 @@ class SimulatedCamera:
         """The next frame. CameraError where it would come after ``timeout`` or none can be read."""
         if self._opened_at is None:
             raise CameraError("The simulated camera is not open.")
-        every = 1 / self._settings.fps
-        waits = every - (self._clock.monotonic() - self._opened_at) % every
+        fps, running = self._settings.fps, self._clock.monotonic() - self._opened_at
+        # the next frame's own time; a frame that is due within rounding is this one, not the next
+        waits = (math.floor(running * fps + 1e-6) + 1) / fps - running
         if waits > timeout:
             raise CameraError(f"The simulated camera has no frame within {timeout:g} s.")
         self._clock.wait(waits)
