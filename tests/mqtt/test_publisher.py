@@ -20,6 +20,7 @@ from tests.mqtt.conftest import Broker, Listener, wait_until
 from tests.support import FakeClock
 from tests.support_events import an_event
 from trashbin import devices, requests
+from trashbin.devices import mqtt
 from trashbin.devices.mqtt import MqttPublisher
 from trashbin.errors import ConfigError, RequestError
 from trashbin.outbox import Outbox
@@ -76,6 +77,12 @@ def listener(broker: Broker) -> Iterator[Listener]:
     listener = Listener(broker, f"{ROOT}/#")
     yield listener
     listener.close()
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bin comes back late enough for a listener to be there first."""
+    monkeypatch.setattr(mqtt, "RECONNECT_S", (2, 60))
 
 
 def ignore(verb: str, payload: bytes, retained: bool) -> None:
@@ -146,6 +153,7 @@ def test_what_a_consumer_sees_of_a_good_day(
     late.close()
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_killed_broker_loses_nothing_and_hears_requests_again(
     broker: Broker, outbox: Outbox, make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -180,6 +188,27 @@ def test_a_killed_broker_loses_nothing_and_hears_requests_again(
     assert asked == [("look", b'{"transaction": "7"}', False)]
     listener.close()
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_what_was_in_flight_comes_late_and_never_as_live(
+    broker: Broker, outbox: Outbox, make: Make
+) -> None:
+    publisher = make(broker)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+    assert broker.process is not None
+    broker.process.send_signal(signal.SIGSTOP)  # takes the events, and never answers
+    tell(outbox, publisher, 20)  # more than may be in flight
+    assert not publisher.drain(0.1)
+    broker.kill()
+    assert wait_until(lambda: not publisher.connected)
+    broker.start()
+    listener = Listener(broker, f"{ROOT}/#")
+    assert publisher.drain(15)
+    assert wait_until(lambda: len(listener.on(f"{ROOT}/event/backlog")) == 20)
+    assert [event["seq"] for event in listener.events()] == list(range(1, 21))
+    listener.close()
 
 
 def test_live_events_do_not_wait_behind_the_backlog(

@@ -1,0 +1,207 @@
+"""``trashbin run`` and ``trashbin demo`` as processes, against a real Mosquitto."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator, FormatChecker
+
+from tests.mqtt.conftest import Broker, Listener, wait_until
+from trashbin import events, resources
+
+VALID = Draft202012Validator(events.schema(), format_checker=FormatChecker())
+
+
+def config(folder: Path, broker: Broker, **changes: Any) -> dict[str, Any]:
+    """The demo's bin, publishing to the test's broker; ``changes`` replace whole sections."""
+    text = (resources.root() / "config" / "demo.yaml").read_text()
+    found: dict[str, Any] = yaml.safe_load(text)
+    found["publisher"] = {"kind": "mqtt", "host": "127.0.0.1", "port": broker.port}
+    found["store"] = {"path": str(folder / "store")}
+    return found | changes
+
+
+class Process:
+    """The daemon, as systemd would start it."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        path = folder / "trashbin.yaml"
+        path.write_text(text)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(folder / "notify"))
+        self.socket.settimeout(30)
+        self.log = folder / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "trashbin", "run", "--config", str(path)],
+                stderr=log,
+                stdout=log,
+                env=os.environ | {"NOTIFY_SOCKET": str(folder / "notify")},
+            )
+
+    def wait_ready(self) -> None:
+        while b"READY=1" not in self.socket.recv(4096):
+            pass
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str | dict[str, Any]], Process]]:
+    made: list[Process] = []
+
+    def begin(content: str | dict[str, Any]) -> Process:
+        text = content if isinstance(content, str) else yaml.safe_dump(content)
+        made.append(Process(tmp_path, text))
+        return made[-1]
+
+    yield begin
+    for process in made:
+        process.process.kill()
+        process.process.wait()
+        process.socket.close()
+
+
+@pytest.fixture
+def listener(broker: Broker) -> Iterator[Listener]:
+    heard = Listener(broker, "trashbin/#")
+    yield heard
+    heard.close()
+
+
+def state(listener: Listener) -> dict[str, Any]:
+    seen = listener.on("trashbin/demo/state")
+    return json.loads(seen[-1].payload) if seen else {}
+
+
+def test_the_demo_tells_a_broker_every_item_once(broker: Broker, listener: Listener) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "trashbin", "demo", "--items", "12", "--seed", "1"]
+        + ["--broker", f"127.0.0.1:{broker.port}"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    told = listener.events()
+    assert len([e for e in told if e["event_type"] in ("sorted", "uncertain")]) == 12
+    assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
+    assert len({event["event_id"] for event in told}) == len(told)
+    assert [error.message for event in told for error in VALID.iter_errors(event)] == []
+
+
+def test_a_bin_comes_up_sorts_and_leaves_offline(
+    tmp_path: Path,
+    broker: Broker,
+    listener: Listener,
+    start: Callable[[dict[str, Any]], Process],
+) -> None:
+    process = start(config(tmp_path, broker))
+    process.wait_ready()
+    assert listener.wait_for("trashbin/demo/availability", b"online")
+    assert wait_until(lambda: bool(listener.events()))
+    assert process.stop() == 0
+    assert listener.wait_for("trashbin/demo/availability", b"offline")
+    assert "Traceback" not in process.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("camera", {"camera": {"kind": "v4l2", "device": "/dev/video77"}}),
+        ("model", {"model": {"name": "no-such-model"}}),
+        ("gpio", {"gpio": {"pins": "lgpio"}}),
+    ],
+)
+def test_a_missing_part_keeps_the_bin_up_and_told(
+    part: str,
+    changes: dict[str, Any],
+    tmp_path: Path,
+    broker: Broker,
+    listener: Listener,
+    start: Callable[[dict[str, Any]], Process],
+) -> None:
+    if part == "camera":  # the simulated parts need the simulated camera
+        changes |= {
+            "triggers": [{"kind": "mqtt"}],
+            "actuators": [{"kind": "servo", "pin": 18}],
+        }
+    process = start(config(tmp_path, broker, **changes))
+    process.wait_ready()
+    assert wait_until(lambda: part in state(listener).get("problems", {}))
+    assert wait_until(lambda: any(e["event_type"] == "fault" for e in listener.events()))
+    assert [error.message for e in listener.events() for error in VALID.iter_errors(e)] == []
+    assert process.stop() == 0
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_a_configuration_with_mistakes_runs_in_safe_mode(
+    tmp_path: Path,
+    broker: Broker,
+    listener: Listener,
+    start: Callable[[dict[str, Any]], Process],
+) -> None:
+    wrong = config(tmp_path, broker, look={"settle": 1}, model={"threads": "many"}, colour="red")
+    process = start(wrong)
+    process.wait_ready()
+    assert wait_until(lambda: "configuration" in state(listener).get("problems", {}))
+    assert state(listener)["safe_mode"] is True
+    listener.send("trashbin/demo/request/look", '{"transaction": "1"}')
+    assert wait_until(lambda: bool(listener.on("trashbin/demo/response/look")))
+    answer = json.loads(listener.on("trashbin/demo/response/look")[-1].payload)
+    assert (answer["status"], answer["transaction"]) == ("refused", "1")
+    assert process.stop() == 0
+    log = process.log.read_text()
+    assert "did you mean" in log.lower() and "Traceback" not in log
+
+
+def test_nothing_to_run_is_one_message_and_status_2(
+    start: Callable[[str], Process],
+) -> None:
+    process = start("version: 1\npublisher: none\n")
+    assert process.process.wait(20) == 2
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_a_broker_that_refuses_the_password_is_said_plainly(
+    tmp_path: Path, locked_broker: Broker, start: Callable[[dict[str, Any]], Process]
+) -> None:
+    (tmp_path / "password").write_text("wrong")
+    publisher = {
+        "kind": "mqtt",
+        "host": "127.0.0.1",
+        "port": locked_broker.port,
+        "username": "bin",
+        "password_file": str(tmp_path / "password"),
+    }
+    process = start(config(tmp_path, locked_broker, publisher=publisher))
+    process.wait_ready()
+    assert wait_until(lambda: "password" in process.log.read_text())
+    assert process.stop() == 0
+    log = process.log.read_text()
+    assert "Traceback" not in log and "wrong" not in log
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:1883"])
+def test_the_demo_without_its_broker_ends_with_status_3(address: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "trashbin", "demo", "--items", "1", "--broker", address],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr and address.split(":")[0] in done.stderr
