@@ -217,7 +217,7 @@ def evaluate(
     \b
     Examples:
       trashbin evaluate photographs/
-      trashbin evaluate --wrong --model trashnet-mobilenetv3-large:float16 photographs/
+      trashbin evaluate --wrong --config trashbin.yaml photographs/
       trashbin evaluate --json photographs/ | jq .accuracy
     """
     classifier, thresholds = _open(config, model, gap, top1)

@@ -1,0 +1,61 @@
+"""``make bench``: the parts of a decision on one frame, and the budget that the whole must keep."""
+
+from __future__ import annotations
+
+import cv2
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from trashbin import bench
+from trashbin.decision import decide
+from trashbin.model import golden, manifest
+from trashbin.model.tflite import TFLiteClassifier
+from trashbin.preprocess import fill, to_tensor
+from trashbin.types import Frame
+
+FRAME = Frame(golden.pattern(1, bench.HEIGHT, bench.WIDTH), 0.0)
+
+
+@pytest.fixture(scope="module")
+def network() -> TFLiteClassifier:
+    return TFLiteClassifier(manifest.find())
+
+
+def test_bare_resize(benchmark: BenchmarkFixture, network: TFLiteClassifier) -> None:
+    size = (network.file.input_spec.width, network.file.input_spec.height)
+    small = benchmark(cv2.resize, FRAME.pixels, size, interpolation=cv2.INTER_AREA)
+    assert small.shape == (size[1], size[0], 3)
+
+
+def test_preprocess(benchmark: BenchmarkFixture, network: TFLiteClassifier) -> None:
+    spec = network.file.input_spec
+    tensor = to_tensor(FRAME.pixels, spec)
+    wanted = tensor.copy()
+    benchmark(fill, tensor, FRAME.pixels, spec)
+    assert (tensor == wanted).all()
+
+
+def test_bare_invoke(benchmark: BenchmarkFixture, network: TFLiteClassifier) -> None:
+    network.load_input(FRAME)
+    benchmark(network.invoke)
+    assert network.logits().shape == (len(network.labels),)
+
+
+def test_decide(benchmark: BenchmarkFixture, network: TFLiteClassifier) -> None:
+    burst = [network.predict(FRAME)] * 3
+    assert benchmark(decide, burst, network.thresholds).label in network.labels
+
+
+def test_frame_to_decision(benchmark: BenchmarkFixture, network: TFLiteClassifier) -> None:
+    decided = benchmark(lambda: decide([network.predict(FRAME)], network.thresholds))
+    assert decided.label in network.labels
+
+
+def test_the_whole_keeps_its_budget(benchmark: BenchmarkFixture, network: TFLiteClassifier) -> None:
+    [report] = benchmark.pedantic(bench.measure, ([network], 100), rounds=1)
+    assert report["ratio_total_over_limit"] <= 1
+
+
+def test_trashbin_run_is_ready_in_time(benchmark: BenchmarkFixture) -> None:
+    seconds = benchmark.pedantic(bench.cold_start, rounds=1)
+    assert seconds is not None and seconds <= 2.5

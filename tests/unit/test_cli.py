@@ -1,0 +1,310 @@
+"""The commands as people and programs meet them: output, messages, exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+from click.testing import CliRunner, Result
+
+import trashbin
+from trashbin import bench, classify, resources
+from trashbin.cli import main
+from trashbin.errors import BrokerError, StoreError
+from trashbin.model import golden, manifest
+
+LINE_KEYS = [
+    *("file", "label", "second", "top1", "top2", "gap", "familiarity", "decision", "reason"),
+    "scores",
+]
+FIGURE_KEYS = [
+    *("images", "accuracy", "accuracy_ci95", "coverage", "acted", "acted_wrong"),
+    *("selective_risk", "classes", "confusion", "unknown"),
+]
+BENCH_KEYS = [
+    *("stages_ms", "ratio_total_over_limit", "ratio_total_over_invoke", "model", "runtime"),
+    *("threads", "bare_ms", "limit_ms", "runs", "disturbed", "cold_start_s"),
+]
+DEMO = resources.root() / "config" / "demo.yaml"
+
+
+def trashbin_(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def process(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "trashbin", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A sound picture, with a name that a careless printer would take for markup."""
+    file = tmp_path / "a [bold]picture[red].png"
+    file.write_bytes(cv2.imencode(".png", golden.pattern(917, 240, 320))[1].tobytes())
+    return file
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    file = tmp_path / "text.jpg"
+    file.write_text("no picture at all", encoding="utf-8")
+    return file
+
+
+# ------------------------------------------------------------------ help and errors
+
+
+def test_help_loads_neither_opencv_nor_numpy_nor_a_runtime() -> None:
+    code = (
+        "import sys; from trashbin.cli import main\n"
+        "try: main(['classify', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.splitlines()[-1]
+    heavy = ("cv2", "numpy", "ai_edge_litert", "tflite_runtime", "pydantic", "rich", "paho")
+    assert "'click'" in loaded
+    assert not [name for name in (*heavy, "gpiozero", "picamera2") if f"'{name}'" in loaded]
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_explains_itself(command: str) -> None:
+    result = trashbin_(command, "--help")
+    assert result.exit_code == 0
+    assert f"trashbin {command}" in result.output, "an example"
+    assert "3  device or broker unreachable" in result.output
+    assert max(map(len, result.output.splitlines())) <= 80
+
+
+def test_the_six_commands_and_the_version() -> None:
+    assert {"run", "demo", "classify", "evaluate", "check-config", "bench"} <= set(main.commands)
+    assert trashbin_("--version").output == f"trashbin, version {trashbin.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["sort"], ["classify"], ["classify", "--gap", "2", "x.png"], ["run"], ["evaluate", "nowhere"]],
+)
+def test_bad_usage_is_told_with_status_2(arguments: list[str]) -> None:
+    result = trashbin_(*arguments)
+    assert result.exit_code == 2
+    assert "Usage:" in result.output and "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (BrokerError("no broker at localhost:1883"), 3, "trashbin: no broker at localhost:1883\n"),
+        (StoreError("disk full"), 3, "trashbin: disk full\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_our_errors_and_ctrl_c_end_without_a_traceback(
+    picture: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, told: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(classify, "run", fail)
+    result = trashbin_("classify", picture)
+    assert (result.exit_code, result.output) == (status, told)
+
+
+def test_a_bug_is_not_hidden(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classify, "run", lambda *_, **__: {}["a bug"])
+    assert isinstance(trashbin_("classify", picture).exception, KeyError)
+
+
+# ------------------------------------------------------------------ classify
+
+
+def test_classify_tells_people_class_confidence_shares_and_whether_it_is_ambiguous(
+    picture: Path,
+) -> None:
+    result = trashbin_("classify", picture)
+    assert result.exit_code == 0
+    assert result.output.startswith(f"{picture}\n") or str(picture) in result.output.replace(
+        "\n", ""
+    )
+    assert "relative confidence" in result.output and "ambiguous" in result.output
+    assert all(label in result.output for label in resources.labels())
+    assert "\x1b" not in result.output
+
+
+def test_classify_does_the_rest_after_a_bad_file(picture: Path, text: Path, tmp_path: Path) -> None:
+    files = [picture, text, tmp_path, tmp_path / "none.png", picture]
+    result = trashbin_("classify", "--json", *files)
+    assert result.exit_code == 1
+    lines = [json.loads(line) for line in result.output.splitlines()]
+    assert [line["file"] for line in lines] == [str(file) for file in files]
+    assert [list(line) for line in lines] == [LINE_KEYS, *[["file", "error"]] * 3, LINE_KEYS]
+    assert lines[0] == lines[-1]
+    told = [line["error"] for line in lines[1:4]]
+    assert ["is no picture" in told[0], "is a folder" in told[1], "no such file" in told[2]]
+
+
+def test_what_classify_says_is_one_decision(picture: Path) -> None:
+    line = json.loads(trashbin_("classify", "--json", picture).output)
+    ranked = sorted(line["scores"].items(), key=lambda item: -item[1])
+    assert list(line["scores"]) == list(resources.labels())
+    assert (line["label"], line["top1"]) == ranked[0]
+    assert (line["second"], line["top2"]) == ranked[1]
+    assert line["gap"] == line["top1"] - line["top2"]
+
+
+def test_options_stand_above_the_configuration_and_that_above_the_manifest(
+    picture: Path, tmp_path: Path
+) -> None:
+    def reason(*options: object) -> str:
+        return str(json.loads(trashbin_("classify", "--json", *options, picture).output)["reason"])
+
+    config = tmp_path / "strict.yaml"
+    demo = DEMO.read_text(encoding="utf-8")
+    assert "\nrules:" not in demo
+    config.write_text(f"{demo}\nrules:\n  gap: 1.0\n", encoding="utf-8")
+    assert reason("--gap", 0, "--top1", 0) == "clear"
+    assert reason("--config", config) == "low_gap"
+    assert reason("--config", config, "--gap", 0, "--top1", 0) == "clear"
+    assert reason("--config", config, "--gap", 0, "--top1", 1) == "low_top1"
+
+
+def test_a_model_is_taken_by_name_variant_or_file(picture: Path, tmp_path: Path) -> None:
+    shipped = manifest.find()
+    shutil.copy(shipped.path, tmp_path)
+    shutil.copy(shipped.path.parent / "manifest.json", tmp_path)
+    names = [shipped.manifest.name, shipped.manifest.name + ":int8", tmp_path / shipped.path.name]
+    lines = {trashbin_("classify", "--json", "--model", name, picture).output for name in names}
+    assert len(lines) == 1
+
+
+def test_an_unfit_model_is_one_message_and_status_2(picture: Path, tmp_path: Path) -> None:
+    shipped = manifest.find()
+    (tmp_path / shipped.path.name).write_bytes(shipped.path.read_bytes()[:-1])
+    shutil.copy(shipped.path.parent / "manifest.json", tmp_path)
+    done = process("classify", "--model", tmp_path / shipped.path.name, picture)
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.startswith("trashbin: ") and "torn" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_nothing_but_our_own_words_goes_to_standard_error(picture: Path, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.png"
+    content = bytearray(picture.read_bytes())
+    content[200] ^= 0xFF
+    torn.write_bytes(content)
+    done = process("classify", picture, torn, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 1
+    assert [line.partition(" ")[0] for line in done.stderr.splitlines()] == ["trashbin:"]
+    assert "####" in done.stdout, "bars where the output has no block characters"
+
+
+def test_a_reader_that_goes_away_is_no_fault(picture: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "trashbin", "classify", "--json", *[str(picture)] * 3]
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, timeout=60)
+    assert done.stderr == b""
+
+
+# ------------------------------------------------------------------ evaluate
+
+
+def test_evaluate_measures_folders_and_reports_what_it_left_out(
+    picture: Path, text: Path, tmp_path: Path
+) -> None:
+    label = json.loads(trashbin_("classify", "--json", picture).output)["label"]
+    other = next(name for name in resources.labels() if name != label)
+    root = tmp_path / "photographs"
+    for name in (label, other, "unknown", "carboard"):
+        (root / name).mkdir(parents=True)
+        shutil.copy(picture, root / name / "a.png")
+    shutil.copy(text, root / label)
+    result = CliRunner().invoke(
+        main, ["evaluate", "--json", "--gap", "0", "--top1", "0", str(root)]
+    )
+    assert result.exit_code == 1
+    figures = json.loads(result.stdout)
+    assert list(figures) == FIGURE_KEYS
+    assert (figures["images"], figures["accuracy"], figures["acted_wrong"]) == (2, 0.5, 1)
+    assert figures["unknown"] == {"images": 1, "acted": 1, "auroc": 0.5}
+    assert figures["confusion"][other][label] == 1
+    assert "did you mean cardboard?" in result.stderr and "text.jpg: is no picture" in result.stderr
+
+    shutil.rmtree(root / "carboard")
+    (root / label / "text.jpg").unlink()
+    people = trashbin_("evaluate", "--wrong", root)
+    assert people.exit_code == 0
+    assert "Accuracy 50.0% on 2 pictures" in people.output
+    assert f"taken for {label}" in people.output.replace("\n", "")
+
+
+def test_evaluate_without_labels_folders_is_bad_usage(tmp_path: Path) -> None:
+    result = trashbin_("evaluate", tmp_path)
+    assert result.exit_code == 2
+    assert "has no folder named cardboard" in result.output
+
+
+# ------------------------------------------------------------------ check-config, bench
+
+
+def test_check_config_says_good_and_what_is_described() -> None:
+    result = trashbin_("check-config", DEMO)
+    assert result.exit_code == 0
+    assert f"{DEMO}: good" in result.output and "camera: simulated" in result.output
+    assert json.loads(trashbin_("check-config", "--json", DEMO).output) == []
+
+
+def test_check_config_tells_every_mistake_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(
+        "version: 1\ndevice: {id: a b}\ncamera: {kind: none}\nfoo: 1\n", encoding="utf-8"
+    )
+    result = trashbin_("check-config", "--json", file)
+    assert result.exit_code == 2
+    mistakes = json.loads(result.output)
+    assert len(mistakes) >= 4
+    assert {tuple(mistake) for mistake in mistakes} == {
+        ("line", "key", "found", "expected", "suggestion", "message")
+    }
+    people = trashbin_("check-config", file)
+    assert people.exit_code == 2
+    assert all(mistake["key"] in people.output for mistake in mistakes)
+
+
+def test_commands_refuse_a_configuration_with_mistakes(picture: Path, tmp_path: Path) -> None:
+    result = trashbin_("classify", "--config", tmp_path / "none.yaml", picture)
+    assert result.exit_code == 2
+    assert result.output.startswith("trashbin: ") and "none.yaml" in result.output
+
+
+def test_bench_prints_one_object_or_one_for_each_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "cold_start", lambda: 1.25)
+    name = manifest.DEFAULT_MODEL
+    both = trashbin_("bench", "--json", "--runs", 10, "--model", name, "--model", f"{name}:float16")
+    reports = json.loads(both.output)["models"]
+    assert [report["model"]["variant"] for report in reports] == ["int8", "float16"]
+    for report in reports:
+        assert list(report) == BENCH_KEYS
+        assert list(report["stages_ms"]) == ["preprocess", "invoke", "decide", "total"]
+        assert 0 < report["stages_ms"]["total"]["median"] <= report["stages_ms"]["total"]["p95"]
+    people = trashbin_("bench", "--runs", 10).output
+    assert "total / limit" in people and "1.25 s" in people
+
+
+def test_bench_with_one_model_is_that_models_object(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench, "cold_start", lambda: None)
+    monkeypatch.setattr(bench, "measure", lambda classifiers, runs: [{"runs": runs}])
+    assert bench.run([], 12, as_json=True) == 0
+    assert json.loads(capsys.readouterr().out) == {"runs": 12, "cold_start_s": None}
