@@ -1,6 +1,9 @@
-"""Pictures that every machine makes alike, bit for bit: what a model must answer to is written in its manifest.
+"""Pictures that every machine makes alike, bit for bit.
 
-Integer arithmetic only (no floats, no library's random stream), so the picture of a seed never changes.
+What a model must answer to them is written in its manifest.
+
+Integer arithmetic only (no floats, no library's random stream), so the picture of a seed
+never changes.
 """
 
 from __future__ import annotations
@@ -40,12 +43,17 @@ def pattern(seed: int, height: int, width: int) -> npt.NDArray[np.uint8]:
             inside = across * across * 1024 // (radius_x * radius_x)
             inside = inside + (y - centre_y) * (y - centre_y) * 1024 // (radius_y * radius_y)
         else:
-            inside = np.maximum(np.abs(across) * 1024 // radius_x, np.abs(y - centre_y) * 1024 // radius_y)
+            inside = np.maximum(
+                np.abs(across) * 1024 // radius_x, np.abs(y - centre_y) * 1024 // radius_y
+            )
         shade = np.clip(1024 - inside, 0, 1024)
         colour = [next(numbers) % 256 for _ in range(3)]
         relief = next(numbers) % 120
         for channel in range(3):
             lit = colour[channel] + (shade * relief // 1024) - relief // 2
             picture[..., channel] = np.where(inside < 1024, lit, picture[..., channel])
-    weave = ((x * (1 + next(numbers) % 7) // 16 + y * (1 + next(numbers) % 7) // 16) % 16 - 8) * (next(numbers) % 3)
-    return np.clip(picture + weave[..., None], 0, 255).astype(np.uint8)
+    weave = ((x * (1 + next(numbers) % 7) // 16 + y * (1 + next(numbers) % 7) // 16) % 16 - 8) * (
+        next(numbers) % 3
+    )
+    made: npt.NDArray[np.uint8] = np.clip(picture + weave[..., None], 0, 255).astype(np.uint8)
+    return made

@@ -12,46 +12,89 @@ MODEL = Path("models/trashnet-mobilenetv3-large")
 
 
 def parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(prog="python -m trashbin.training", description="Train, export and measure the network.")
+    """Every verb and its options."""
+    out = argparse.ArgumentParser(
+        prog="python -m trashbin.training", description="Train, export and measure the network."
+    )
     verbs = out.add_subparsers(dest="verb", required=True)
 
     def verb(name: str, text: str) -> argparse.ArgumentParser:
-        made = verbs.add_parser(name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        made.add_argument("--data", type=Path, default=data_folder(), help="TrashNet folder with groups.csv")
+        made = verbs.add_parser(
+            name,
+            help=text,
+            description=text,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        made.add_argument(
+            "--data", type=Path, default=data_folder(), help="TrashNet folder with groups.csv"
+        )
         return made
 
-    train = verb("train", "Probe, fine-tune and interpolate; writes RUN/model.pt and RUN/run.json. Goes on where it was cut off.")
-    train.add_argument("--weights", type=Path, default=weights_folder(), help="folder of the start weights")
+    train = verb(
+        "train",
+        "Probe, fine-tune and interpolate; writes RUN/model.pt and RUN/run.json. "
+        "Goes on where it was cut off.",
+    )
+    train.add_argument(
+        "--weights", type=Path, default=weights_folder(), help="folder of the start weights"
+    )
     train.add_argument("--run", type=Path, default=Path("runs/first"), help="folder of this run")
-    train.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded pictures and composites")
+    train.add_argument(
+        "--cache", type=Path, default=Path("runs/cache"), help="decoded pictures and composites"
+    )
+    train.add_argument("--drawn", type=Path, help="rendered scenes that join val (see rendered.py)")
     from trashbin.training.train import Recipe
 
     for field in fields(Recipe):
         if isinstance(field.default, (int, float)):
-            train.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default, help=" ")
+            train.add_argument(
+                f"--{field.name.replace('_', '-')}",
+                type=type(field.default),
+                default=field.default,
+                help=" ",
+            )
 
-    export = verb("export", "Write the .tflite files and the manifest of a run, calibrated on the calib fold.")
+    export = verb(
+        "export", "Write the .tflite files and the manifest of a run, calibrated on the calib fold."
+    )
     export.add_argument("--run", type=Path, default=Path("runs/first"), help="folder of the run")
-    export.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded pictures and composites")
+    export.add_argument(
+        "--cache", type=Path, default=Path("runs/cache"), help="decoded pictures and composites"
+    )
     export.add_argument("--out", type=Path, default=MODEL, help="model folder to write")
 
-    evaluate = verb("evaluate", "Measure an exported model on the held-out test fold, at home and away; prints the card's tables.")
+    evaluate = verb(
+        "evaluate",
+        "Measure an exported model on a held-out fold, at home and away; prints the card's tables.",
+    )
     evaluate.add_argument("--model", type=Path, default=MODEL, help="model folder")
-    evaluate.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded pictures and composites")
+    evaluate.add_argument(
+        "--cache", type=Path, default=Path("runs/cache"), help="decoded pictures and composites"
+    )
     evaluate.add_argument("--fold", choices=FOLDS, default="test", help="which fold")
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
-    split = verb("split", "List a fold's photographs, or write it as folders of links for `trashbin evaluate`.")
+    split = verb(
+        "split",
+        "List a fold's photographs, or write it as folders of links for `trashbin evaluate`.",
+    )
     split.add_argument("--fold", choices=FOLDS, default="test", help="which fold")
-    split.add_argument("--out", type=Path, help="folder to write OUT/<label>/<file> links into; without it the paths are printed")
+    split.add_argument(
+        "--out",
+        type=Path,
+        help="folder to write OUT/<label>/<file> links into; without it the paths are printed",
+    )
     return out
 
 
 def main() -> int:
+    """Runs one verb; the exit status."""
     args = parser().parse_args()
     if args.verb == "split":
         if args.out:
-            print(f"{link_fold(args.data, args.fold, args.out)} photographs linked under {args.out}")
+            print(
+                f"{link_fold(args.data, args.fold, args.out)} photographs linked under {args.out}"
+            )
         else:
             from trashbin.training.data import fold_photos, read_photos
 
@@ -59,8 +102,10 @@ def main() -> int:
     elif args.verb == "train":
         from trashbin.training.train import Recipe, train
 
-        recipe = Recipe(**{f.name: getattr(args, f.name) for f in fields(Recipe) if hasattr(args, f.name)})
-        print(f"wrote {train(args.data, args.weights, args.cache, args.run, recipe)}")
+        recipe = Recipe(
+            **{f.name: getattr(args, f.name) for f in fields(Recipe) if hasattr(args, f.name)}
+        )
+        print(f"wrote {train(args.data, args.weights, args.cache, args.run, recipe, args.drawn)}")
     elif args.verb == "export":
         from trashbin.training.export import export
 

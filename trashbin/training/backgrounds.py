@@ -1,8 +1,9 @@
 """Backgrounds out of arithmetic: trays, tables and dirt, in families.
 
-Each family is a function (rng, height, width) -> (H, W, 3) float32 in 0..1, linear enough to be multiplied by light.
-Families are dealt to folds whole: what `val`, `calib` and `test` composites lie on resembles nothing in training, so
-that the accuracy there says something about trays nobody trained on.
+Each family is a function (rng, height, width) -> (H, W, 3) float32 in 0..1, linear enough to be
+multiplied by light. Families are dealt to folds whole: what `val`, `calib` and `test` composites
+lie on resembles nothing in training, so that the accuracy there says something about trays nobody
+trained on.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from trashbin.training.matte import Array
 Family = Callable[[Generator, int, int], Array]
 
 
-def noise(rng: Generator, height: int, width: int, cell_x: float, cell_y: float | None = None) -> Array:
+def noise(
+    rng: Generator, height: int, width: int, cell_x: float, cell_y: float | None = None
+) -> Array:
     """(H, W) smooth value noise, mean 0, deviation about 1; cells in pixels."""
     rows, columns = max(2, int(height / (cell_y or cell_x)) + 2), max(2, int(width / cell_x) + 2)
     grid = rng.standard_normal((min(rows, height), min(columns, width))).astype(np.float32)
@@ -55,6 +58,7 @@ def coordinates(rng: Generator, height: int, width: int) -> tuple[Array, Array]:
 
 
 def flat(rng: Generator, height: int, width: int) -> Array:
+    """One colour."""
     return np.ones((height, width, 1), np.float32) * colour(rng, 0.8)
 
 
@@ -66,15 +70,21 @@ def gray_plastic(rng: Generator, height: int, width: int) -> Array:
 
 
 def gradient(rng: Generator, height: int, width: int) -> Array:
+    """Two colours, one running into the other."""
     x, _ = coordinates(rng, height, width)
     share = (x - x.min()) / (np.ptp(x) + 1e-6)
-    return mix(flat(rng, height, width), flat(rng, height, width), share ** np.float32(rng.uniform(0.5, 2)))
+    return mix(
+        flat(rng, height, width), flat(rng, height, width), share ** np.float32(rng.uniform(0.5, 2))
+    )
 
 
 def blotches(rng: Generator, height: int, width: int) -> Array:
+    """Clouds of a few colours."""
     base = flat(rng, height, width)
     for _ in range(int(rng.integers(1, 4))):
-        share = cloud(rng, height, width, rng.uniform(10, 150)) * rng.uniform(0.3, 2) + rng.uniform(-0.5, 0.5)
+        share = cloud(rng, height, width, rng.uniform(10, 150)) * rng.uniform(0.3, 2) + rng.uniform(
+            -0.5, 0.5
+        )
         base = mix(base, flat(rng, height, width), share * 0.7)
     return base
 
@@ -88,27 +98,36 @@ def wood(rng: Generator, height: int, width: int) -> Array:
     shade = np.sin(plank * 12.9898) * 43758.5453 % 1.0
     rings = np.sin((y + bend + plank * 37) / rng.uniform(1.5, 9) + np.sin(x / 90 + plank) * 1.5)
     angle_noise = noise(rng, height, width, rng.uniform(30, 90), rng.uniform(1.5, 4))
-    pixel = np.array([[[rng.uniform(15, 40), rng.uniform(0.15, 0.75), rng.uniform(0.25, 0.95)]]], np.float32)
+    pixel = np.array(
+        [[[rng.uniform(15, 40), rng.uniform(0.15, 0.75), rng.uniform(0.25, 0.95)]]], np.float32
+    )
     base = np.asarray(cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0], np.float32)
     strength = rng.uniform(0.03, 0.22)
     value = 1 + strength * (0.6 * rings + 0.5 * angle_noise) + rng.uniform(0, 0.3) * (shade - 0.5)
     joint = np.abs((y + 1000) % board) < rng.uniform(0.5, 2.5)
     value = np.where(joint, value * rng.uniform(0.3, 0.9), value)
     tone = np.stack([value, value**1.15, value**1.35], -1)
-    return np.clip(base * tone, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(base * tone, 0, 1), np.float32)
 
 
 def brushed_metal(rng: Generator, height: int, width: int) -> Array:
     """Streaks along one axis, and the soft band of a lamp's reflection."""
     base = colour(rng, 0.12, 0.3, 0.85)
     long, thin = rng.uniform(60, 300), rng.uniform(1.0, 2.5)
-    streaks = noise(rng, height, width, long, thin) + 0.6 * noise(rng, height, width, long / 3, thin)
+    streaks = noise(rng, height, width, long, thin) + 0.6 * noise(
+        rng, height, width, long / 3, thin
+    )
     if rng.random() < 0.5:
         streaks = np.ascontiguousarray(cv2.resize(streaks.T, (width, height)))
-    x, y = coordinates(rng, height, width)
+    x, _ = coordinates(rng, height, width)
     band = np.exp(-(((x - x.mean() - rng.uniform(-100, 100)) / rng.uniform(30, 150)) ** 2))
-    value = 1 + rng.uniform(0.01, 0.12) * streaks + rng.uniform(0, 0.8) * band + rng.uniform(0, 0.1) * cloud(rng, height, width, 120)
-    return np.clip(base * value[..., None], 0, 1).astype(np.float32)
+    value = (
+        1
+        + rng.uniform(0.01, 0.12) * streaks
+        + rng.uniform(0, 0.8) * band
+        + rng.uniform(0, 0.1) * cloud(rng, height, width, 120)
+    )
+    return np.asarray(np.clip(base * value[..., None], 0, 1), np.float32)
 
 
 def cloth(rng: Generator, height: int, width: int) -> Array:
@@ -117,12 +136,17 @@ def cloth(rng: Generator, height: int, width: int) -> Array:
     period = rng.uniform(2, 8)
     bend = cloud(rng, height, width, 100, 3) * rng.uniform(0, 6)
     warp, weft = np.sin((x + bend) * 2 * np.pi / period), np.sin((y + bend) * 2 * np.pi / period)
-    base = mix(flat(rng, height, width), flat(rng, height, width), (warp * weft > 0).astype(np.float32) * rng.uniform(0.1, 1))
+    base = mix(
+        flat(rng, height, width),
+        flat(rng, height, width),
+        (warp * weft > 0).astype(np.float32) * rng.uniform(0.1, 1),
+    )
     folds = 1 + 0.2 * rng.random() * cloud(rng, height, width, rng.uniform(40, 140), 2)
     return np.clip(base * (folds + 0.08 * warp)[..., None], 0, 1).astype(np.float32)
 
 
 def stripes(rng: Generator, height: int, width: int) -> Array:
+    """Soft or hard stripes of two colours."""
     x, _ = coordinates(rng, height, width)
     wave = np.sin(x * 2 * np.pi / rng.uniform(8, 120))
     return mix(flat(rng, height, width), flat(rng, height, width), wave * rng.uniform(0.6, 8) + 0.5)
@@ -133,7 +157,11 @@ def speckle(rng: Generator, height: int, width: int) -> Array:
     base = flat(rng, height, width)
     for _ in range(int(rng.integers(2, 5))):
         grain = noise(rng, height, width, rng.uniform(1.5, 9))
-        base = mix(base, flat(rng, height, width), (grain > rng.uniform(0.5, 1.8)).astype(np.float32) * rng.uniform(0.2, 1))
+        base = mix(
+            base,
+            flat(rng, height, width),
+            (grain > rng.uniform(0.5, 1.8)).astype(np.float32) * rng.uniform(0.2, 1),
+        )
     return base
 
 
@@ -148,7 +176,9 @@ def dirt(rng: Generator, height: int, width: int) -> Array:
         tone = tuple(float(v) for v in colour(rng, 0.6, 0.0, 0.7))
         if rng.random() < 0.6:
             axes = (int(rng.integers(1, 5)), int(rng.integers(1, 5)))
-            cv2.ellipse(canvas, centre, axes, float(rng.integers(0, 180)), 0, 360, tone, -1, cv2.LINE_AA)
+            cv2.ellipse(
+                canvas, centre, axes, float(rng.integers(0, 180)), 0, 360, tone, -1, cv2.LINE_AA
+            )
         else:
             end = (centre[0] + int(rng.integers(-60, 60)), centre[1] + int(rng.integers(-60, 60)))
             cv2.line(canvas, centre, end, tone, 1, cv2.LINE_AA)
@@ -156,6 +186,7 @@ def dirt(rng: Generator, height: int, width: int) -> Array:
 
 
 def tiles(rng: Generator, height: int, width: int) -> Array:
+    """Square tiles and their joints, sometimes a checkerboard."""
     x, y = coordinates(rng, height, width)
     size, gap = rng.uniform(25, 160), rng.uniform(1, 5)
     joint = ((x % size) < gap) | ((y % size) < gap)
@@ -164,7 +195,7 @@ def tiles(rng: Generator, height: int, width: int) -> Array:
     return mix(ground, flat(rng, height, width), joint.astype(np.float32))
 
 
-# -- families kept for held-out composites ---------------------------------------------------------------------------
+# -- families kept for held-out composites --------------------------------------------------------
 
 
 def wire_mesh(rng: Generator, height: int, width: int) -> Array:
@@ -176,7 +207,11 @@ def wire_mesh(rng: Generator, height: int, width: int) -> Array:
     tone = flat(rng, height, width)
     for axis in (x, y + x * rng.uniform(-0.5, 0.5)):
         offset = np.abs((axis / size) % 1.0 - 0.5) / wire
-        ground = mix(ground, tone * np.sqrt(np.clip(1 - offset**2, 0, 1))[..., None], (offset < 1).astype(np.float32))
+        ground = mix(
+            ground,
+            tone * np.sqrt(np.clip(1 - offset**2, 0, 1))[..., None],
+            (offset < 1).astype(np.float32),
+        )
     return ground
 
 
@@ -188,7 +223,9 @@ def leaves(rng: Generator, height: int, width: int) -> Array:
         centre = (int(rng.integers(0, width)), int(rng.integers(0, height)))
         axes = (max(1, int(size * rng.uniform(0.3, 1))), max(1, int(size * rng.uniform(0.2, 0.7))))
         tone = tuple(float(v) for v in np.clip(base + rng.normal(0, spread, 3), 0, 1))
-        cv2.ellipse(canvas, centre, axes, float(rng.integers(0, 180)), 0, 360, tone, -1, cv2.LINE_AA)
+        cv2.ellipse(
+            canvas, centre, axes, float(rng.integers(0, 180)), 0, 360, tone, -1, cv2.LINE_AA
+        )
     return canvas
 
 
@@ -197,9 +234,13 @@ def terrazzo(rng: Generator, height: int, width: int) -> Array:
     points = rng.random((int(rng.integers(60, 400)), 2)) * (width, height)
     seeds = np.full((height, width), 255, np.uint8)
     seeds[points[:, 1].astype(int), points[:, 0].astype(int)] = 0
-    distance, cells = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    _, cells = cv2.distanceTransformWithLabels(
+        seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
     ground = colour(rng, 0.3, 0.3, 0.95)
-    palette = np.stack([colour(rng, 0.7) if rng.random() < 0.5 else ground for _ in range(len(points) + 2)])
+    palette = np.stack(
+        [colour(rng, 0.7) if rng.random() < 0.5 else ground for _ in range(len(points) + 2)]
+    )
     return np.asarray(palette[np.minimum(cells, len(palette) - 1)], np.float32)
 
 
@@ -208,8 +249,10 @@ def corrugated(rng: Generator, height: int, width: int) -> Array:
     x, _ = coordinates(rng, height, width)
     phase = x * 2 * np.pi / rng.uniform(10, 70)
     light = 0.65 + 0.3 * np.sin(phase) + 0.1 * np.sin(2 * phase + rng.random() * 6)
-    paint = mix(flat(rng, height, width), flat(rng, height, width), cloud(rng, height, width, 80) - 0.5)
-    return np.clip(paint * light[..., None] * 1.2, 0, 1).astype(np.float32)
+    paint = mix(
+        flat(rng, height, width), flat(rng, height, width), cloud(rng, height, width, 80) - 0.5
+    )
+    return np.asarray(np.clip(paint * light[..., None] * 1.2, 0, 1), np.float32)
 
 
 def concrete(rng: Generator, height: int, width: int) -> Array:
@@ -222,7 +265,11 @@ def concrete(rng: Generator, height: int, width: int) -> Array:
         shade = float(rng.uniform(0.02, 0.25))
         cv2.circle(canvas, centre, int(rng.integers(1, 3)), (shade, shade, shade), -1, cv2.LINE_AA)
     for _ in range(int(rng.integers(0, 4))):
-        steps = rng.normal(0, 9, (60, 2)).cumsum(0) + rng.random(2) * (width, height) + np.linspace(0, 300, 60)[:, None] * rng.normal(0, 1, 2)
+        steps = (
+            rng.normal(0, 9, (60, 2)).cumsum(0)
+            + rng.random(2) * (width, height)
+            + np.linspace(0, 300, 60)[:, None] * rng.normal(0, 1, 2)
+        )
         cv2.polylines(canvas, [steps.astype(np.int32)], False, (0.05, 0.05, 0.05), 1, cv2.LINE_AA)
     return canvas
 
@@ -240,7 +287,9 @@ def printed(rng: Generator, height: int, width: int) -> Array:
             if kind == 0:
                 cv2.circle(canvas, (x, y), size, tone, -1, cv2.LINE_AA)
             elif kind == 1:
-                cv2.rectangle(canvas, (x - size, y - size // 2), (x + size, y + size // 2), tone, -1)
+                cv2.rectangle(
+                    canvas, (x - size, y - size // 2), (x + size, y + size // 2), tone, -1
+                )
             else:
                 cv2.drawMarker(canvas, (x, y), tone, int(rng.integers(0, 7)), 2 * size, 2)
     return canvas
@@ -249,7 +298,19 @@ def printed(rng: Generator, height: int, width: int) -> Array:
 FAMILIES: dict[Fold, dict[str, Family]] = {
     "train": {
         f.__name__: f
-        for f in (flat, gray_plastic, gradient, blotches, wood, brushed_metal, cloth, stripes, speckle, dirt, tiles)
+        for f in (
+            flat,
+            gray_plastic,
+            gradient,
+            blotches,
+            wood,
+            brushed_metal,
+            cloth,
+            stripes,
+            speckle,
+            dirt,
+            tiles,
+        )
     },
     "val": {f.__name__: f for f in (wire_mesh, terrazzo)},
     "calib": {f.__name__: f for f in (corrugated, printed)},

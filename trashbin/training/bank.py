@@ -1,13 +1,13 @@
 """Banks of pictures ready to train on: photographs as they are, and composites made ahead of time.
 
-A composite costs as much as a step of training, so each photograph gets a number of them once, in a file; what varies
-from epoch to epoch (crop, flip, turn, colour) is cheap and done on the way to the network.
+A composite costs as much as a step of training, so each photograph gets a number of them once, in a
+file; what varies from epoch to epoch (crop, flip, turn, colour) is cheap and done on the way to the
+network.
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trashbin.preprocess import resize
-from trashbin.training import backgrounds, composite, matte
-from trashbin.training.data import Fold, Image, Photo, load_pictures
+from trashbin.training import composite, matte
+from trashbin.training.data import LABELS, Fold, Image, Photo, load_pictures, read_picture
 from trashbin.training.model import INPUT_SIZE
 
 Indices = NDArray[np.int64]
@@ -33,7 +33,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Bank:
-    """pictures (N, H, W, 3) RGB uint8; targets (N,) label numbers; photos (N,) which photograph each comes from."""
+    """Pictures (N, H, W, 3) RGB uint8; targets and photos (N,): label, and photograph of origin."""
 
     pictures: NDArray[np.uint8]
     targets: Indices
@@ -50,13 +50,9 @@ def home_bank(root: Path, photos: Sequence[Photo], cache: Path) -> Bank:
     return Bank(load_pictures(root, photos, cache), targets, np.arange(len(photos)), True)
 
 
-def recipe_digest() -> str:
-    """Changes whenever the code that makes composites does."""
-    source = "".join(inspect.getsource(module) for module in (matte, backgrounds, composite))
-    return hashlib.sha256(source.encode()).hexdigest()[:10]
-
-
-def _composites(picture: Image, photo: Photo, fold: Fold, each: int, seed: int) -> NDArray[np.uint8]:
+def _composites(
+    picture: Image, photo: Photo, fold: Fold, each: int, seed: int
+) -> NDArray[np.uint8]:
     """(each, 240, 320, 3): the draws depend on the photograph's name and the seed alone."""
     cv2.setNumThreads(1)
     found = matte.make_matte(picture)
@@ -66,11 +62,17 @@ def _composites(picture: Image, photo: Photo, fold: Fold, each: int, seed: int) 
 
 
 def away_bank(
-    root: Path, photos: Sequence[Photo], fold: Fold, each: int, cache: Path, seed: int = 0, workers: int = 2
+    root: Path,
+    photos: Sequence[Photo],
+    fold: Fold,
+    each: int,
+    cache: Path,
+    seed: int = 0,
+    workers: int = 2,
 ) -> Bank:
     """`each` composites of every photograph, on the fold's backgrounds, 320 x 240."""
     names = hashlib.sha256("\n".join(photo.path for photo in photos).encode()).hexdigest()[:8]
-    file = cache / f"away-{fold}-{each}x{seed}-{names}-{recipe_digest()}.npy"
+    file = cache / f"away-{fold}-{each}x{seed}-{names}-r{composite.RECIPE}.npy"
     width, height = composite.SIZE
     if not file.exists():
         pictures = load_pictures(root, photos, cache)
@@ -79,30 +81,55 @@ def away_bank(
         # spawned, not forked: OpenCV's threads do not survive a fork
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
             results = pool.map(work, (np.array(p) for p in pictures), photos, chunksize=8)
-            for row, result in zip(made, tqdm(results, f"composites ({fold})", len(photos), mininterval=5), strict=True):
+            for row, result in zip(
+                made, tqdm(results, f"composites ({fold})", len(photos), mininterval=5), strict=True
+            ):
                 row[:] = result
         part = file.with_suffix(".part.npy")
         np.save(part, made.reshape(-1, height, width, 3))
         part.replace(file)
     targets = np.repeat(np.array([photo.target for photo in photos], np.int64), each)
-    return Bank(np.load(file, mmap_mode="r"), targets, np.repeat(np.arange(len(photos)), each), False)
+    return Bank(
+        np.load(file, mmap_mode="r"), targets, np.repeat(np.arange(len(photos)), each), False
+    )
+
+
+def folder_bank(folder: Path) -> Bank:
+    """Pictures in `folder/<label>/`, all of one size, such as rendered scenes."""
+    files = [(path, LABELS.index(path.parent.name)) for path in sorted(folder.glob("*/*.jpg"))]
+    pictures = np.stack([read_picture(path) for path, _ in files])
+    targets = np.array([target for _, target in files], np.int64)
+    return Bank(pictures, targets, np.arange(len(files)), False)
 
 
 def as_input(pictures: Sequence[Image]) -> Tensor:
-    """RGB uint8 pictures of any size -> (N, 3, 224, 224) float32 in -1..1, channels last, stretched as the daemon does."""
+    """RGB uint8 pictures of any size -> (N, 3, 224, 224) float32 in -1..1.
+
+    Stretched as the daemon does; in memory the channels come last.
+    """
     small = np.stack([resize(np.ascontiguousarray(p), INPUT_SIZE, INPUT_SIZE) for p in pictures])
-    batch = torch.from_numpy(small).permute(0, 3, 1, 2).to(torch.float32)  # NHWC memory: already channels last
+    batch = (
+        torch.from_numpy(small).permute(0, 3, 1, 2).to(torch.float32)
+    )  # NHWC memory: already channels last
     return batch.mul_(1 / 127.5).sub_(1.0)
 
 
 def augmented(rng: Generator, picture: Image, home: bool) -> Image:
-    """A random crop with aspect jitter, flips, quarter turns, light; a photograph more than a composite, which had its share."""
+    """A random crop with aspect jitter, flips, quarter turns, light.
+
+    A photograph gets more of it than a composite, which had its share when it was made.
+    """
     height, width = picture.shape[:2]
     area = rng.uniform(0.45, 1.0) if home else rng.uniform(0.7, 1.0)
     aspect = np.exp(rng.uniform(-0.22, 0.22))
-    crop_w, crop_h = min(width, int(width * np.sqrt(area) * aspect)), min(height, int(height * np.sqrt(area) / aspect))
+    crop_w, crop_h = (
+        min(width, int(width * np.sqrt(area) * aspect)),
+        min(height, int(height * np.sqrt(area) / aspect)),
+    )
     x, y = int(rng.integers(0, width - crop_w + 1)), int(rng.integers(0, height - crop_h + 1))
-    out = resize(np.ascontiguousarray(picture[y : y + crop_h, x : x + crop_w]), INPUT_SIZE, INPUT_SIZE)
+    out = resize(
+        np.ascontiguousarray(picture[y : y + crop_h, x : x + crop_w]), INPUT_SIZE, INPUT_SIZE
+    )
     out = np.rot90(out, int(rng.integers(0, 4)))
     if rng.random() < 0.5:
         out = out[:, ::-1]

@@ -13,12 +13,13 @@ from trashbin.training.data import Fold, Image
 from trashbin.training.matte import Array, Matte
 
 SIZE = (320, 240)  # width, height in pixels of a composite; 4:3 as cameras give it
+RECIPE = 1  # raise it when a composite would come out differently: caches are kept by it
 SEE_THROUGH = frozenset({"glass", "plastic"})
 
 
 @dataclass(frozen=True)
 class Layers:
-    """What is put down, float32: colour (H, W, 3) 0..1, transmittance (H, W, 3), mask (H, W) 0..1."""
+    """What is put down, float32: colour and transmittance (H, W, 3), mask (H, W) in 0..1."""
 
     colour: Array
     transmittance: Array
@@ -26,7 +27,7 @@ class Layers:
 
 
 def background(rng: Generator, fold: Fold, height: int, width: int) -> Array:
-    """(H, W, 3) float32 0..1 of one of the fold's families, sometimes between the walls of a bin."""
+    """(H, W, 3) float32 0..1 of one of the fold's families, sometimes between a bin's walls."""
     families = FAMILIES[fold]
     name = list(families)[int(rng.integers(0, len(families)))]
     ground = families[name](rng, height, width)
@@ -54,7 +55,11 @@ def tray(rng: Generator, floor: Array) -> Array:
         foot = np.exp(-np.abs(distance - line) / rng.uniform(3, 25)) * rng.uniform(0, 0.4)
         out = out * (1 - foot)[..., None]
         if rim:
-            out = mix(out, np.ones_like(out) * rng.uniform(0.3, 1), 1.5 - np.abs(distance - 0.3 * line) / 2)
+            out = mix(
+                out,
+                np.ones_like(out) * rng.uniform(0.3, 1),
+                1.5 - np.abs(distance - 0.3 * line) / 2,
+            )
     return np.asarray(out, np.float32)
 
 
@@ -63,7 +68,9 @@ def place(rng: Generator, matte: Matte) -> Layers:
     width, height = SIZE
     rows, columns = np.nonzero(matte.mask > 127)
     x0, x1, y0, y1 = columns.min(), columns.max(), rows.min(), rows.max()
-    rect = cv2.minAreaRect(np.stack([columns, rows], 1)[:: max(1, len(rows) // 4000)].astype(np.float32))
+    rect = cv2.minAreaRect(
+        np.stack([columns, rows], 1)[:: max(1, len(rows) // 4000)].astype(np.float32)
+    )
     extent = max(*rect[1], 10.0)
     share = rng.uniform(0.3, 1.05) if matte.has_board else rng.uniform(0.5, 1.25)
     scale = share * min(width, 1.15 * height) / extent
@@ -78,12 +85,20 @@ def place(rng: Generator, matte: Matte) -> Layers:
     turn[:, 2] += np.array([width, height]) / 2 + rng.uniform(-1, 1, 2) * free - centre
     stack = np.dstack([matte.picture, matte.mask]).astype(np.float32) / 255.0
     if scale < 0.75:
-        stack = cv2.GaussianBlur(stack, (0, 0), 0.45 / scale)
+        stack = np.asarray(cv2.GaussianBlur(stack, (0, 0), 0.45 / scale), np.float32)
     laid = cv2.warpAffine(stack, turn, SIZE, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     ratio = (matte.picture.astype(np.float32) + 2.0) / (matte.board.astype(np.float32) + 2.0)
-    through = cv2.warpAffine(ratio, turn, SIZE, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(1.0, 1.0, 1.0))
+    through = cv2.warpAffine(
+        ratio,
+        turn,
+        SIZE,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(1.0, 1.0, 1.0),
+    )
     mask = laid[..., 3]
-    return Layers(np.clip(laid[..., :3], 0, 1), through, mask)
+    clipped = np.asarray(np.clip(laid[..., :3], 0, 1), np.float32)
+    return Layers(clipped, np.asarray(through, np.float32), np.asarray(mask, np.float32))
 
 
 def put_down(rng: Generator, ground: Array, layers: Layers, label: str) -> Array:
@@ -91,20 +106,24 @@ def put_down(rng: Generator, ground: Array, layers: Layers, label: str) -> Array
     mask = layers.mask
     outside = np.clip(layers.transmittance, 0.35, 1.0)
     shadow = 1 - (1 - cv2.GaussianBlur(outside, (0, 0), 1.5)) * rng.uniform(0.0, 1.0)
-    # photographs end somewhere: fade what shadow reaches their edge by blurring it, and add a contact shadow of our own
+    # its own shadow, softened since photographs end somewhere, and one where it touches down
     width = rng.uniform(2, 14)
-    shift = np.float32([[1, 0, rng.uniform(-8, 8)], [0, 1, rng.uniform(-8, 8)]])
-    contact = cv2.GaussianBlur(cv2.warpAffine(mask, shift, SIZE), (0, 0), width) * rng.uniform(0.0, 0.65)
+    shift = np.array([[1, 0, rng.uniform(-8, 8)], [0, 1, rng.uniform(-8, 8)]], np.float32)
+    contact = cv2.GaussianBlur(cv2.warpAffine(mask, shift, SIZE), (0, 0), width) * rng.uniform(
+        0.0, 0.65
+    )
     lit = ground * (shadow * (1 - contact[..., None]))
     solid = layers.colour
     if label in SEE_THROUGH:
-        # pale, colourless parts show the ground; coloured and dark parts, labels and highlights stay
+        # pale, colourless parts show the ground; coloured and dark parts, labels, highlights stay
         t = layers.transmittance
         tint = t.max(2) - t.min(2)
         clear = np.clip(1.2 - 4.0 * tint, 0, 1) * np.clip((t.mean(2) - 0.45) / 0.3, 0, 1)
         clear = cv2.GaussianBlur(clear, (0, 0), 1.5) * rng.uniform(0.0, 0.85)
         ambient = float(ground.mean())
-        seen = np.clip(ground * np.clip(t, 0, 1.0) + np.clip(t - 1.0, 0, 2) * 0.8 + rng.uniform(0, 0.15), 0, 1)
+        seen = np.clip(
+            ground * np.clip(t, 0, 1.0) + np.clip(t - 1.0, 0, 2) * 0.8 + rng.uniform(0, 0.15), 0, 1
+        )
         solid = mix(solid, seen, clear)
         if rng.random() < 0.3:
             solid = solid * np.float32(0.6 + 0.4 * ambient)
@@ -128,7 +147,10 @@ def light(rng: Generator, picture: Array) -> Array:
     lit = picture * np.clip(field, 0.15, 1.8)[..., None] * tint
     if rng.random() < 0.12:
         cx, cy, r = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(0.1, 0.5)
-        lit = lit + (rng.uniform(0.1, 0.6) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / r**2))[..., None]
+        lit = (
+            lit
+            + (rng.uniform(0.1, 0.6) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / r**2))[..., None]
+        )
     return np.asarray(lit, np.float32)
 
 
@@ -144,8 +166,10 @@ def camera(rng: Generator, picture: Array) -> Image:
     if rng.random() < 0.2:
         out = out + (out - cv2.GaussianBlur(out, (0, 0), 1.5)) * rng.uniform(0.3, 1.2)
     if rng.random() < 0.6:
-        out = out + rng.standard_normal(out.shape).astype(np.float32) * np.float32(rng.uniform(0.003, 0.045))
-    pixels = (np.clip(out, 0, 1) * 255).astype(np.uint8)
+        out = out + rng.standard_normal(out.shape).astype(np.float32) * np.float32(
+            rng.uniform(0.003, 0.045)
+        )
+    pixels = np.asarray(np.clip(out, 0, 1) * 255, np.uint8)
     if rng.random() < 0.6:
         quality = int(rng.integers(30, 95))
         _, code = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])

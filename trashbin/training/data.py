@@ -1,7 +1,8 @@
 """TrashNet on disk: reading, splitting by group, and a cache of small pictures.
 
-A group holds the photographs of one object (or of objects too alike to tell apart). A fold holds whole groups, so no
-object stands on both sides. The split is a pure function of the group ids, their labels and a seed: anyone re-derives it.
+A group holds the photographs of one object (or of objects too alike to tell apart). A fold holds
+whole groups, so no object stands on both sides. The split is a pure function of the group ids,
+their labels and a seed: anyone re-derives it.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ Fold = Literal["train", "val", "calib", "test"]
 
 LABELS: tuple[str, ...] = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
 FOLDS: tuple[Fold, ...] = get_args(Fold)
-# What each fold may decide: train the weights; val the checkpoint and the interpolation; calib temperature and
-# thresholds; test nothing, it is only reported.
+# What each fold may decide: train the weights; val the checkpoint and the interpolation; calib
+# temperature and thresholds; test nothing, it is only reported.
 SHARES: dict[Fold, float] = {"test": 0.15, "calib": 0.10, "val": 0.10, "train": 0.65}
 SPLIT_SEED = "trashnet-2026"
 CACHE_SIZE = (400, 300)  # width, height in pixels; the network sees 224 x 224
@@ -33,7 +34,7 @@ CACHE_SIZE = (400, 300)  # width, height in pixels; the network sees 224 x 224
 
 @dataclass(frozen=True)
 class Photo:
-    """One photograph: its path under the data folder, its label, and the group (object) it belongs to."""
+    """One photograph: its path under the data folder, its label, its group (object)."""
 
     path: str
     label: str
@@ -41,14 +42,17 @@ class Photo:
 
     @property
     def target(self) -> int:
+        """The label's number."""
         return LABELS.index(self.label)
 
 
 def data_folder() -> Path:
+    """Where the photographs lie: TRASHNET, or beside the repository."""
     return Path(os.environ.get("TRASHNET", "../shared/trashnet"))
 
 
 def weights_folder() -> Path:
+    """Where the start weights lie: TRASHBIN_WEIGHTS, or beside the repository."""
     return Path(os.environ.get("TRASHBIN_WEIGHTS", "../shared/weights"))
 
 
@@ -65,9 +69,9 @@ def read_photos(root: Path) -> list[Photo]:
 def split_groups(photos: Iterable[Photo], seed: str = SPLIT_SEED) -> dict[str, Fold]:
     """Group id -> fold, stratified by the group's commonest label.
 
-    Within a label the groups are put in the order of a hash of (seed, group); walking along, each goes to the fold that is
-    furthest behind its share of photographs. Big groups (over 3 photographs: one object many times) go to train, so that no
-    held-out figure rests on one object.
+    Within a label the groups are put in the order of a hash of (seed, group); walking along, each
+    goes to the fold that is furthest behind its share of photographs. Big groups (over 3
+    photographs: one object many times) go to train, so that no held-out figure rests on one object.
     """
     labels: dict[str, Counter[str]] = defaultdict(Counter)
     for photo in photos:
@@ -77,9 +81,13 @@ def split_groups(photos: Iterable[Photo], seed: str = SPLIT_SEED) -> dict[str, F
         by_label[min(counts, key=lambda label: (-counts[label], label))].append(group)
     folds: dict[str, Fold] = {}
     for label in sorted(by_label):
-        groups = sorted(by_label[label], key=lambda g: hashlib.sha256(f"{seed}/{g}".encode()).hexdigest())
+        groups = sorted(
+            by_label[label], key=lambda g: hashlib.sha256(f"{seed}/{g}".encode()).hexdigest()
+        )
         filled: dict[Fold, float] = dict.fromkeys(SHARES, 0.0)
-        for group in sorted(groups, key=lambda g: labels[g].total() <= 3):  # stable: the big ones first
+        for group in sorted(
+            groups, key=lambda g: labels[g].total() <= 3
+        ):  # stable: the big ones first
             size = labels[group].total()
             fold: Fold = "train" if size > 3 else min(SHARES, key=lambda f: filled[f] / SHARES[f])
             folds[group] = fold
@@ -88,6 +96,7 @@ def split_groups(photos: Iterable[Photo], seed: str = SPLIT_SEED) -> dict[str, F
 
 
 def fold_photos(photos: Sequence[Photo], fold: Fold, seed: str = SPLIT_SEED) -> list[Photo]:
+    """The photographs of one fold, in file order."""
     folds = split_groups(photos, seed)
     return [photo for photo in photos if folds[photo.group] == fold]
 
@@ -109,7 +118,9 @@ def load_pictures(root: Path, photos: Sequence[Photo], cache: Path) -> NDArray[n
         cache.mkdir(parents=True, exist_ok=True)
         pictures = np.empty((len(photos), height, width, 3), np.uint8)
         for row, photo in zip(pictures, photos, strict=True):
-            row[:] = cv2.resize(read_picture(root / photo.path), CACHE_SIZE, interpolation=cv2.INTER_AREA)
+            row[:] = cv2.resize(
+                read_picture(root / photo.path), CACHE_SIZE, interpolation=cv2.INTER_AREA
+            )
         part = file.with_suffix(".part.npy")
         np.save(part, pictures)
         part.replace(file)

@@ -1,7 +1,7 @@
 """What an exported file does on held-out folds: the numbers of the model card.
 
-Everything here goes through the shipped preprocessing and the .tflite itself. A score is only reported on groups that
-chose neither weights, checkpoint, temperature nor threshold.
+Everything here goes through the shipped preprocessing and the .tflite itself. A score is only
+reported on groups that chose neither weights, checkpoint, temperature nor threshold.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trashbin.preprocess import InputSpec, to_tensor
 from trashbin.training.bank import Bank, away_bank, home_bank
-from trashbin.training.data import LABELS, Fold, Image, fold_photos, read_picture, read_photos
+from trashbin.training.data import LABELS, Fold, Image, fold_photos, read_photos, read_picture
 from trashbin.training.model import INPUT_SIZE
 from trashbin.training.train import limited
 
@@ -28,7 +28,7 @@ AWAY_EACH = {"train": 6, "val": 3, "calib": 2, "test": 3}  # composites of each 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a file said: logits (N, 6), targets (N,), and which photograph each picture comes from (N,)."""
+    """What a file said: logits (N, 6), targets (N,), photos (N,) as in the bank."""
 
     logits: Floats
     targets: NDArray[np.int64]
@@ -39,7 +39,13 @@ class Scores:
 
     @staticmethod
     def joined(*parts: Scores) -> Scores:
-        return Scores(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("logits", "targets", "photos")))
+        """Several banks as one."""
+        return Scores(
+            *(
+                np.concatenate([getattr(p, name) for p in parts])
+                for name in ("logits", "targets", "photos")
+            )
+        )
 
 
 class TFLite:
@@ -66,22 +72,24 @@ def fold_banks(root: Path, cache: Path, fold: Fold, limit: int = 0) -> tuple[Ban
 
 
 def run_bank(file: TFLite, bank: Bank) -> Scores:
+    """What the file says to every picture of a bank."""
     logits = np.stack([file.logits(np.ascontiguousarray(p)) for p in bank.pictures])
     return Scores(logits, bank.targets, bank.photos)
 
 
 def run_files(file: TFLite, root: Path, fold: Fold) -> tuple[Scores, list[str]]:
-    """The fold's photographs as they lie on disk, full size: the figure that `trashbin evaluate` gives as well."""
+    """The fold's photographs as they lie on disk, as `trashbin evaluate` sees them; their paths."""
     photos = fold_photos(read_photos(root), fold)
     logits = np.stack([file.logits(read_picture(root / photo.path)) for photo in photos])
     targets = np.array([photo.target for photo in photos], np.int64)
     return Scores(logits, targets, np.arange(len(photos))), [photo.path for photo in photos]
 
 
-# -- numbers ---------------------------------------------------------------------------------------------------------
+# -- numbers --------------------------------------------------------------------------------------
 
 
 def softmax(logits: Floats) -> Floats:
+    """Shares along the last axis."""
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return np.asarray(powers / powers.sum(-1, keepdims=True), np.float64)
 
@@ -92,12 +100,14 @@ def wilson(right: int, count: int, z: float = 1.959964) -> tuple[float, float]:
         return 0.0, 1.0
     share = right / count
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
+    half = (
+        z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
+    )
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 def fit_temperature(scores: Scores, weights: Floats) -> float:
-    """The temperature with the smallest weighted log loss (Guo et al., ICML 2017), by a search on a fine grid."""
+    """The temperature with the smallest weighted log loss (Guo et al., ICML 2017), on a grid."""
     rows = np.arange(len(scores))
 
     def loss(temperature: float) -> float:
@@ -114,8 +124,10 @@ def gaps(scores: Scores, temperature: float) -> tuple[Floats, Floats, NDArray[np
     return ordered[:, -1] - ordered[:, -2], ordered[:, -1], shares.argmax(1) == scores.targets
 
 
-def risk_and_coverage(scores: Scores, temperature: float, gap: float, top1: float) -> dict[str, Any]:
-    """What the rule (act where gap and largest share reach their thresholds) does with these items."""
+def risk_and_coverage(
+    scores: Scores, temperature: float, gap: float, top1: float
+) -> dict[str, Any]:
+    """What the rule (act where gap and largest share reach their thresholds) does."""
     g, t, right = gaps(scores, temperature)
     acts = (g >= gap) & (t >= top1)
     acted, wrong = int(acts.sum()), int((acts & ~right).sum())
@@ -128,9 +140,14 @@ def risk_and_coverage(scores: Scores, temperature: float, gap: float, top1: floa
     }
 
 
-def choose_thresholds(scores: Scores, weights: Floats, temperature: float, max_risk: float) -> dict[str, float]:
-    """The lowest gap whose weighted error among acted items is at most `max_risk`; the floor on the largest share is
-    what a gap of that size implies at least, so it only speaks where shares are spread wide."""
+def choose_thresholds(
+    scores: Scores, weights: Floats, temperature: float, max_risk: float
+) -> dict[str, float]:
+    """The lowest gap at which the weighted error among acted items is at most `max_risk`.
+
+    The floor on the largest share follows from the gap; it only speaks where shares are spread
+    over many labels.
+    """
     g, _, right = gaps(scores, temperature)
     chosen = 0.95
     for gap in np.arange(0.90, 0.04, -0.01):
@@ -143,16 +160,27 @@ def choose_thresholds(scores: Scores, weights: Floats, temperature: float, max_r
 
 
 def expected_calibration_error(scores: Scores, temperature: float, bins: int = 10) -> float:
+    """Mean distance of the largest share from the accuracy at that share."""
     _, top, right = gaps(scores, temperature)
     which = np.minimum((top * bins).astype(int), bins - 1)
-    return float(sum((which == b).mean() * abs(right[which == b].mean() - top[which == b].mean()) for b in set(which.tolist())))
+    return float(
+        sum(
+            (which == b).mean() * abs(right[which == b].mean() - top[which == b].mean())
+            for b in set(which.tolist())
+        )
+    )
 
 
 def report(root: Path, folder: Path, cache: Path, fold: Fold) -> dict[str, Any]:
-    """Every variant of a model folder, on a fold, at home (files as they lie on disk) and away (composites)."""
+    """Every variant of a model folder on a fold: at home (files on disk) and away (composites)."""
     manifest = json.loads((folder / "manifest.json").read_text())
     temperature, thresholds = manifest["output"]["temperature"], manifest["thresholds"]
-    out: dict[str, Any] = {"fold": fold, "model": manifest["name"], "version": manifest["version"], "variants": {}}
+    out: dict[str, Any] = {
+        "fold": fold,
+        "model": manifest["name"],
+        "version": manifest["version"],
+        "variants": {},
+    }
     for name, entry in manifest["variants"].items():
         file = TFLite(folder / entry["file"])
         home, paths = run_files(file, root, fold)
@@ -169,13 +197,20 @@ def report(root: Path, folder: Path, cache: Path, fold: Fold) -> dict[str, Any]:
                 "accuracy": round(right / len(scores), 4),
                 "ci95": [round(v, 4) for v in wilson(right, len(scores))],
                 "ece": round(expected_calibration_error(scores, temperature), 4),
-                "rule": risk_and_coverage(scores, temperature, thresholds["gap"], thresholds["top1"]),
+                "rule": risk_and_coverage(
+                    scores, temperature, thresholds["gap"], thresholds["top1"]
+                ),
                 "confusion": confusion.tolist(),
             }
         shares = softmax(home.logits / temperature)
         doubt = np.argsort(shares[np.arange(len(home)), home.targets])[:8]
         facts["most_wrong"] = [
-            {"path": paths[i], "said": LABELS[int(shares[i].argmax())], "share": round(float(shares[i].max()), 3)} for i in doubt
+            {
+                "path": paths[i],
+                "said": LABELS[int(shares[i].argmax())],
+                "share": round(float(shares[i].max()), 3),
+            }
+            for i in doubt
         ]
         out["variants"][name] = facts
     return out
@@ -184,14 +219,22 @@ def report(root: Path, folder: Path, cache: Path, fold: Fold) -> dict[str, Any]:
 def tables(facts: dict[str, Any]) -> str:
     """The report as Markdown."""
     lines = [f"Fold `{facts['fold']}`, {facts['model']} {facts['version']}.", ""]
-    lines += ["| file | pictures of | n | right | accuracy (95 %) | acts on | wrong among acted | ECE |", "|---|---|---|---|---|---|---|---|"]
+    lines += [
+        "| file | pictures of | n | right | accuracy (95 %) | acts on | wrong among acted | ECE |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for name, variant in facts["variants"].items():
-        for place, text in (("home", "white board (photographs)"), ("away", "other backgrounds (composites)")):
+        for place, text in (
+            ("home", "white board (photographs)"),
+            ("away", "other backgrounds (composites)"),
+        ):
             f, rule = variant[place], variant[place]["rule"]
             low, high = f["ci95"]
             lines.append(
-                f"| {name} ({variant['bytes'] / 1e6:.2f} MB) | {text} | {f['pictures']} | {f['right']} "
-                f"| {f['accuracy']:.1%} ({low:.1%} to {high:.1%}) | {rule['acted']} ({rule['coverage']:.0%}) "
+                f"| {name} ({variant['bytes'] / 1e6:.2f} MB) | {text} "
+                f"| {f['pictures']} | {f['right']} "
+                f"| {f['accuracy']:.1%} ({low:.1%} to {high:.1%}) "
+                f"| {rule['acted']} ({rule['coverage']:.0%}) "
                 f"| {rule['acted_wrong']} ({rule['selective_risk']:.1%}) | {f['ece']:.3f} |"
             )
     first = next(iter(facts["variants"]))
@@ -202,12 +245,20 @@ def tables(facts: dict[str, Any]) -> str:
         for label, row in zip(LABELS, confusion, strict=True):
             right = row[LABELS.index(label)]
             low, high = wilson(int(right), int(row.sum()))
-            lines.append(f"| {label} | " + " | ".join(map(str, row)) + f" | {right}/{row.sum()} ({low:.0%} to {high:.0%}) |")
+            lines.append(
+                f"| {label} | "
+                + " | ".join(map(str, row))
+                + f" | {right}/{row.sum()} ({low:.0%} to {high:.0%}) |"
+            )
     lines += ["", f"Most wrong on white board ({first}): "]
-    lines += [f"- `{m['path']}`: {m['said']} ({m['share']:.2f})" for m in facts["variants"][first]["most_wrong"]]
+    lines += [
+        f"- `{m['path']}`: {m['said']} ({m['share']:.2f})"
+        for m in facts["variants"][first]["most_wrong"]
+    ]
     return "\n".join(lines)
 
 
 def print_report(root: Path, folder: Path, cache: Path, fold: Fold, as_json: bool) -> None:
+    """Prints a report as Markdown tables or JSON."""
     facts = report(root, folder, cache, fold)
     print(json.dumps(facts, indent=1) if as_json else tables(facts))

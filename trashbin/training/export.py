@@ -1,7 +1,8 @@
-"""From a trained network to what ships: .tflite files and a manifest whose numbers come from the files themselves.
+"""From a trained network to what ships: .tflite files and the manifest beside them.
 
-The input is float32 NHWC in -1..1, the output plain logits: the temperature stands in the manifest alone.
-int8: each convolution's weights in int8 (per channel), activations in float. float16: weights in float16.
+The input is float32 NHWC in -1..1, the output plain logits: the temperature stands in the manifest
+alone. int8: the weights in int8 (per channel), activations in float. float16: weights in float16.
+The manifest's numbers come from the files themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
 from numpy.typing import NDArray
 
 from trashbin.model import golden
-from trashbin.training.data import LABELS, fold_photos, read_photos
+from trashbin.training.data import LABELS
 from trashbin.training.evaluate import (
     Scores,
     TFLite,
@@ -55,17 +56,22 @@ def convert(model: MobileNetV3, path: Path) -> None:
     import litert_torch
 
     example = torch.zeros(1, INPUT_SIZE, INPUT_SIZE, 3)
-    plain = model.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
-    litert_torch.convert(litert_torch.to_channel_last_io(plain, args=[0]).eval(), (example,)).export(str(path))
+    plain = model.to(memory_format=torch.contiguous_format).eval()
+    litert_torch.convert(
+        litert_torch.to_channel_last_io(plain, args=[0]).eval(), (example,)
+    ).export(str(path))
 
 
 def float16_recipe() -> list[dict[str, Any]]:
+    """Every weight as a 16-bit float, made wide again before it is used."""
     rules = recipe_manager.RecipeManager()
     rules.add_quantization_config(
         regex=".*",
         operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
         op_config=qtyping.OpQuantizationConfig(
-            weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
+            weight_tensor_config=qtyping.TensorQuantizationConfig(
+                num_bits=16, dtype=qtyping.TensorDataType.FLOAT
+            ),
             compute_precision=qtyping.ComputePrecision.FLOAT,
             explicit_dequantize=True,
         ),
@@ -89,6 +95,7 @@ def write_variants(model: MobileNetV3, out: Path, keep_float: Path) -> dict[str,
 
 
 def gap_of(logits: NDArray[np.float64], temperature: float) -> float:
+    """Largest share less the second largest."""
     shares = np.sort(softmax(logits[None] / temperature)[0])
     return float(shares[-1] - shares[-2])
 
@@ -118,6 +125,7 @@ def golden_entries(path: Path, temperature: float, count: int = 2) -> list[dict[
 
 
 def describe(path: Path, temperature: float) -> dict[str, Any]:
+    """A variant's entry in the manifest."""
     content = path.read_bytes()
     return {
         "file": path.name,
@@ -127,22 +135,33 @@ def describe(path: Path, temperature: float) -> dict[str, Any]:
     }
 
 
-def calibrate(path: Path, root: Path, cache: Path, limit: int = 0) -> tuple[float, dict[str, float], dict[str, Any]]:
-    """Temperature, thresholds and the facts they rest on, from the calib fold run through the file itself."""
+def calibrate(
+    path: Path, root: Path, cache: Path, limit: int = 0
+) -> tuple[float, dict[str, float], dict[str, Any]]:
+    """Temperature, thresholds and the facts they rest on: the calib fold run through the file."""
     file = TFLite(path)
     home, away = (run_bank(file, bank) for bank in fold_banks(root, cache, "calib", limit))
     both = Scores.joined(home, away)
     weights = np.concatenate([np.full(len(s), 0.5 / len(s)) for s in (home, away)])
     temperature = round(fit_temperature(both, weights), 4)
     thresholds = choose_thresholds(both, weights, temperature, MAX_RISK)
-    facts: dict[str, Any] = {"fold": "calib", "variant": path.stem, "max_risk": MAX_RISK, "bound": "none: the observed error"}
+    facts: dict[str, Any] = {
+        "fold": "calib",
+        "variant": path.stem,
+        "max_risk": MAX_RISK,
+        "bound": "none: the observed error",
+    }
     for name, scores in (("home", home), ("away", away)):
-        facts[name] = {"items": len(scores)} | risk_and_coverage(scores, temperature, thresholds["gap"], thresholds["top1"])
+        facts[name] = {"items": len(scores)} | risk_and_coverage(
+            scores, temperature, thresholds["gap"], thresholds["top1"]
+        )
     return temperature, thresholds, facts
 
 
-def agreement(model: MobileNetV3, path: Path, root: Path, cache: Path, limit: int = 0) -> dict[str, float]:
-    """Largest difference of logits and share of equal labels, network in float against file, on the val photographs."""
+def agreement(
+    model: MobileNetV3, path: Path, root: Path, cache: Path, limit: int = 0
+) -> dict[str, float]:
+    """Network in float against file on the val photographs: logits and labels."""
     from trashbin.training.bank import as_input
 
     file, bank = TFLite(path), fold_banks(root, cache, "val", limit)[0]
@@ -162,7 +181,12 @@ def export(root: Path, run: Path, cache: Path, out: Path, limit: int = 0) -> Non
     model.load_state_dict(torch.load(run / "model.pt", weights_only=True))
     files = write_variants(model, out, run / "float32.tflite")
     for path in (run / "float32.tflite", *files.values()):
-        print(path.name, path.stat().st_size, "bytes; against the network:", json.dumps(agreement(model, path, root, cache, limit)))
+        print(
+            path.name,
+            path.stat().st_size,
+            "bytes; against the network:",
+            json.dumps(agreement(model, path, root, cache, limit)),
+        )
     temperature, thresholds, facts = calibrate(files["int8"], root, cache, limit)
     manifest = {
         "schema": "trashbin.model/1",
@@ -189,5 +213,3 @@ def export(root: Path, run: Path, cache: Path, out: Path, limit: int = 0) -> Non
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     print(f"temperature {temperature}, thresholds {thresholds}")
     print(json.dumps(facts, indent=1))
-
-

@@ -1,13 +1,15 @@
 """From a photograph on white posterboard to what can be put elsewhere: a transmittance and a mask.
 
-The board is nearly white, so picture / fitted board is the share of light that the object and its shadow let through
-(1 = bare board). Multiplied onto another background it keeps shadows and glass. The mask says where the object is; it
-starts from the difference to the board and from texture, and GrabCut (Rother et al., 2004) draws its edge.
+The board is nearly white, so picture / fitted board is the share of light that the object and its
+shadow let through (1 = bare board). Multiplied onto another background it keeps shadows and glass.
+The mask says where the object is; it starts from the difference to the board and from texture, and
+GrabCut (Rother et al., 2004) draws its edge.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,8 +27,9 @@ MIN_BOARD = 0.06  # share of the picture that must be board for the fit to mean 
 class Matte:
     """One photograph taken apart; H, W, as the picture.
 
-    picture: (H, W, 3) RGB uint8. board: (H, W, 3) uint8, the fitted bare board. mask: (H, W) uint8, 255 = object.
-    has_board: False where the object fills the picture (the mask is then 255 everywhere).
+    picture: (H, W, 3) RGB uint8. board: (H, W, 3) uint8, the fitted bare board. mask: (H, W)
+    uint8, 255 = object. has_board: False where the object fills the picture (the mask is then
+    255 everywhere).
     """
 
     picture: Image
@@ -43,16 +46,19 @@ def polynomial(height: int, width: int, order: int) -> Array:
 
 
 def fit_board(picture: Image) -> tuple[Array, NDArray[np.bool_]]:
-    """The bare board's colour everywhere, (h, w, 3) in 0..255, and the pixels it was fitted to, (h, w) bool.
+    """The bare board's colour everywhere, and the pixels it was fitted to.
 
-    Robust: begins with bright, smooth, colourless pixels (most of them along the border), fits a surface of second order
-    to the logarithm of each channel, keeps the pixels close to it, and again with third order.
+    Gives (h, w, 3) in 0..255 and (h, w) bool. Begins with bright, smooth, colourless pixels (most
+    of them along the border), fits a plane to the logarithm of each channel, keeps the pixels
+    close to it, and again up to third order.
     """
     height, width = picture.shape[:2]
     smooth = cv2.GaussianBlur(picture, (0, 0), 1.0).astype(np.float32)
     log = np.log(smooth + 4.0)
     gray = smooth.mean(2)
-    texture = cv2.blur(np.abs(cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F)), (5, 5))
+    texture = cv2.blur(
+        np.abs(cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F)), (5, 5)
+    )
     colour = (smooth.max(2) - smooth.min(2)) / (smooth.max(2) + 1.0)
     border = np.zeros((height, width), bool)
     edge = max(2, height // 12)
@@ -60,7 +66,13 @@ def fit_board(picture: Image) -> tuple[Array, NDArray[np.bool_]]:
     plain = (texture < 7.0) & (colour < 0.28)  # brown card is above 0.3
     level = np.percentile(gray[border & plain], 70) if (border & plain).sum() > 50 else 255.0
     inside = plain & (gray > 0.72 * level) & (gray > 85.0)
-    usual = np.median(log[border & inside], 0) if (border & inside).sum() > 50 else np.median(log[inside], 0) if inside.any() else log.mean((0, 1))
+    usual = (
+        np.median(log[border & inside], 0)
+        if (border & inside).sum() > 50
+        else np.median(log[inside], 0)
+        if inside.any()
+        else log.mean((0, 1))
+    )
     tint = log - log.mean(2, keepdims=True)
     inside &= np.abs(tint - (usual - usual.mean())).max(2) < 0.10
     flat = log.reshape(-1, 3)
@@ -96,19 +108,25 @@ def object_mask(picture: Image, board: Array, inside: NDArray[np.bool_]) -> Imag
     if 0.01 < found.mean() < 0.97 and (seeds == cv2.GC_BGD).any():
         try:
             cv2.setRNGSeed(1)
-            cv2.grabCut(picture, seeds, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+            whole, models = (0, 0, 1, 1), (np.zeros((1, 65)), np.zeros((1, 65)))
+            cv2.grabCut(picture, seeds, whole, *models, 3, cv2.GC_INIT_WITH_MASK)
             found = found | np.isin(seeds, (cv2.GC_PR_FGD, cv2.GC_FGD))
         except cv2.error:  # too few pixels on one side: the thresholds stand
             pass
     mask = found.astype(np.uint8) * 255
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
-    mask = cv2.morphologyEx(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel), cv2.MORPH_OPEN, kernel[1:-1, 1:-1])
-    mask = keep_bodies(mask)
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
+    mask = keep_bodies(opened(closed, kernel[1:-1, 1:-1]))
     # the rim: what looks like the board within a few pixels of the edge is the board
     core = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
     bare = (difference < 0.12) & (tint < 0.04) | (score < 0.12)
     mask[(core == 0) & bare] = 0
-    return keep_bodies(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel[2:-2, 2:-2]))
+    return keep_bodies(opened(mask, kernel[2:-2, 2:-2]))
+
+
+def opened(mask: Any, kernel: Any) -> Image:
+    """Without what is thinner than the kernel."""
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel), np.uint8)
 
 
 def keep_bodies(mask: Image) -> Image:
@@ -127,11 +145,17 @@ def make_matte(picture: Image) -> Matte:
     small = np.asarray(cv2.resize(picture, WORK_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
     board, inside = fit_board(small)
     if inside.mean() < MIN_BOARD:
-        return Matte(picture, np.full_like(picture, 255), np.full((height, width), 255, np.uint8), False)
+        return Matte(
+            picture, np.full_like(picture, 255), np.full((height, width), 255, np.uint8), False
+        )
     mask = object_mask(small, board, inside)
     share = float((mask > 0).mean())
     if share < 0.01 or share > 0.97:
-        return Matte(picture, np.full_like(picture, 255), np.full((height, width), 255, np.uint8), False)
-    soft = cv2.GaussianBlur(cv2.resize(mask, (width, height), interpolation=cv2.INTER_CUBIC), (0, 0), 1.2)
+        return Matte(
+            picture, np.full_like(picture, 255), np.full((height, width), 255, np.uint8), False
+        )
+    soft = cv2.GaussianBlur(
+        cv2.resize(mask, (width, height), interpolation=cv2.INTER_CUBIC), (0, 0), 1.2
+    )
     large = cv2.resize(board, (width, height), interpolation=cv2.INTER_LINEAR)
     return Matte(picture, large.round().astype(np.uint8), np.asarray(soft, np.uint8), True)

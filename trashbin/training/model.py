@@ -1,7 +1,8 @@
-"""MobileNetV3-Large (Howard et al., ICCV 2019) in plain PyTorch, batch norm folded, with a linear head.
+"""MobileNetV3-Large (Howard et al., ICCV 2019) in plain PyTorch, batch norm folded, a linear head.
 
-The block table and the names of the layers are those of the start weights (Keras Applications' ImageNet backbone, Apache-2.0):
-every convolution has a weight and a bias, and there is no normalisation left. Padding is TensorFlow's "same".
+The block table and the names of the layers are those of the start weights (Keras Applications'
+ImageNet backbone, Apache-2.0): every convolution has a weight and a bias, and there is no
+normalisation left. Padding is TensorFlow's "same".
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ INPUT_SIZE = 224
 
 @dataclass(frozen=True)
 class Block:
-    """One inverted residual: kernel, widths in channels, squeeze-excite width (0: none), activation, stride."""
+    """One row of the table: kernel, widths, squeeze-excite width (0: none), activation, stride."""
 
     kernel: int
     expand: int
@@ -49,21 +50,28 @@ BLOCKS: tuple[Block, ...] = (
 )
 
 
-class SamePadConv(nn.Conv2d):
-    """A convolution with TensorFlow's "same" padding: at stride 2 the odd pixel goes to the right and the bottom."""
+class SamePadConv(nn.Conv2d):  # type: ignore[misc]
+    """TensorFlow's "same" padding: at stride 2 the odd pixel goes to the right and the bottom."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups)
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> None:
+        super().__init__(
+            inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups
+        )
 
     def forward(self, input: Tensor) -> Tensor:
+        """(N, in, H, W) -> (N, out, H / stride, W / stride)."""
         if self.stride[0] == 1:
             return super().forward(input)
         total = self.kernel_size[0] - 2  # even input sizes, stride 2
-        return super().forward(F.pad(input, (total // 2, total - total // 2, total // 2, total - total // 2)))
+        return super().forward(
+            F.pad(input, (total // 2, total - total // 2, total // 2, total - total // 2))
+        )
 
 
-class SqueezeExcite(nn.Module):
-    """Scales each channel by a share computed from all channels' means: ReLU, then hard-sigmoid."""
+class SqueezeExcite(nn.Module):  # type: ignore[misc]
+    """Scales each channel by a share made of all channels' means: ReLU, then hard-sigmoid."""
 
     def __init__(self, channels: int, squeeze: int) -> None:
         super().__init__()
@@ -71,23 +79,27 @@ class SqueezeExcite(nn.Module):
         self.widen = nn.Conv2d(squeeze, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W), the same."""
         share = F.hardsigmoid(self.widen(F.relu(self.reduce(x.mean((2, 3), keepdim=True)))))
         return x * share
 
 
-class InvertedResidual(nn.Module):
-    """expand 1x1 -> depthwise -> squeeze-excite -> project 1x1, with the input added where the shapes agree."""
+class InvertedResidual(nn.Module):  # type: ignore[misc]
+    """expand -> depthwise -> squeeze-excite -> project, the input added where the shapes agree."""
 
     def __init__(self, inputs: int, block: Block, first: bool) -> None:
         super().__init__()
         self.act: nn.Module = nn.Hardswish() if block.hard_swish else nn.ReLU()
         self.expand = None if first else SamePadConv(inputs, block.expand, 1)
-        self.depthwise = SamePadConv(block.expand, block.expand, block.kernel, block.stride, groups=block.expand)
+        self.depthwise = SamePadConv(
+            block.expand, block.expand, block.kernel, block.stride, groups=block.expand
+        )
         self.squeeze_excite = SqueezeExcite(block.expand, block.squeeze) if block.squeeze else None
         self.project = SamePadConv(block.expand, block.out, 1)
         self.residual = block.stride == 1 and inputs == block.out
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, in, H, W) -> (N, out, H / stride, W / stride)."""
         y = x if self.expand is None else self.act(self.expand(x))
         y = self.act(self.depthwise(y))
         if self.squeeze_excite is not None:
@@ -96,20 +108,22 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
-class MobileNetV3(nn.Module):
-    """(N, 3, 224, 224) float32 in -1..1 -> (N, classes) logits; `features` gives the 960 pooled features before the head."""
+class MobileNetV3(nn.Module):  # type: ignore[misc]
+    """(N, 3, 224, 224) float32 in -1..1 -> (N, classes) logits, from 960 pooled features."""
 
     def __init__(self, classes: int = 6, dropout: float = 0.0) -> None:
         super().__init__()
         self.stem = SamePadConv(3, 16, 3, 2)
         widths = [16, *(block.out for block in BLOCKS)]
-        self.blocks = nn.ModuleList(InvertedResidual(widths[k], block, k == 0) for k, block in enumerate(BLOCKS))
+        self.blocks = nn.ModuleList(
+            InvertedResidual(widths[k], block, k == 0) for k, block in enumerate(BLOCKS)
+        )
         self.last = SamePadConv(160, FEATURES, 1)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(FEATURES, classes)
 
     def early(self, x: Tensor, blocks: int) -> Tensor:
-        """The stem and the first `blocks` blocks (what a frozen fine-tune need not differentiate)."""
+        """The stem and the first `blocks` blocks: what a fine-tune may keep frozen."""
         x = F.hardswish(self.stem(x))
         for block in self.blocks[:blocks]:
             x = block(x)
@@ -122,21 +136,28 @@ class MobileNetV3(nn.Module):
         return F.hardswish(self.last(x)).mean((2, 3), keepdim=True).flatten(1)
 
     def features(self, x: Tensor) -> Tensor:
+        """(N, 960) pooled features."""
         return self.late(self.early(x, 0), 0)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, 224, 224) -> (N, classes)."""
         logits: Tensor = self.head(self.dropout(self.features(x)))
         return logits
 
 
 def load_start_weights(model: MobileNetV3, path: Path) -> None:
-    """Fills everything but the head from the folded ImageNet weights (keys `<layer>/w`, `<layer>/b`)."""
+    """Fills all but the head from the folded ImageNet weights (keys `<layer>/w`, `<layer>/b`)."""
     with np.load(path) as arrays:
 
         def fill(layer: nn.Conv2d, name: str) -> None:
-            weight, bias = torch.from_numpy(arrays[f"{name}/w"]), torch.from_numpy(arrays[f"{name}/b"])
+            weight, bias = (
+                torch.from_numpy(arrays[f"{name}/w"]),
+                torch.from_numpy(arrays[f"{name}/b"]),
+            )
             if layer.weight.shape != weight.shape or layer.bias is None:
-                raise ValueError(f"{path}: {name} is {tuple(weight.shape)}, the network wants {tuple(layer.weight.shape)}")
+                raise ValueError(
+                    f"{path}: {name} is {tuple(weight.shape)}, not {tuple(layer.weight.shape)}"
+                )
             with torch.no_grad():
                 layer.weight.copy_(weight)
                 layer.bias.copy_(bias)

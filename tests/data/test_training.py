@@ -1,0 +1,166 @@
+"""The network's data, training and shipped files, on the photographs (make test-data)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from trashbin.model import golden
+from trashbin.model.manifest import find
+from trashbin.model.tflite import TFLiteClassifier
+from trashbin.training import data
+from trashbin.training.backgrounds import FAMILIES
+from trashbin.training.composite import composite
+from trashbin.training.data import FOLDS, LABELS, data_folder, read_photos, split_groups
+from trashbin.training.matte import make_matte
+from trashbin.types import Frame
+
+pytestmark = pytest.mark.data
+
+ROOT = data_folder()
+# sha256 of the lines "group fold": the split that the model card's figures rest on
+SPLIT = "11558847792f302703200f50e354836b94f82361b30c3eadf223f1580738d918"
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[data.Photo]:
+    return read_photos(ROOT)
+
+
+def test_split_keeps_groups_whole_and_labels_in_proportion(photos: list[data.Photo]) -> None:
+    folds = split_groups(photos)
+    sides = defaultdict(set)
+    for photo in photos:
+        sides[photo.group].add(folds[photo.group])
+    assert all(len(side) == 1 for side in sides.values())
+    for label in LABELS:
+        of_label = [folds[photo.group] for photo in photos if photo.label == label]
+        for fold in FOLDS:
+            assert abs(of_label.count(fold) / len(of_label) - data.SHARES[fold]) < 0.02
+
+
+def test_split_is_the_one_that_was_reported_in_any_order(photos: list[data.Photo]) -> None:
+    folds = split_groups(reversed(photos))
+    text = "\n".join(f"{group} {folds[group]}" for group in sorted(folds))
+    assert hashlib.sha256(text.encode()).hexdigest() == SPLIT
+
+
+def test_split_command_writes_a_fold_as_folders(photos: list[data.Photo], tmp_path: Path) -> None:
+    out = tmp_path / "fold"
+    command = [sys.executable, "-m", "trashbin.training", "split", "--fold", "test"]
+    run = subprocess.run([*command, "--data", str(ROOT), "--out", str(out)], check=True)
+    assert run.returncode == 0
+    links = sorted(out.glob("*/*.jpg"))
+    wanted = data.fold_photos(photos, "test")
+    assert {f"{link.parent.name}/{link.name}" for link in links} == {p.path for p in wanted}
+    assert all(link.resolve().is_file() for link in links)
+
+
+def test_no_background_family_stands_on_two_sides() -> None:
+    names = [name for families in FAMILIES.values() for name in families]
+    assert len(names) == len(set(names))
+
+
+def test_a_disc_on_a_board_is_cut_out() -> None:
+    board = np.full((300, 400, 3), (225, 215, 205), np.uint8)
+    board = (board * np.linspace(0.8, 1, 400)[None, :, None]).astype(np.uint8)
+    truth = np.zeros((300, 400), np.uint8)
+    cv2.circle(truth, (180, 140), 70, 255, -1)
+    board[truth > 0] = (40, 60, 150)
+    found = make_matte(board)
+    assert found.has_board
+    both = ((found.mask > 127) & (truth > 0)).sum() / ((found.mask > 127) | (truth > 0)).sum()
+    assert both > 0.93
+
+
+@pytest.mark.parametrize("fold", FOLDS)
+def test_composites_show_the_object_and_another_ground(
+    photos: list[data.Photo], fold: data.Fold
+) -> None:
+    photo = next(p for p in data.fold_photos(photos, fold) if p.label == "metal")
+    found = make_matte(cv2.resize(data.read_picture(ROOT / photo.path), data.CACHE_SIZE))
+    made = [composite(np.random.default_rng(k), found, photo.label, fold) for k in (1, 1, 2)]
+    assert made[0].shape == (240, 320, 3) and made[0].dtype == np.uint8
+    assert (made[0] == made[1]).all() and (made[0] != made[2]).any()
+    assert all(picture.std() > 5 for picture in made)
+
+
+def test_golden_patterns_are_what_they_always_were() -> None:
+    picture = golden.pattern(7, 224, 224)
+    assert picture.shape == (224, 224, 3) and picture.dtype == np.uint8
+    assert (
+        hashlib.sha256(picture.tobytes()).hexdigest()
+        == "fbcb215503d55e235d1cb61a3b92fc1e4955f1667ddfc890da8d72e4e3c41553"
+    )
+
+
+def test_a_tiny_run_goes_from_photographs_to_a_file_that_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trashbin.training import export, train
+
+    monkeypatch.setattr(export, "GOLDEN_SEEDS", range(12))
+    recipe = train.Recipe(
+        epochs=1, batch=12, composites=1, away_each=1, limit=12, alphas=(0.5,), threads=1
+    )
+    run, out, cache = tmp_path / "run", tmp_path / "tiny", tmp_path / "cache"
+    train.train(ROOT, data.weights_folder(), cache, run, recipe)
+    assert json.loads((run / "run.json").read_text())["line"][0]["alpha"] == 0.5
+    export.export(ROOT, run, cache, out, limit=12)
+    for variant in ("int8", "float16"):
+        file = find(f"{out}:{variant}") if "/" in str(out) else find(str(out))
+        bin_ = TFLiteClassifier(file, kernels="reference")  # golden answers checked exactly
+        shares = bin_.predict(Frame(golden.pattern(1, 480, 640), 0.0)).scores
+        assert sum(shares.values()) == pytest.approx(1)
+
+
+@pytest.fixture(scope="module")
+def answers(photos: list[data.Photo]) -> dict[str, list[tuple[str, str]]]:
+    """Variant -> (label, answer) of every held-out photograph, through the daemon's classifier."""
+    out: dict[str, list[tuple[str, str]]] = {}
+    for variant in ("int8", "float16"):
+        classifier = TFLiteClassifier(find(f"trashnet-mobilenetv3-large:{variant}"))
+        out[variant] = []
+        for photo in data.fold_photos(photos, "test"):
+            frame = Frame(data.read_picture(ROOT / photo.path), 0.0)
+            shares = classifier.predict(frame).scores
+            out[variant].append((photo.label, max(shares, key=lambda label: shares[label])))
+    return out
+
+
+@pytest.mark.parametrize("variant", ["int8", "float16"])
+def test_shipped_file_is_right_on_92_of_100(
+    answers: dict[str, list[tuple[str, str]]], variant: str
+) -> None:
+    right = [label == answer for label, answer in answers[variant]]
+    assert len(right) > 250
+    assert sum(right) / len(right) >= 0.92
+
+
+def test_shipped_variants_agree(answers: dict[str, list[tuple[str, str]]]) -> None:
+    pairs = zip(answers["int8"], answers["float16"], strict=True)
+    same = [a == b for a, b in pairs]
+    assert sum(same) / len(same) >= 0.98
+
+
+@pytest.mark.parametrize("kernels", ["xnnpack", "builtin", "reference"])
+@pytest.mark.parametrize("variant", ["int8", "float16"])
+def test_shipped_files_give_their_golden_answers(variant: str, kernels: str) -> None:
+    TFLiteClassifier(find(f"trashnet-mobilenetv3-large:{variant}"), kernels=kernels)  # type: ignore[arg-type]
+
+
+def test_the_softmax_temperature_is_not_in_the_file_twice() -> None:
+    """Logits are raw: shares come from dividing them by the manifest's temperature."""
+    file = find("trashnet-mobilenetv3-large")
+    entry = file.manifest.variants["int8"].golden[0]
+    logits = np.array(entry.logits_reference) / file.manifest.output.temperature
+    shares = np.sort(np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum())
+    assert shares[-1] - shares[-2] == pytest.approx(entry.gap, abs=1e-5)
