@@ -52,7 +52,7 @@ def test_frame_to_decision(benchmark: BenchmarkFixture, network: TFLiteClassifie
 
 
 def test_the_whole_keeps_its_budget(benchmark: BenchmarkFixture, network: TFLiteClassifier) -> None:
-    [report] = benchmark.pedantic(bench.measure, ([network], 100), rounds=1)
+    [report] = benchmark.pedantic(bench.measure, ([network], 40), rounds=1)
     assert report["ratio_total_over_limit"] <= 1
 
 
