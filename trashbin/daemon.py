@@ -84,11 +84,17 @@ class Daemon:
         self._inbox: deque[Signal | RawRequest] = deque()
         self._ran: dict[str, float] = {}
         self._accepted_at = float("-inf")
-        self._seen_empty_at = float("-inf")
+        self._judged_at = float("-inf")
         self._held: Sight | None = None
         self._give_up_at = float("inf")
         self._reopen_tries = 0
         self._identify = False
+
+    @property
+    def looker(self) -> Looker:
+        """The looker, where it is known that there is one."""
+        assert self.parts.looker is not None
+        return self.parts.looker
 
     # the inbox: called from any thread
 
@@ -118,13 +124,13 @@ class Daemon:
         """Learn the empty tray, and tell who and how we are."""
         if self.recorder.mode is Mode.PAUSED:
             self._change(Change.PAUSE)
-        if self.parts.looker:
+        for part, message in list(self.parts.problems.items()):
+            self.fault(part, message)
+        if self.parts.looker is not None and "camera" not in self.parts.problems:
             try:
                 self.parts.looker.learn_empty_tray()
             except DeviceError as error:
                 self._part_failed(error)
-        for part, message in self.parts.problems.items():
-            self.fault(part, message)
         self.tell()
 
     def step(self) -> None:
@@ -155,7 +161,7 @@ class Daemon:
                     )
         if self._identify:
             tasks.append(("identify", IDENTIFY_S, self._identified))
-        if self._held is not None:
+        if self._held is not None and self.status is not Status.IDLE:
             tasks.append(("watch", WATCH_EVERY_S, self._guarded(self._watch)))
         if self.parts.problems:
             pause = REOPEN_S[min(self._reopen_tries, len(REOPEN_S) - 1)]
@@ -187,54 +193,55 @@ class Daemon:
             return None
         if signal.source is not Source.REQUEST and self._is_echo(signal):
             return None
+        quiet = signal.at - self._accepted_at < self.config.look.refractory_s
         self._accepted_at = signal.at
-        return self.run_once(signal)
+        return self.run_once(signal, quiet=quiet and signal.source is not Source.REQUEST)
 
     def _is_echo(self, signal: Signal) -> bool:
-        """A PIR fires twice for one hand, and once more for the servo."""
-        looked_since = signal.at <= self._seen_empty_at
-        within = signal.at - self._accepted_at < self.config.look.refractory_s
-        news = self._held is not None and signal.at > self._held.burst_at
-        return looked_since or (within and not news)
+        """We have looked since: it is the second pulse for one hand, or the servo's own motion."""
+        return signal.at <= self._judged_at
 
-    def run_once(self, signal: Signal) -> Event | None:
-        """One item: look, decide, commit the event, move. The event, or None for no news."""
-        looker = self.parts.looker
-        assert looker is not None
-        before = self.status
+    def run_once(self, signal: Signal, *, quiet: bool = False) -> Event | None:
+        """One item: look, decide, commit the event, move. The event, or None for no news.
+
+        ``quiet`` makes an empty tray no news: the signal came right after another.
+        """
+        before = self.status, self.bin
         self._change(Change.SIGNAL)
-        thresholds = self.recorder.thresholds
         try:
-            sight = looker.look(thresholds)
+            sight = self.looker.look(self.recorder.thresholds)
         except DeviceError as error:
             event = self._commit(self.recorder.unseen(signal))
             self._part_failed(error, about=event.event_id)
             return event
-        if before is Status.HOLDING and self._still_the_same(signal, sight):
-            self._change(Change.HOLD)
+        if self._still_the_same(signal, sight):
+            self._back_to(*before)
             return None
         self._held = None
-        if sight.decision.reason is Reason.EMPTY:
-            self._seen_empty_at = sight.frame.at
-            event = self._commit(self.recorder.item(EventType.EMPTY, signal, sight))
+        empty = sight.decision.reason is Reason.EMPTY
+        self._judged_at = sight.frame.at if empty else sight.burst_at
+        if empty:
             self._change(Change.NOTHING)
-        elif sight.decision.action is Action.ACT:
-            event = self._act(signal, sight)
-        else:
-            event = self._commit(self.recorder.item(EventType.UNCERTAIN, signal, sight))
-            self._change(Change.HOLD)
-            self._wait_for_person(sight)
+            kind = EventType.EMPTY
+            return None if quiet else self._commit(self.recorder.item(kind, signal, sight))
+        if sight.decision.action is Action.ACT:
+            return self._act(signal, sight)
+        event = self._commit(self.recorder.item(EventType.UNCERTAIN, signal, sight))
+        self._change(Change.HOLD)
+        self._wait_for_person(sight)
         return event
 
     def _still_the_same(self, signal: Signal, sight: Sight) -> bool:
-        """A passer-by sets a PIR off: the thing that we hold lies there unchanged."""
-        looker, held = self.parts.looker, self._held
+        """A passer-by sets a PIR off: what we hold, or gave up on, lies there unchanged."""
         return (
             signal.source is not Source.REQUEST
-            and looker is not None
-            and held is not None
-            and looker.scene.same_thing(held.frame, sight.frame)
+            and self._held is not None
+            and self.looker.scene.same_thing(self._held.frame, sight.frame)
         )
+
+    def _back_to(self, before: Status, bin: str | None) -> None:
+        back = {Status.HOLDING: Change.HOLD, Status.SORTING: Change.ACT}
+        self._change(back.get(before, Change.NOTHING), bin)
 
     def _act(self, signal: Signal, sight: Sight) -> Event:
         assert sight.decision.label is not None
@@ -262,21 +269,17 @@ class Daemon:
 
     def _sort(self, bin: str, movers: list[Actuator], sight: Sight, event: Event) -> None:
         """Move, and look whether the tray is empty; the same thing still there is a jam."""
-        looker = self.parts.looker
-        assert looker is not None
         for _ in range(1 + self.config.sorting.jam_retries):
             self._actuation.move(bin, movers)
             if self.config.look.empty_tray == "none":
                 break
-            view = looker.settle(believe_empty=True)
-            assert looker.last_frame is not None
+            view, frame = self.looker.settle(believe_empty=True), self.looker.seen
             if view.state is SceneState.EMPTY:
-                self._seen_empty_at = looker.last_frame.at
+                self._judged_at = frame.at
                 break
-            if self._something_new(sight, looker.last_frame):
+            if self._something_new(sight, frame):
                 if not any(isinstance(message, Signal) for message in self._inbox):
                     self.emit(Signal(Source.MOTION, self.clock.monotonic()))
-                self._accepted_at = float("-inf")  # it is no echo: we have seen it
                 break
         else:
             self._jammed(sight, event)
@@ -285,9 +288,8 @@ class Daemon:
 
     def _something_new(self, sight: Sight, now: Frame) -> bool:
         """Was something dropped since the burst, so that this is no jam but the next item?"""
-        assert self.parts.looker is not None
         signalled = any(isinstance(m, Signal) and m.at > sight.burst_at for m in self._inbox)
-        return signalled or not self.parts.looker.scene.same_thing(sight.frame, now)
+        return signalled or not self.looker.scene.same_thing(sight.frame, now)
 
     def _jammed(self, sight: Sight, event: Event) -> None:
         self.fault(
@@ -308,19 +310,16 @@ class Daemon:
 
     def _watch(self) -> None:
         """Has the held thing been taken out, or is the time for it over?"""
-        looker = self.parts.looker
-        assert looker is not None
-        empty = looker.glance().state is SceneState.EMPTY
-        if not empty and self.clock.monotonic() < self._give_up_at:
+        if self.looker.glance().state is SceneState.EMPTY:
+            self._judged_at = self.looker.seen.at
+            self._held = None  # else kept, so that nobody is asked about it again
+            self.parts.problems.pop("tray", None)
+        elif self.clock.monotonic() < self._give_up_at:
             return
-        if empty and looker.last_frame is not None:
-            self._seen_empty_at = looker.last_frame.at
-        self._held = None
-        self.parts.problems.pop("tray", None)
         if self.status is not Status.FAULT:
             self._change(Change.DONE)
-        elif not BLOCKING & set(self.parts.problems):
-            self._change(Change.RECOVER)
+        else:
+            self._recovered()
 
     # faults
 
@@ -352,9 +351,15 @@ class Daemon:
             del problems["stop"]
         if before - set(problems):
             self._reopen_tries = 0
-            if self.status is Status.FAULT and not BLOCKING & set(problems):
-                self._change(Change.RECOVER)
+            self._recovered()
             self.tell()
+
+    def _recovered(self) -> None:
+        """Idle, or paused as before, once nothing blocks any more."""
+        if self.status is Status.FAULT and not BLOCKING & set(self.parts.problems):
+            self._change(Change.RECOVER)
+            if self.recorder.mode is Mode.PAUSED:
+                self._change(Change.PAUSE)
 
     def _went_home(self) -> bool:
         """The lid is closed again: what was stopped half-way goes back to rest."""

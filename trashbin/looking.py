@@ -71,6 +71,12 @@ class Looker:
         self.last_frame = frame
         return self.scene.look(frame)
 
+    @property
+    def seen(self) -> Frame:
+        """The frame of the last glance."""
+        assert self.last_frame is not None
+        return self.last_frame
+
     def learn_empty_tray(self, frames: int = 5) -> None:
         """Take what the camera shows now for the empty tray."""
         if self.settings.empty_tray == "none":
@@ -78,8 +84,7 @@ class Looker:
         with self._lit():
             for _ in range(frames):
                 self.glance()
-                assert self.last_frame is not None
-                self.scene.learn(self.last_frame)
+                self.scene.learn(self.seen)
 
     def look(self, thresholds: Thresholds) -> Sight:
         """Wait until the tray is settled, then judge it; one more burst before holding."""
@@ -93,9 +98,8 @@ class Looker:
                 if found.reason not in RETRIED:
                     break
                 found = self._judge(self.glance(), thresholds, timing)
-        assert self.last_frame is not None
         timing["total"] = (self.clock.monotonic() - started) * 1e3
-        return Sight(found, self.last_frame, settled, timing)
+        return Sight(found, self.seen, settled, timing)
 
     def settle(self, *, believe_empty: bool = False) -> View:
         """Frames until one is settled, or the time for it is over.
@@ -120,8 +124,7 @@ class Looker:
         with _stage(timing, "capture"):
             for _ in range(self.settings.burst):
                 views.append(self.glance())
-                assert self.last_frame is not None
-                frames.append(self.last_frame)
+                frames.append(self.seen)
         floor = self.settings.min_sharpness
         sharp = [f for f, v in zip(frames, views, strict=True) if v.sharpness >= floor]
         # the network is asked even where none is sharp, so that the event says what it saw
