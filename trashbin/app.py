@@ -19,8 +19,9 @@ from trashbin import config as configuration
 from trashbin import devices, sdnotify
 from trashbin.actuation import Actuation
 from trashbin.clock import SystemClock
+from trashbin.condition import Parts
 from trashbin.config import Loaded
-from trashbin.daemon import Daemon, Parts
+from trashbin.daemon import Daemon
 from trashbin.errors import ExitCode, TrashbinError
 from trashbin.events import Event
 from trashbin.looking import Looker
@@ -81,7 +82,7 @@ def run(path: Path) -> ExitCode:
     notify = sdnotify.Notifier()
     with ExitStack() as stack:
         daemon = build(config, clock, stack, problems)
-        daemon.on_progress = notify.progress
+        daemon.condition.on_progress = notify.progress
         daemon.begin()
         notify.ready()
         daemon.run()

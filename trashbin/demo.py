@@ -54,7 +54,7 @@ def main(items: int | None = None, seed: int = 0, broker: str | None = None) -> 
                 clock.stop()
 
         daemon.begin()
-        daemon.on_progress = progress
+        daemon.condition.on_progress = progress
         with _shown(view, console):
             daemon.run()
         delivered = daemon.parts.publisher.drain(DRAIN_S)

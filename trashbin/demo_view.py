@@ -132,7 +132,7 @@ class View:
         table.add_row("decision", self._decision())
         daemon = self._daemon
         sorting = daemon is not None and daemon.status is Status.SORTING
-        bin = daemon.bin if daemon else None
+        bin = daemon.condition.bin if daemon else None
         angle = self.config.bins[bin].angle if sorting and bin else None
         for actuator in self.config.actuators:
             if isinstance(actuator, ServoActuator):

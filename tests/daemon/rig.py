@@ -11,7 +11,8 @@ import numpy as np
 
 from tests.support import FakeClock
 from trashbin.actuation import Actuation
-from trashbin.daemon import Daemon, Parts
+from trashbin.condition import Parts
+from trashbin.daemon import Daemon
 from trashbin.errors import ActuatorError, CameraError
 from trashbin.events import Event
 from trashbin.looking import Looker

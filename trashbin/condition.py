@@ -1,0 +1,166 @@
+"""How the bin is: its status, what is wrong with it, and telling both to everyone who watches."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from trashbin import status
+from trashbin.actuation import Actuation
+from trashbin.errors import DeviceError
+from trashbin.events import Event
+from trashbin.looking import Looker
+from trashbin.ports import Actuator, Camera, Clock, Publisher, Trigger
+from trashbin.record import Recorder
+from trashbin.status import Change, Status
+from trashbin.types import Mode
+
+log = logging.getLogger(__name__)
+
+# parts without which nothing may be sorted; the bin does without any other as well as it can
+BLOCKING = frozenset({"configuration", "camera", "model", "stop", "tray"})
+REOPEN_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses between tries at a part that failed
+
+
+@dataclass
+class Parts:
+    """What the composition root opened. ``problems`` maps a part that failed to why.
+
+    Without a looker (no camera or no model) the bin stays up, tells so, and moves nothing.
+    """
+
+    clock: Clock
+    publisher: Publisher
+    recorder: Recorder
+    actuation: Actuation
+    looker: Looker | None = None
+    triggers: Sequence[Trigger] = ()
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+class Condition:
+    """The status, moved along its table, and the problems; each change is shown and told."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        on_event: Callable[[Event], None],
+        on_progress: Callable[[Status], None],
+    ) -> None:
+        self.parts = parts
+        self.status = Status.IDLE
+        self.bin: str | None = None
+        self.problems = parts.problems
+        self.on_event = on_event
+        self.on_progress = on_progress
+        self._tries = 0
+
+    # what happened
+
+    def commit(self, event: Event) -> Event:
+        """Commit first, then let the world know: what follows may be cut off at any time."""
+        event = self.parts.recorder.commit(event)
+        self.on_event(event)
+        self.tell_state()
+        return event
+
+    def change(self, change: Change, bin: str | None = None) -> None:
+        """Move along the table, and let lamps and dashboards show it."""
+        self.status, self.bin = status.after(self.status, change), bin
+        self.parts.actuation.show(self.status, bin)
+        self.tell_state()
+        self.on_progress(self.status)
+
+    def tell(self) -> None:
+        """Everything that a dashboard wants to know of a bin, now."""
+        self.parts.publisher.announce("info", self.parts.recorder.info())
+        self.tell_state()
+        self.tell_health()
+
+    def tell_state(self) -> None:
+        """Publish ``state``."""
+        state = self.parts.recorder.state(self.status, self.bin, self.problems)
+        self.parts.publisher.announce("state", state)
+
+    def tell_health(self) -> None:
+        """Publish ``health``."""
+        looker = self.parts.looker
+        frame = looker.last_frame if looker is not None else None
+        age = None if frame is None else self.parts.clock.monotonic() - frame.at
+        self.parts.publisher.announce("health", self.parts.recorder.health(age, self.problems))
+
+    # what is wrong
+
+    def fault(self, part: str, message: str, about: str | None = None) -> None:
+        """Tell that a part failed; nothing moves until it is back."""
+        log.error("%s: %s", part, message)
+        self.problems[part] = message
+        self.commit(self.parts.recorder.fault(part, message, about))
+        if part in BLOCKING:
+            self.change(Change.FAIL)
+        elif self.status is Status.SORTING:
+            self.change(Change.DONE)
+
+    def part_failed(self, error: DeviceError, about: str | None = None) -> None:
+        """A part raised: cut every drive, and tell."""
+        self.parts.actuation.release()
+        self.fault(error.part, str(error), about)
+
+    @property
+    def reopen_pause_s(self) -> float:
+        """Seconds before the failed parts are tried again; longer with every try."""
+        return REOPEN_S[min(self._tries, len(REOPEN_S) - 1)]
+
+    def recover(self) -> None:
+        """Try the failed parts again; idle once nothing blocks any more."""
+        problems, looker = self.problems, self.parts.looker
+        before = set(problems)
+        self._tries += 1
+        if "camera" in problems and looker is not None and self._reopened([looker.camera]):
+            del problems["camera"]
+        if "actuator" in problems and self._reopened(self.parts.actuation.actuators):
+            del problems["actuator"]
+        if "stop" in problems and self._went_home():
+            del problems["stop"]
+        if before - set(problems):
+            self._tries = 0
+            self.recovered()
+            self.tell()
+
+    def recovered(self) -> None:
+        """Idle, or paused as before, once nothing blocks any more."""
+        if self.status is Status.FAULT and not BLOCKING & set(self.problems):
+            self.change(Change.RECOVER)
+            if self.parts.recorder.mode is Mode.PAUSED:
+                self.change(Change.PAUSE)
+
+    def _went_home(self) -> bool:
+        """The lid is closed again: what was stopped half-way goes back to rest."""
+        if self.parts.actuation.stop is None or self.parts.actuation.stop.active:
+            return False
+        try:
+            self.parts.actuation.home()
+        except DeviceError as error:
+            log.warning("%s: still not at rest (%s)", error.part, error)
+            return False
+        return True
+
+    def _reopened(self, parts: Sequence[Camera | Actuator]) -> bool:
+        """Close and open parts again; opening moves nothing."""
+        for part in parts:
+            try:
+                part.close()
+                part.open()
+            except DeviceError as error:
+                log.warning("%s: still not back (%s)", error.part, error)
+                return False
+        return True
+
+    def in_words(self) -> str:
+        """What the bin is doing, and why it does not sort where it doesn't."""
+        if not self.problems:
+            return str(self.status)
+        return f"{self.status}: " + "; ".join(
+            f"{part}: {why}" for part, why in self.problems.items()
+        )

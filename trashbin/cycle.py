@@ -1,0 +1,192 @@
+"""One item's way: look, decide, commit the event, move, look again; or wait for a person."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from trashbin.condition import Condition
+from trashbin.errors import DeviceError
+from trashbin.events import Event, EventType
+from trashbin.looking import Looker, Sight
+from trashbin.ports import Actuator
+from trashbin.scene import SceneState
+from trashbin.settings import Config
+from trashbin.status import Change, Status
+from trashbin.types import Action, Frame, Reason, Signal, Source
+
+log = logging.getLogger(__name__)
+
+
+class Cycle:
+    """Follows signals, one at a time, and remembers the thing that waits in the tray.
+
+    ``signalled_since(at)`` tells whether a signal later than ``at`` waits to be followed;
+    ``emit`` adds one.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        condition: Condition,
+        signalled_since: Callable[[float], bool],
+        emit: Callable[[Signal], None],
+    ) -> None:
+        self.config = config
+        self.condition = condition
+        self.parts = condition.parts
+        self.clock = condition.parts.clock
+        self.recorder = condition.parts.recorder
+        self.actuation = condition.parts.actuation
+        self._signalled_since = signalled_since
+        self._emit = emit
+        self._accepted_at = float("-inf")
+        self._judged_at = float("-inf")  # until when what happened in the tray has been judged
+        self._held: Sight | None = None
+        self._give_up_at = float("inf")
+
+    @property
+    def waits(self) -> bool:
+        """True while something in the tray is to be watched until it is taken out."""
+        return self._held is not None and self.condition.status is not Status.IDLE
+
+    @property
+    def looker(self) -> Looker:
+        """The looker, where it is known that there is one."""
+        assert self.parts.looker is not None
+        return self.parts.looker
+
+    def take(self, signal: Signal) -> Event | None:
+        """Follow a signal; None where it is let go: an echo, or the bin cannot look now."""
+        if self.condition.status in (Status.FAULT, Status.PAUSED) or self.parts.looker is None:
+            log.info("a signal of %s is let go: %s", signal.source, self.condition.in_words())
+            return None
+        if signal.source is not Source.REQUEST and self._is_echo(signal):
+            return None
+        quiet = signal.at - self._accepted_at < self.config.look.refractory_s
+        self._accepted_at = signal.at
+        return self.run_once(signal, quiet=quiet and signal.source is not Source.REQUEST)
+
+    def _is_echo(self, signal: Signal) -> bool:
+        """We have looked since: it is the second pulse for one hand, or the servo's own motion."""
+        return signal.at <= self._judged_at
+
+    def run_once(self, signal: Signal, *, quiet: bool = False) -> Event | None:
+        """One item: look, decide, commit the event, move. The event, or None for no news.
+
+        ``quiet`` makes an empty tray no news: the signal came right after another.
+        """
+        before = self.condition.status, self.condition.bin
+        self.condition.change(Change.SIGNAL)
+        try:
+            sight = self.looker.look(self.recorder.thresholds)
+        except DeviceError as error:
+            event = self.condition.commit(self.recorder.unseen(signal))
+            self.condition.part_failed(error, about=event.event_id)
+            return event
+        if self._still_the_same(signal, sight):
+            self._back_to(*before)
+            return None
+        self._held = None
+        empty = sight.decision.reason is Reason.EMPTY
+        self._judged_at = sight.frame.at if empty else sight.burst_at
+        if empty:
+            self.condition.change(Change.NOTHING)
+            kind = EventType.EMPTY
+            return None if quiet else self.condition.commit(self.recorder.item(kind, signal, sight))
+        if sight.decision.action is Action.ACT:
+            return self._act(signal, sight)
+        event = self.condition.commit(self.recorder.item(EventType.UNCERTAIN, signal, sight))
+        self.condition.change(Change.HOLD)
+        self._wait_for_person(sight)
+        return event
+
+    def _still_the_same(self, signal: Signal, sight: Sight) -> bool:
+        """A passer-by sets a PIR off: what we hold, or gave up on, lies there unchanged."""
+        return (
+            signal.source is not Source.REQUEST
+            and self._held is not None
+            and self.looker.scene.same_thing(self._held.frame, sight.frame)
+        )
+
+    def _back_to(self, before: Status, bin: str | None) -> None:
+        back = {Status.HOLDING: Change.HOLD, Status.SORTING: Change.ACT}
+        self.condition.change(back.get(before, Change.NOTHING), bin)
+
+    def _act(self, signal: Signal, sight: Sight) -> Event:
+        assert sight.decision.label is not None
+        bin = self.config.bin_of(sight.decision.label)
+        broken = "actuator" in self.condition.problems
+        movers = [] if broken else self.actuation.movers(self.recorder.mode)
+        event = self.condition.commit(
+            self.recorder.item(
+                EventType.SORTED,
+                signal,
+                sight,
+                bin=bin,
+                actuation=[a.name for a in self.actuation.actuators if a in movers or not a.moves],
+            )
+        )
+        self.condition.change(Change.ACT, bin)
+        if not movers:  # the lamp says where; a person carries it there
+            self._wait_for_person(sight)
+            return event
+        try:
+            self._sort(bin, movers, sight, event)
+        except DeviceError as error:
+            self.condition.part_failed(error, about=event.event_id)
+        return event
+
+    def _sort(self, bin: str, movers: list[Actuator], sight: Sight, event: Event) -> None:
+        """Move, and look whether the tray is empty; the same thing still there is a jam."""
+        for _ in range(1 + self.config.sorting.jam_retries):
+            self.actuation.move(bin, movers)
+            if self.config.look.empty_tray == "none":
+                break
+            view, frame = self.looker.settle(believe_empty=True), self.looker.seen
+            if view.state is SceneState.EMPTY:
+                self._judged_at = frame.at
+                break
+            if self._something_new(sight, frame):
+                if not self._signalled_since(float("-inf")):
+                    self._emit(Signal(Source.MOTION, self.clock.monotonic()))
+                break
+        else:
+            self._jammed(sight, event)
+            return
+        self.condition.change(Change.DONE)
+
+    def _something_new(self, sight: Sight, now: Frame) -> bool:
+        """Was something dropped since the burst, so that this is no jam but the next item?"""
+        return self._signalled_since(sight.burst_at) or not self.looker.scene.same_thing(
+            sight.frame, now
+        )
+
+    def _jammed(self, sight: Sight, event: Event) -> None:
+        self.condition.fault(
+            "tray",
+            f"the item still lies there after {1 + self.config.sorting.jam_retries} moves; "
+            "take it out",
+            about=event.event_id,
+        )
+        self._held = sight
+        self._give_up_at = float("inf")
+
+    # waiting for a person
+
+    def _wait_for_person(self, sight: Sight) -> None:
+        self._held = sight
+        self._give_up_at = self.clock.monotonic() + self.config.look.hold_s
+
+    def watch(self) -> None:
+        """Has the held thing been taken out, or is the time for it over?"""
+        if self.looker.glance().state is SceneState.EMPTY:
+            self._judged_at = self.looker.seen.at
+            self._held = None  # else kept, so that nobody is asked about it again
+            self.condition.problems.pop("tray", None)
+        elif self.clock.monotonic() < self._give_up_at:
+            return
+        if self.condition.status is not Status.FAULT:
+            self.condition.change(Change.DONE)
+        else:
+            self.condition.recovered()
