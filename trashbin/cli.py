@@ -130,7 +130,10 @@ def run(config: Path) -> int:
 @click.option(
     "--broker", metavar="HOST:PORT", help="Publish to this broker instead of one of the demo's own."
 )
-def demo(items: int | None, seed: int, broker: str | None) -> int:
+@click.option(
+    "--picture", metavar="FILE.svg", type=click.Path(path_type=Path), help="Draw the last sort."
+)
+def demo(items: int | None, seed: int, broker: str | None, picture: Path | None) -> int:
     """Watch a simulated bin sort, live in the terminal.
 
     Rendered items fall into a simulated tray; everything else is what runs on a real bin:
@@ -144,7 +147,7 @@ def demo(items: int | None, seed: int, broker: str | None) -> int:
     """
     from trashbin import demo
 
-    return demo.main(items=items, seed=seed, broker=broker)
+    return demo.main(items, seed, broker, picture)
 
 
 @main.command(epilog=EXIT_STATUSES)

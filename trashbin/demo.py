@@ -5,7 +5,9 @@ Everything but the tray, the camera and the pins is what runs on a real bin.
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -30,8 +32,16 @@ CONNECT_S = 10.0
 DRAIN_S = 15.0
 
 
-def main(items: int | None = None, seed: int = 0, broker: str | None = None) -> ExitCode:
-    """Show the bin until ``items`` are done, or Ctrl-C. BrokerError where it is unreachable."""
+def main(
+    items: int | None = None,
+    seed: int = 0,
+    broker: str | None = None,
+    picture: Path | None = None,
+) -> ExitCode:
+    """Show the bin until ``items`` are done, or Ctrl-C. BrokerError where it is unreachable.
+
+    ``picture`` is where the screen of the last sort is drawn as an SVG.
+    """
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     console = Console(stderr=False)
     clock = SystemClock()
@@ -50,6 +60,8 @@ def main(items: int | None = None, seed: int = 0, broker: str | None = None) -> 
         _wait_for_broker(daemon, clock, host, port)
 
         def progress(status: Status) -> None:
+            if picture and status is Status.SORTING:
+                picture.write_text(drawn(view), encoding="utf-8")
             if items and view.item_events >= items and status is Status.IDLE:
                 clock.stop()
 
@@ -60,6 +72,14 @@ def main(items: int | None = None, seed: int = 0, broker: str | None = None) -> 
         delivered = daemon.parts.publisher.drain(DRAIN_S)
         view.summary(console, delivered)
     return ExitCode.GOOD if delivered else ExitCode.UNREACHABLE
+
+
+def drawn(view: View) -> str:
+    """The screen as an SVG that asks no other host for its font."""
+    console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True)
+    console.print(view)
+    svg = console.export_svg(title="trashbin demo")
+    return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
 
 
 def demo_config(folder: Path, host: str, port: int, seed: int, items: int | None) -> Config:
