@@ -23,7 +23,7 @@ from trashbin.devices.simulated import (
     World,
     shuffled,
 )
-from trashbin.errors import CameraError
+from trashbin.errors import ActuatorError, CameraError, TriggerError
 from trashbin.ports import Context
 from trashbin.scene import Scene, SceneState, View
 from trashbin.scenes import Item, Tray
@@ -136,6 +136,14 @@ def test_a_camera_that_is_too_slow_or_has_no_pictures_says_so(bin: Bin, tmp_path
     camera = SimulatedCamera(settings.SimulatedCamera(kind="simulated"), context)
     with pytest.raises(CameraError, match=r"gone\.png"):
         camera.open()
+
+
+def test_simulated_parts_without_a_simulated_tray_say_what_is_missing() -> None:
+    context = Context(FakeClock(), Config.model_validate(CONFIG))
+    with pytest.raises(TriggerError, match="needs a simulated camera"):
+        SimulatedTrigger(settings.SimulatedTrigger(kind="simulated"), context)
+    with pytest.raises(ActuatorError, match="needs a simulated camera"):
+        SimulatedActuator(settings.SimulatedActuator(kind="simulated"), context)
 
 
 def test_a_jammed_thing_stays_where_it_is(bin: Bin) -> None:

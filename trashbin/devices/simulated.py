@@ -17,6 +17,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import cv2
@@ -24,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trashbin import pictures, scenes
-from trashbin.errors import CameraError, PictureError
+from trashbin.errors import ActuatorError, CameraError, PictureError, TriggerError
 from trashbin.ports import Clock, Context, Emit
 from trashbin.preprocess import resize
 from trashbin.scenes import Item, Tray
@@ -35,6 +36,7 @@ from trashbin.status import Status
 from trashbin.types import Frame, Pixels, Signal, Source
 
 Floats: TypeAlias = npt.NDArray[np.float32]
+Listed: TypeAlias = tuple[dict[str, Tray], tuple[Item, ...]]
 
 FALL_S, BOUNCE_S, LEAVE_S = 0.35, 0.15, 0.3
 EXPOSURE_S = 1 / 50  # what moves is blurred over this time
@@ -45,6 +47,26 @@ AGAIN_S = 1.0  # a thing that lies there unnoticed: the person waves again
 PATIENCE = 4  # times, then the person takes it out
 
 
+def _read(path: Path) -> Pixels:
+    """A picture of the scenes. CameraError where it cannot be read."""
+    try:
+        return pictures.read(path)
+    except PictureError as error:
+        raise CameraError(
+            f"A picture of the simulated tray cannot be read, install trashbin again: {error}"
+        ) from error
+
+
+def _listed() -> Listed:
+    try:
+        return scenes.load()
+    except (OSError, ValueError) as error:
+        raise CameraError(
+            f"The list of the simulated tray's pictures cannot be read,"
+            f" install trashbin again: {error}"
+        ) from error
+
+
 class _Thing:
     """An item in the tray, with what is needed to draw it while it moves."""
 
@@ -53,8 +75,8 @@ class _Thing:
         self.dropped_at = at
         self.left_at = float("inf")
         self.leaves_to = (0.0, 1.0)  # in widths of the picture
-        self.picture = pictures.read(item.path)
-        mask = pictures.read(item.mask_path)[:, :, 0]
+        self.picture = _read(item.path)
+        mask = _read(item.mask_path)[:, :, 0]
         self.cut = np.dstack([self.picture, mask])
         self.cut[:, :, :3] = cv2.multiply(self.picture, cv2.merge([mask] * 3), scale=1 / 255)
         ratio = (self.picture.astype(np.float32) + 1) / (empty.astype(np.float32) + 1)
@@ -113,11 +135,11 @@ class World:
         self,
         clock: Clock,
         seed: int = 0,
-        listed: tuple[dict[str, Tray], tuple[Item, ...]] | None = None,
+        listed: Listed | None = None,
     ) -> None:
         self.clock = clock
         self.seed = seed
-        self.trays, self.items = scenes.load() if listed is None else listed
+        self.trays, self.items = _listed() if listed is None else listed
         self.tray = next(iter(self.trays))
         self.stuck = False
         self.lights: float | tuple[float, float, float] = 1.0
@@ -196,7 +218,7 @@ class World:
 
     def _empty(self, tray: str) -> Pixels:
         if tray not in self._empties:
-            self._empties[tray] = pictures.read(self.trays[tray].path)
+            self._empties[tray] = _read(self.trays[tray].path)
         return self._empties[tray]
 
 
@@ -239,10 +261,7 @@ class SimulatedCamera:
 
     def open(self) -> None:
         """Begin to look. CameraError where the pictures cannot be read."""
-        try:
-            self._world.picture()
-        except PictureError as error:
-            raise CameraError(f"A picture of the simulated tray is missing: {error}") from error
+        self._world.picture()
         self._opened_at = self._clock.monotonic()
 
     def capture(self, timeout: float) -> Frame:
@@ -255,10 +274,7 @@ class SimulatedCamera:
         if waits > timeout:
             raise CameraError(f"The simulated camera has no frame within {timeout:g} s.")
         self._clock.wait(waits)
-        try:
-            seen = self._world.picture()
-        except PictureError as error:
-            raise CameraError(f"A picture of the simulated tray is missing: {error}") from error
+        seen = self._world.picture()
         width, height = self._settings.width, self._settings.height
         if seen.shape[:2] != (height, width):
             seen = resize(seen, width, height)
@@ -307,6 +323,8 @@ class SimulatedTrigger:
         self._context = context
         self._clock = context.clock
         self._world: World = context.world
+        if self._world is None:
+            raise TriggerError("A simulated trigger needs a simulated camera: see camera: kind.")
         self._coming = shuffled(self._world.items, settings.seed)
         self._next = next(self._coming)
         self._emit: Emit | None = None
@@ -385,6 +403,8 @@ class SimulatedActuator:
     def __init__(self, settings: ActuatorSettings, context: Context) -> None:
         self._settings = settings
         self._world: World = context.world
+        if self._world is None:
+            raise ActuatorError("A simulated actuator needs a simulated camera: see camera: kind.")
         self._called = False
         self.sorted: list[Moved] = []
 
