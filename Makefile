@@ -46,6 +46,10 @@ lock: .venv/ready ## Resolve pyproject.toml anew into requirements*.lock
 	@.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	    --extra demo --extra dev pyproject.toml .ci/build.in -o requirements.lock
 
+lock-train: .venv-train/ready ## Write down what the training environment holds
+	@{ echo "# Made by: make lock-train (CPython 3.11, x86-64 Linux). torch itself is installed before, see the Makefile."; \
+	.venv-train/bin/python -m pip freeze | grep -v '^torch==\|^-e\|trashbin'; } > requirements-train.lock
+
 .venv/ready: requirements.lock pyproject.toml
 	@python=$$(.ci/python) && echo "Setting up .venv (once; a minute or two) ..." && \
 	$$python -m venv --clear .venv && \
@@ -64,7 +68,7 @@ lock: .venv/ready ## Resolve pyproject.toml anew into requirements*.lock
 	$$python -m venv --clear .venv-train && \
 	.venv-train/bin/python -m pip install -q --disable-pip-version-check torch==2.13.0 && \
 	.venv-train/bin/python -m pip install -q --disable-pip-version-check -r requirements-train.lock && \
-	.venv-train/bin/python -m pip install -q --disable-pip-version-check --no-deps -e . && touch $@
+	.venv-train/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e . && touch $@
 
 clean: ## Remove every environment and cache
 	rm -rf .venv .venv-train .venv-tflite .venv-scenes .cache .mypy_cache .ruff_cache
