@@ -138,7 +138,9 @@ class ModelFile:
     @property
     def id(self) -> ModelId:
         """Name, variant and digest, as they go into every event."""
-        return ModelId(self.manifest.name, self.variant, self.manifest.variants[self.variant].sha256)
+        return ModelId(
+            self.manifest.name, self.variant, self.manifest.variants[self.variant].sha256
+        )
 
     @property
     def input_spec(self) -> InputSpec:
@@ -191,7 +193,7 @@ def find(wanted: str | None = None) -> ModelFile:
     variant = variant or DEFAULT_VARIANT
     folder = Path(name) if "/" in name else resources.root() / "models" / name
     if not folder.is_dir():
-        models = sorted(p.parent.name for p in (resources.root() / "models").glob("*/manifest.json"))
+        models = sorted(p.parent.name for p in resources.root().glob("models/*/manifest.json"))
         raise ModelError(
             f"model {name!r}: no such folder {folder}; there is {', '.join(models) or 'none'}"
         )

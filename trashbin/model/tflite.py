@@ -1,4 +1,4 @@
-"""The runtime adapter: one .tflite behind ``Classifier``, for ai-edge-litert and tflite-runtime alike."""
+"""The runtime adapter: one .tflite behind ``Classifier``; ai-edge-litert or tflite-runtime."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class TFLiteClassifier:
                     f"{self.file.path}: golden input {wanted.seed} gives logits "
                     f"{np.round(logits, 3).tolist()}, the manifest promises "
                     f"{np.round(wanted.logits_reference, 3).tolist()}. The file, its manifest or "
-                    f"the kernels of {self.runtime.name} {self.runtime.version} do not fit together."
+                    f"the kernels of {self.runtime.name} {self.runtime.version} do not fit."
                 )
 
     def close(self) -> None:
@@ -150,7 +150,8 @@ class TFLiteClassifier:
         shares = softmax(logits, self._temperature)
         ranked = sorted(shares, reverse=True)
         label = self.labels[shares.index(ranked[0])]
-        return label == wanted.label and abs(ranked[0] - ranked[1] - wanted.gap) <= GOLDEN_GAP_TOLERANCE
+        gap = ranked[0] - ranked[1]
+        return label == wanted.label and abs(gap - wanted.gap) <= GOLDEN_GAP_TOLERANCE
 
     def _load(self, kernels: Kernels) -> Any:
         module = self.runtime.module
