@@ -88,8 +88,8 @@ def state(listener: Listener) -> dict[str, Any]:
 
 def test_the_demo_tells_a_broker_every_item_once(broker: Broker, listener: Listener) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "trashbin", "demo", "--items", "12", "--seed", "1"]
-        + ["--broker", f"127.0.0.1:{broker.port}"],
+        f"{sys.executable} -m trashbin demo --items 12 --seed 1 "
+        f"--broker 127.0.0.1:{broker.port}".split(),
         capture_output=True,
         text=True,
         timeout=240,

@@ -140,7 +140,8 @@ class TFLiteClassifier:
                     f"{self.file.path}: golden input {wanted.seed} gives logits "
                     f"{np.round(logits, 3).tolist()}, the manifest promises "
                     f"{np.round(wanted.logits_reference, 3).tolist()}. The file, its manifest or "
-                    f"the kernels of {self.runtime.name} {self.runtime.version} do not fit."
+                    f"the kernels of {self.runtime.name} {self.runtime.version} "
+                    "do not fit together."
                 )
 
     def close(self) -> None:
