@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import pytest
+from click.testing import CliRunner
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from trashbin import bench
+from trashbin.cli import main
 from trashbin.decision import decide
 from trashbin.model import golden, manifest
 from trashbin.model.tflite import TFLiteClassifier
 from trashbin.preprocess import fill, to_tensor
 from trashbin.types import Frame
 
+BENCH_KEYS = [
+    *("stages_ms", "ratio_total_over_limit", "ratio_total_over_invoke", "model", "runtime"),
+    *("threads", "bare_ms", "limit_ms", "runs", "disturbed", "cold_start_s"),
+]
 FRAME = Frame(golden.pattern(1, bench.HEIGHT, bench.WIDTH), 0.0)
 
 
@@ -59,3 +67,18 @@ def test_the_whole_keeps_its_budget(benchmark: BenchmarkFixture, network: TFLite
 def test_trashbin_run_is_ready_in_time(benchmark: BenchmarkFixture) -> None:
     seconds = benchmark.pedantic(bench.cold_start, rounds=1)
     assert seconds is not None and seconds <= 2.5
+
+
+def test_bench_prints_one_object_or_one_for_each_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "cold_start", lambda: 1.25)
+    name = manifest.DEFAULT_MODEL
+    several = ["--model", name, "--model", f"{name}:float16"]
+    both = CliRunner().invoke(main, ["bench", "--json", "--runs", "10", *several])
+    reports = json.loads(both.output)["models"]
+    assert [report["model"]["variant"] for report in reports] == ["int8", "float16"]
+    for report in reports:
+        assert list(report) == BENCH_KEYS
+        assert list(report["stages_ms"]) == ["preprocess", "invoke", "decide", "total"]
+        assert 0 < report["stages_ms"]["total"]["median"] <= report["stages_ms"]["total"]["p95"]
+    people = CliRunner().invoke(main, ["bench", "--runs", "10"]).output
+    assert "total / limit" in people and "1.25 s" in people

@@ -28,10 +28,6 @@ FIGURE_KEYS = [
     *("images", "accuracy", "accuracy_ci95", "coverage", "acted", "acted_wrong"),
     *("selective_risk", "classes", "confusion", "unknown"),
 ]
-BENCH_KEYS = [
-    *("stages_ms", "ratio_total_over_limit", "ratio_total_over_invoke", "model", "runtime"),
-    *("threads", "bare_ms", "limit_ms", "runs", "disturbed", "cold_start_s"),
-]
 DEMO = resources.root() / "config" / "demo.yaml"
 
 
@@ -285,20 +281,6 @@ def test_commands_refuse_a_configuration_with_mistakes(picture: Path, tmp_path: 
     result = trashbin_("classify", "--config", tmp_path / "none.yaml", picture)
     assert result.exit_code == 2
     assert result.output.startswith("trashbin: ") and "none.yaml" in result.output
-
-
-def test_bench_prints_one_object_or_one_for_each_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "cold_start", lambda: 1.25)
-    name = manifest.DEFAULT_MODEL
-    both = trashbin_("bench", "--json", "--runs", 10, "--model", name, "--model", f"{name}:float16")
-    reports = json.loads(both.output)["models"]
-    assert [report["model"]["variant"] for report in reports] == ["int8", "float16"]
-    for report in reports:
-        assert list(report) == BENCH_KEYS
-        assert list(report["stages_ms"]) == ["preprocess", "invoke", "decide", "total"]
-        assert 0 < report["stages_ms"]["total"]["median"] <= report["stages_ms"]["total"]["p95"]
-    people = trashbin_("bench", "--runs", 10).output
-    assert "total / limit" in people and "1.25 s" in people
 
 
 def test_bench_with_one_model_is_that_models_object(
