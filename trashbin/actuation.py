@@ -30,6 +30,10 @@ class Actuation:
         """What may move in this mode: in advisory, nothing."""
         return [a for a in self.actuators if a.moves] if mode is Mode.AUTO else []
 
+    def planned(self, movers: Sequence[Actuator]) -> list[str]:
+        """The names of what is to move or light, as the event has them."""
+        return [a.name for a in self.actuators if a in movers or a.lights]
+
     def show(self, status: Status, bin: str | None) -> None:
         """Let every lamp show it; one that fails must not stop a servo's cycle."""
         for actuator in self.actuators:

@@ -201,6 +201,8 @@ class _Parts:
     def _make(self, port: devices.Port, section: Any, context: Context) -> Any:
         if section.kind in PIN_KINDS and context.pins is None:
             return None  # told already, as the problem "gpio"
+        if section.kind == "simulated" and context.world is None:
+            return None  # told already, as the problem "camera"
         return self._try(port, lambda: devices.load(port, section.kind)(section, context))
 
     def _try(self, name: str, action: Callable[[], T]) -> T | None:

@@ -83,6 +83,14 @@ class Condition:
         state = self.parts.recorder.state(self.status, self.bin, self.problems)
         self.parts.publisher.announce("state", state)
 
+    def prune(self) -> None:
+        """Forget what is older than the history and delivered."""
+        forgotten = self.parts.recorder.prune()
+        if forgotten:
+            log.info(
+                "%d delivered events were older than the history, and are forgotten", forgotten
+            )
+
     def tell_health(self) -> None:
         """Publish ``health``."""
         looker = self.parts.looker
@@ -101,6 +109,14 @@ class Condition:
             self.change(Change.FAIL)
         elif self.status is Status.SORTING:
             self.change(Change.DONE)
+
+    def tell_of_damage(self) -> None:
+        """The store was damaged and is a new one: an event says where the old one lies."""
+        aside = self.parts.recorder.outbox.set_aside
+        if aside is not None:
+            message = f"the event store was damaged; it lies in {aside}, and a new one began"
+            log.error("store: %s", message)
+            self.commit(self.parts.recorder.fault("store", message))
 
     def part_failed(self, error: DeviceError, about: str | None = None) -> None:
         """A part raised: cut every drive, and tell."""

@@ -124,7 +124,7 @@ class Cycle:
                 signal,
                 sight,
                 bin=bin,
-                actuation=[a.name for a in self.actuation.actuators if a in movers or not a.moves],
+                actuation=self.actuation.planned(movers),
             )
         )
         self.condition.change(Change.ACT, bin)

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 INBOX_LIMIT = 64
 HEALTH_EVERY_S = 60.0
+PRUNE_EVERY_S = 3600.0
 IDENTIFY_S = 5.0
 WATCH_EVERY_S = 0.5  # how often a thing that waits in the tray is looked for
 
@@ -97,6 +98,7 @@ class Daemon:
             self.condition.change(Change.PAUSE)
         for part, message in list(self.parts.problems.items()):
             self.condition.fault(part, message)
+        self.condition.tell_of_damage()
         if self.parts.looker is not None and "camera" not in self.parts.problems:
             try:
                 self.parts.looker.learn_empty_tray()
@@ -122,7 +124,8 @@ class Daemon:
     def _tasks(self) -> list[tuple[str, float, Callable[[], None]]]:
         """What comes round by time in the present status: name, seconds between, what."""
         tasks: list[tuple[str, float, Callable[[], None]]] = [
-            ("health", HEALTH_EVERY_S, self.condition.tell_health)
+            ("health", HEALTH_EVERY_S, self.condition.tell_health),
+            ("prune", PRUNE_EVERY_S, self.condition.prune),
         ]
         if self.condition.status is Status.IDLE:
             for index, trigger in enumerate(self.parts.triggers):

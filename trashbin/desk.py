@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from trashbin import requests
-from trashbin.errors import DeviceError, RequestError
+from trashbin.errors import DeviceError, RequestError, StoreError
 from trashbin.events import Event
 from trashbin.ports import Clock, Publisher
 from trashbin.record import Recorder
@@ -78,7 +78,7 @@ class Desk:
             log.warning("request %s refused: %s", verb, error)
             self.recorder.refused += 1
             answer = requests.answer("refused", None, str(error), transaction or error.transaction)
-        except DeviceError as error:
+        except (DeviceError, StoreError) as error:
             answer = requests.answer("error", None, str(error), transaction)
         else:
             answer = requests.answer("ok", data, None, transaction)

@@ -106,12 +106,13 @@ class Classifier(Protocol):
 class Actuator(Protocol):
     """Something that moves or shows: a servo, lamps.
 
-    ``moves`` says whether ``sort`` moves anything mechanical: in the mode
-    ``advisory`` such an actuator is left alone.
+    ``moves`` says whether ``sort`` moves anything mechanical, ``lights`` whether ``show``
+    lights anything. In the mode ``advisory`` what moves is left alone.
     """
 
     name: str
     moves: bool
+    lights: bool
 
     def open(self) -> None:
         """Take the pins without moving anything. ActuatorError if it can't."""
@@ -176,6 +177,11 @@ class Publisher(Protocol):
     @property
     def connected(self) -> bool:
         """True while the broker holds our session."""
+        ...
+
+    @property
+    def problem(self) -> str | None:
+        """What stands between us and the broker, in words; None while there is nothing."""
         ...
 
     def open(self, on_request: Callable[[str, bytes, bool], None]) -> None:

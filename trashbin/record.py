@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import trashbin
-from trashbin import events
+from trashbin import events, resources
 from trashbin.clock import is_synchronized
 from trashbin.decision import hold
 from trashbin.events import Detail, Event, EventType
@@ -161,6 +161,10 @@ class Recorder:
             timing_ms=timing_ms,
         )
 
+    def prune(self) -> int:
+        """Forget delivered events older than ``store: history_days``; how many."""
+        return self.outbox.prune(self.clock.now(), self.config.store.history_days)
+
     # the retained topics
 
     def info(self) -> Payload:
@@ -173,7 +177,7 @@ class Recorder:
             "event_schema": events.SCHEMA,
             "python": platform.python_version(),
             "model": None if model is None else asdict(model),
-            "labels": sorted({label for b in self.config.bins.values() for label in b.labels}),
+            "labels": list(resources.labels()),
             "bins": {name: list(entry.labels) for name, entry in self.config.bins.items()},
             "store_id": self.outbox.store_id,
             "boot_id": events.boot_id(),
@@ -210,6 +214,7 @@ class Recorder:
             "last_seq": self.outbox.last_seq(),
             "last_frame_age_s": None if frame_age_s is None else round(frame_age_s, 1),
             "temperature_c": temperature(),
+            "broker_problem": self.publisher.problem,
             "disk_free_mb": free // 2**20,
             "messages_dropped": self.dropped,
             "requests_refused": self.refused,

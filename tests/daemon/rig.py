@@ -90,6 +90,7 @@ class Hand:
     """An actuator that remembers where it is."""
 
     moves = True
+    lights = False
 
     def __init__(self, name: str = "servo") -> None:
         self.name = name
@@ -124,12 +125,14 @@ class Hand:
 
 class Lamp(Hand):
     moves = False
+    lights = True
 
 
 class Told:
     """A publisher that keeps what it was told."""
 
     connected = True
+    problem = None
 
     def __init__(self) -> None:
         self.topics: dict[str, Mapping[str, Any]] = {}

@@ -49,6 +49,7 @@ class LampsActuator:
 
     name = "lamps"
     moves = False
+    lights = True
 
     def __init__(self, settings: LampsSettings, context: Context) -> None:
         self._settings = settings

@@ -17,6 +17,7 @@ class NoActuator:
 
     name = "none"
     moves = False
+    lights = False
 
     def __init__(self, settings: NoSettings, context: Context) -> None:
         """Need nothing."""

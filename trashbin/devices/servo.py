@@ -24,6 +24,7 @@ class ServoActuator:
 
     name = "servo"
     moves = True
+    lights = False
 
     def __init__(self, settings: ServoSettings, context: Context) -> None:
         self._settings = settings

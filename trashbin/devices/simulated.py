@@ -399,6 +399,7 @@ class SimulatedActuator:
 
     name = "simulated"
     moves = True
+    lights = False
 
     def __init__(self, settings: ActuatorSettings, context: Context) -> None:
         self._settings = settings
