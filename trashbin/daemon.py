@@ -116,7 +116,8 @@ class Daemon:
                 self._desk.answer(message.verb, message.payload, message.retained)
         now = self.clock.monotonic()
         for name, every, task in self._tasks():
-            if now - self._ran.setdefault(name, now) >= every:
+            # less what rounding may add to a time that was waited for
+            if now - self._ran.setdefault(name, now) >= every - 1e-6:
                 self._ran[name] = now
                 task()
         self.condition.on_progress(self.condition.status)
