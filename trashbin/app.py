@@ -25,8 +25,7 @@ from trashbin.daemon import Daemon
 from trashbin.errors import ExitCode, TrashbinError
 from trashbin.events import Event
 from trashbin.looking import Looker
-from trashbin.model import manifest
-from trashbin.model.tflite import TFLiteClassifier
+from trashbin.model import tflite
 from trashbin.outbox import Outbox
 from trashbin.ports import (
     Camera,
@@ -170,7 +169,7 @@ class _Parts:
         look = config.look
         scene = Scene(changed_area=look.changed_area, learn=look.empty_tray == "learn")
         self.camera = self._make("camera", config.camera, context)
-        self.classifier = self._try("model", lambda: _classifier(config))
+        self.classifier = self._try("model", lambda: tflite.open_model(config.model))
         context = replace(context, camera=self.camera, scene=scene)
         if config.gpio.stop is not None and context.pins is not None:
             pin = config.gpio.stop
@@ -227,14 +226,6 @@ def _gpio() -> Any:
     from trashbin.devices import gpio as adapters
 
     return adapters
-
-
-def _classifier(config: Config) -> TFLiteClassifier:
-    model = config.model
-    prefer = None if model.runtime == "auto" else model.runtime
-    return TFLiteClassifier(
-        manifest.find(model.name), threads=model.threads, kernels=model.kernels, prefer=prefer
-    )
 
 
 def _world(config: Config, clock: Clock) -> Any:

@@ -294,7 +294,7 @@ def bench(runs: int, threads: int, models: Sequence[str], as_json: bool) -> int:
       trashbin bench --json | jq .ratio_total_over_limit
     """
     from trashbin import bench
-    from trashbin.model import manifest, tflite
+    from trashbin.model import tflite
     from trashbin.quiet import quiet
 
     wanted = models or [manifest.DEFAULT_MODEL]
@@ -311,19 +311,13 @@ def _open(
     from dataclasses import replace
 
     from trashbin import config, settings
-    from trashbin.model import manifest, tflite
+    from trashbin.model import tflite
     from trashbin.quiet import quiet
 
     read = config.read(path) if path else None
     section = read.model if read else settings.Model()
-    file = manifest.find(model or section.name)
     with quiet():
-        classifier = tflite.TFLiteClassifier(
-            file,
-            threads=section.threads,
-            kernels=section.kernels,
-            prefer=None if section.runtime == "auto" else section.runtime,
-        )
+        classifier = tflite.open_model(section, model)
     given = read.rules.model_dump(exclude_none=True) if read else {}
     given |= {key: value for key, value in (("gap", gap), ("top1", top1)) if value is not None}
     return classifier, replace(classifier.thresholds, **given)

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from trashbin.errors import ModelError
-from trashbin.model import golden
+from trashbin.model import golden, manifest
 from trashbin.model.manifest import Golden, ModelFile
 from trashbin.preprocess import InputSpec, fill
+from trashbin.settings import Model
 from trashbin.types import Frame, ModelId, Prediction, Thresholds
 
 Kernels = Literal["xnnpack", "builtin", "reference"]
@@ -84,7 +85,6 @@ class TFLiteClassifier:
         self._interpreter = self._load(kernels)
         self._input = self._checked_input()
         self._output = self._checked_output()
-        self._tensor = np.zeros(tuple(self._input["shape"]), dtype=self._input["dtype"])
         if check:
             self.check()
         self.invoke()  # the first invoke of a process allocates; users should not wait for it
@@ -203,6 +203,16 @@ class TFLiteClassifier:
             f"{self.file.path}: outputs are {found}, "
             f"the manifest's {len(self.labels)} labels need one of {wanted}"
         )
+
+
+def open_model(section: Model, name: str | None = None) -> TFLiteClassifier:
+    """The network of a configuration's ``model`` section, or another by ``name``, run its way."""
+    return TFLiteClassifier(
+        manifest.find(name or section.name),
+        threads=section.threads,
+        kernels=section.kernels,
+        prefer=None if section.runtime == "auto" else section.runtime,
+    )
 
 
 def softmax(logits: npt.NDArray[np.float64], temperature: float) -> Sequence[float]:
