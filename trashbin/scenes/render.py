@@ -3,7 +3,7 @@
 Needs Python 3.11 with ``bpy==5.0.1`` and ``pillow``, in an environment of its own::
 
     python -m trashbin.scenes.render                       # everything, beside this file
-    python -m trashbin.scenes.render --out /tmp/try --size 320x240 --samples 12 --only metal-can
+    python -m trashbin.scenes.render --out try --size 320x240 --samples 12 --only metal-can
 
 Each tray has one camera, one set of lamps and one seed, so that a tray's empty picture is each of
 its things' pictures without the thing. Everything is modelled and painted by code: no photograph,
@@ -153,7 +153,7 @@ def render(
         if not items and not wanted(f"tray-{tray}"):
             continue
         bpy.ops.wm.read_factory_settings(use_empty=True)
-        settings(size, samples, threads)
+        settings(size, samples or TRAYS[tray][2].samples, threads)
         surfaces = build(tray)
         if wanted(f"tray-{tray}"):
             picture(out / f"tray-{tray}.jpg")
@@ -188,7 +188,7 @@ def main() -> None:
         "--size", default="640x480", metavar="WxH", help="in pixels (default: %(default)s)"
     )
     parser.add_argument(
-        "--samples", type=int, default=24, help="for each pixel, at most (default: %(default)s)"
+        "--samples", type=int, default=0, help="for each pixel, at most (default: each tray's own)"
     )
     parser.add_argument("--threads", type=int, default=0, help="processor threads (default: all)")
     parser.add_argument("--no-masks", action="store_true", help="pictures only, for a quick look")

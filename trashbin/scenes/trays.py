@@ -26,7 +26,10 @@ class Lamp:
 
 @dataclass(frozen=True)
 class Look:
-    """How one tray is seen: the camera's slant from the vertical and turn, in degrees."""
+    """How one tray is seen: the camera's slant from the vertical and turn, in degrees.
+
+    ``samples`` is how many light paths a pixel gets at most, before the denoiser.
+    """
 
     slant: float
     turn: float
@@ -34,6 +37,7 @@ class Look:
     ceiling: RGB
     ground: RGB
     exposure: float = 0.55
+    samples: int = 14
 
 
 def wood() -> Any:
@@ -174,6 +178,7 @@ TRAYS: dict[str, tuple[str, Callable[[], None], Look]] = {
             rgb("d8cdbf"),
             rgb("4a3a2c"),
             0.4,
+            24,
         ),
     ),
     "steel": (
