@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.drawn_scenes import drawn_scenes
 from tests.support import FakeClock
 from trashbin.devices.pins import pin_factory
+from trashbin.devices.simulated import Listed, World
 from trashbin.ports import Context
 from trashbin.settings import Config
 
@@ -31,6 +33,12 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+@pytest.fixture(scope="session")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Listed:
+    return drawn_scenes(tmp_path_factory.mktemp("scenes"))
+
+
 @pytest.fixture
-def context(clock: FakeClock) -> Context:
-    return Context(clock, Config.model_validate(CONFIG), pins=pin_factory("mock"))
+def context(clock: FakeClock, listed: Listed) -> Context:
+    config = Config.model_validate(CONFIG)
+    return Context(clock, config, pins=pin_factory("mock"), world=World(clock, listed=listed))
