@@ -294,11 +294,10 @@ def bench(runs: int, threads: int, models: Sequence[str], as_json: bool) -> int:
       trashbin bench --json | jq .ratio_total_over_limit
     """
     from trashbin import bench
-    from trashbin.model import tflite
+    from trashbin.model import manifest, tflite
     from trashbin.quiet import quiet
 
-    wanted = models or [manifest.DEFAULT_MODEL]
-    files = [manifest.find(name) for name in wanted]
+    files = [manifest.find(name) for name in models or (None,)]
     with quiet():
         opened = [tflite.TFLiteClassifier(file, threads=threads) for file in files]
     return bench.run(opened, runs, as_json=as_json)
