@@ -229,7 +229,7 @@ def _gpio() -> Any:
 
 
 def _world(config: Config, clock: Clock) -> Any:
-    from trashbin.devices.simulated import World
+    from trashbin.devices.world import World
 
     seeds = (t.seed for t in config.triggers if isinstance(t, SimulatedTrigger))
     return World(clock, seed=next(seeds, 0))

@@ -158,10 +158,13 @@ class Scene:
         differs = _differs(new, _relit(old, new)[0])
         if not self._learns or self._tray is None:
             return float(cv2.countNonZero(differs)) / PIXELS < self.changed_area
-        thing, areas = _things(_differs(old, _relit(self._tray, old)[0]))
+        marks = _differs(old, _relit(self._tray, old)[0])
+        thing, areas = _things(marks)
         if not areas:
             return False
-        return cv2.countNonZero(cv2.bitwise_and(differs, thing)) < 0.25 * cv2.countNonZero(thing)
+        # measured by what shows of the thing: of a clear bottle that is little of its area
+        shows = cv2.countNonZero(cv2.bitwise_and(marks, thing))
+        return cv2.countNonZero(cv2.bitwise_and(differs, thing)) < 0.5 * shows
 
     def _state(self, resting: SceneState, motion: float) -> SceneState:
         if motion >= MOVED:

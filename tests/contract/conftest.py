@@ -9,7 +9,7 @@ import pytest
 from tests.drawn_scenes import drawn_scenes
 from tests.support import FakeClock
 from trashbin.devices.pins import pin_factory
-from trashbin.devices.simulated import Listed, World
+from trashbin.devices.world import Listed, World
 from trashbin.ports import Context
 from trashbin.settings import Config
 

@@ -20,9 +20,9 @@ from trashbin.devices.simulated import (
     SimulatedActuator,
     SimulatedCamera,
     SimulatedTrigger,
-    World,
     shuffled,
 )
+from trashbin.devices.world import Listed, World
 from trashbin.errors import ActuatorError, CameraError, TriggerError
 from trashbin.ports import Context
 from trashbin.scene import Scene, SceneState, View
@@ -30,8 +30,6 @@ from trashbin.scenes import Item, Tray
 from trashbin.settings import Config
 from trashbin.status import Status
 from trashbin.types import Signal, Source
-
-Listed = tuple[dict[str, Tray], tuple[Item, ...]]
 
 
 @pytest.fixture(scope="module")
