@@ -27,7 +27,7 @@ test-data: .venv-train/ready ## Accuracy and training on the photographs (needs 
 	@.venv-train/bin/python -m pytest -m data tests/data
 
 test-tflite-runtime: .venv-tflite/ready ## The model room under tflite-runtime 2.14 (Python 3.11)
-	@.venv-tflite/bin/python -m pytest tests/unit/test_tflite.py
+	@.venv-tflite/bin/python -m pytest tests/model
 
 test-systemd: .venv/ready ## systemd-analyze verify and security against an installed tree
 	@command -v systemd-analyze >/dev/null || { echo "make test-systemd needs systemd-analyze: sudo apt-get install systemd" >&2; exit 2; }
@@ -38,7 +38,7 @@ bench: .venv/ready ## Stage times, ratios and cold start, all in one run
 
 scenes: ## Render the demo's sample scenes again (Blender as a module, in .venv-scenes)
 	@test -x .venv-scenes/bin/python || { python=$$(.ci/python) && $$python -m venv .venv-scenes && \
-	.venv-scenes/bin/pip install -q bpy==5.0.1 opencv-python-headless; }
+	.venv-scenes/bin/pip install -q bpy==5.0.1 pillow; }
 	@.venv-scenes/bin/python -m trashbin.scenes.render $(ARGS)
 
 lock: .venv/ready ## Resolve pyproject.toml anew into requirements*.lock
