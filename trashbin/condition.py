@@ -133,7 +133,7 @@ class Condition:
         problems, looker = self.problems, self.parts.looker
         before = set(problems)
         self._tries += 1
-        if "camera" in problems and looker is not None and self._reopened([looker.camera]):
+        if "camera" in problems and looker is not None and self._sees_again(looker):
             del problems["camera"]
         if "actuator" in problems and self._reopened(self.parts.actuation.actuators):
             del problems["actuator"]
@@ -159,6 +159,19 @@ class Condition:
             self.parts.actuation.home()
         except DeviceError as error:
             log.warning("%s: still not at rest (%s)", error.part, error)
+            return False
+        return True
+
+    def _sees_again(self, looker: Looker) -> bool:
+        """The camera is back; a bin that never saw its tray learns it now."""
+        if not self._reopened([looker.camera]):
+            return False
+        try:
+            looker.glance()
+            if not looker.scene.learned:
+                looker.learn_empty_tray()
+        except DeviceError as error:
+            log.warning("%s: still not back (%s)", error.part, error)
             return False
         return True
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from trashbin.devices.simulated import World
+from trashbin.devices.world import World
 from trashbin.ports import Clock
 from trashbin.scenes import Item, Tray
 from trashbin.types import Pixels
