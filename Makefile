@@ -1,5 +1,5 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test test-data test-tflite-runtime test-systemd bench lint lock scenes clean
+.PHONY: help run test test-data test-tflite-runtime test-systemd bench lint lock pictures scenes clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -16,7 +16,7 @@ run: .venv/ready ## Set up, and show the simulated bin: make run ARGS="--items 1
 
 test: .venv/ready ## Set up, and run lint, unit, contract and daemon tests, with a real Mosquitto
 	@broker=$$(.ci/mosquitto) && $(MAKE) --no-print-directory lint && \
-	MOSQUITTO=$$broker $(PY) -m pytest -m "not systemd and not data" tests
+	MOSQUITTO=$$broker $(PY) -m pytest -m "not systemd and not data" --ignore tests/bench tests
 
 lint: .venv/ready ## ruff, mypy --strict, and "imports point down only"
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \
@@ -35,6 +35,10 @@ test-systemd: .venv/ready ## systemd-analyze verify and security against an inst
 
 bench: .venv/ready ## Stage times, ratios and cold start, all in one run
 	@.venv/bin/trashbin bench $(ARGS) && $(PY) -m pytest --benchmark-only tests/bench
+
+pictures: .venv/ready ## The README's pictures, made anew
+	@$(PY) -m trashbin.scenes.contact docs/scenes.jpg
+	@.venv/bin/trashbin demo --items 12 --seed 1 --picture docs/demo.svg
 
 scenes: ## Render the demo's sample scenes again (Blender as a module, in .venv-scenes)
 	@test -x .venv-scenes/bin/python || { python=$$(.ci/python) && $$python -m venv .venv-scenes && \
