@@ -42,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--cache", type=Path, default=Path("runs/cache"), help="decoded pictures and composites"
     )
-    train.add_argument("--drawn", type=Path, help="rendered scenes that join val (see rendered.py)")
+    train.add_argument("--drawn-train", type=Path, help="rendered scenes to train on (see drawn)")
+    train.add_argument("--drawn-val", type=Path, help="rendered scenes that help to choose")
+    train.add_argument("--first", type=Path, help="begin from the tuned.pt of another run")
     from trashbin.training.train import Recipe
 
     for field in fields(Recipe):
@@ -105,7 +107,8 @@ def main() -> int:
         recipe = Recipe(
             **{f.name: getattr(args, f.name) for f in fields(Recipe) if hasattr(args, f.name)}
         )
-        print(f"wrote {train(args.data, args.weights, args.cache, args.run, recipe, args.drawn)}")
+        folders = (args.data, args.weights, args.cache, args.run)
+        print(f"wrote {train(*folders, recipe, args.drawn_train, args.drawn_val, args.first)}")
     elif args.verb == "export":
         from trashbin.training.export import export
 

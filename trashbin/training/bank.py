@@ -102,6 +102,16 @@ def folder_bank(folder: Path) -> Bank:
     return Bank(pictures, targets, np.arange(len(files)), False)
 
 
+def joined(first: Bank, second: Bank) -> Bank:
+    """Two banks of pictures of one size as one."""
+    return Bank(
+        np.concatenate([first.pictures, second.pictures]),
+        np.concatenate([first.targets, second.targets]),
+        np.concatenate([first.photos, len(set(first.photos.tolist())) + second.photos]),
+        first.home,
+    )
+
+
 def as_input(pictures: Sequence[Image]) -> Tensor:
     """RGB uint8 pictures of any size -> (N, 3, 224, 224) float32 in -1..1.
 

@@ -31,6 +31,7 @@ from trashbin.training.bank import (
     away_bank,
     folder_bank,
     home_bank,
+    joined,
 )
 from trashbin.training.data import LABELS, Photo, fold_photos, read_photos
 from trashbin.training.model import MobileNetV3, freeze_early, load_start_weights
@@ -51,10 +52,12 @@ class Recipe:
     home_each: int = 1  # times each photograph is seen in an epoch as it is
     away_each: int = 2  # composites of it seen in an epoch
     composites: int = 6  # composites made of each
+    drawn_each: int = 2  # times each rendered scene is seen in an epoch, where there are any
     average: float = 0.998  # decay of the running average of the weights, a step
     alphas: tuple[float, ...] = (0.3, 0.5, 0.7, 0.85, 1.0)
     home_weight: float = 0.5  # of the home accuracy when a point on the line is chosen
     min_home: float = 0.94  # home accuracy below which a point loses ten times over
+    with_val: int = 0  # 1: once val has chosen everything, its photographs train too
     seed: int = 0
     limit: int = 0  # photographs of each fold at most (0: all), for tests
     threads: int = 2
@@ -62,11 +65,12 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Data:
-    """The banks that training may see; `val` by name, "home" among them."""
+    """The banks that training may see; `val` by name, "home" among them; `drawn` may be empty."""
 
     home: Bank
     away: Bank
     val: Mapping[str, Bank]
+    drawn: Bank | None = None
 
 
 def limited(photos: list[Photo], limit: int) -> list[Photo]:
@@ -80,8 +84,14 @@ def limited(photos: list[Photo], limit: int) -> list[Photo]:
     return sorted(photos, key=lambda photo: (ranks[photo.path], photo.label))[:limit]
 
 
-def load_data(root: Path, cache: Path, recipe: Recipe, drawn: Path | None = None) -> Data:
-    """Photographs and composites of train and val; `drawn`, a folder of renders, joins val."""
+def load_data(
+    root: Path,
+    cache: Path,
+    recipe: Recipe,
+    drawn_train: Path | None = None,
+    drawn_val: Path | None = None,
+) -> Data:
+    """Photographs, composites and, from folders of their own, rendered scenes of train and val."""
     photos = read_photos(root)
     train, val = (limited(fold_photos(photos, fold), recipe.limit) for fold in ("train", "val"))
     workers = recipe.threads
@@ -89,10 +99,14 @@ def load_data(root: Path, cache: Path, recipe: Recipe, drawn: Path | None = None
         "home": home_bank(root, val, cache),
         "away": away_bank(root, val, "val", 3, cache, workers=workers),
     }
-    if drawn:
-        banks["drawn"] = folder_bank(drawn)
+    if drawn_val:
+        banks["drawn"] = folder_bank(drawn_val)
+    home = home_bank(root, train, cache)
     away = away_bank(root, train, "train", recipe.composites, cache, recipe.seed, workers)
-    return Data(home_bank(root, train, cache), away, banks)
+    if recipe.with_val:
+        more = away_bank(root, val, "train", recipe.composites, cache, recipe.seed, workers)
+        home, away = joined(home, banks["home"]), joined(away, more)
+    return Data(home, away, banks, folder_bank(drawn_train) if drawn_train else None)
 
 
 # -- features and the head ------------------------------------------------------------------------
@@ -143,16 +157,19 @@ def fit_head(
 
 
 def refit_head(model: MobileNetV3, data: Data, seed: int, exact: bool = True) -> None:
-    """Fits the head anew on features of photographs (plain and augmented) and composites."""
+    """Fits the head anew on features of photographs (plain and augmented), composites, renders."""
     rng = np.random.default_rng(seed)
     # the composites of a photograph stand together: every third is enough for a linear head
     some = slice(None, None, 3 if len(data.away) > 2500 else 1)
     away = Bank(data.away.pictures[some], data.away.targets[some], data.away.photos[some], False)
     banks = [(data.home, None), (data.home, rng), (away, rng)]
+    if data.drawn:
+        banks.append((data.drawn, rng))
     features = torch.cat([pooled(model, bank, source, exact) for bank, source in banks])
     targets = torch.from_numpy(np.concatenate([bank.targets for bank, _ in banks]))
     weights = torch.ones(len(targets))
-    weights[2 * len(data.home) :] = 2 * len(data.home) / max(1, len(away))  # half home, half away
+    others = len(targets) - 2 * len(data.home)
+    weights[2 * len(data.home) :] = 2 * len(data.home) / others  # half home, half the rest
     weight, bias = fit_head(features, targets, weights)
     with torch.no_grad():
         model.head.weight.copy_(weight)
@@ -174,12 +191,15 @@ def accuracies(
 # -- fine-tuning ----------------------------------------------------------------------------------
 
 
-def epoch_order(rng: np.random.Generator, home: int, recipe: Recipe) -> list[tuple[bool, int]]:
-    """(is home, row) in random order: every photograph, and different composites of each."""
-    rows = [(True, i) for _ in range(recipe.home_each) for i in range(home)]
-    for i in range(home):
+def epoch_order(rng: np.random.Generator, data: Data, recipe: Recipe) -> list[tuple[Bank, int]]:
+    """(bank, row) in random order: every photograph, some composites of each, every render."""
+    rows = [(data.home, i) for _ in range(recipe.home_each) for i in range(len(data.home))]
+    for i in range(len(data.home)):
         choice = rng.permutation(recipe.composites)[: recipe.away_each]
-        rows += [(False, i * recipe.composites + int(k)) for k in choice]
+        rows += [(data.away, i * recipe.composites + int(k)) for k in choice]
+    if data.drawn:
+        drawn = data.drawn
+        rows += [(drawn, i) for _ in range(recipe.drawn_each) for i in range(len(drawn))]
     return [rows[i] for i in rng.permutation(len(rows))]
 
 
@@ -208,8 +228,7 @@ def fine_tune(model: MobileNetV3, data: Data, recipe: Recipe, out: Path) -> Mobi
         mean.load_state_dict(state["mean"])
         solver.load_state_dict(state["solver"])
         first, history = state["epoch"], state["history"]
-    banks = {True: data.home, False: data.away}
-    per_epoch = math.ceil(len(data.home) * (recipe.home_each + recipe.away_each) / recipe.batch)
+    per_epoch = math.ceil(len(epoch_order(np.random.default_rng(), data, recipe)) / recipe.batch)
     steps = per_epoch * recipe.epochs
     bar = tqdm(
         total=steps, initial=first * per_epoch, desc="fine-tune", unit="step", mininterval=10
@@ -217,14 +236,14 @@ def fine_tune(model: MobileNetV3, data: Data, recipe: Recipe, out: Path) -> Mobi
     for epoch in range(first, recipe.epochs):
         torch.manual_seed(recipe.seed * 1000 + epoch)
         rng = np.random.default_rng(recipe.seed * 1000 + epoch)
-        order, total, right = epoch_order(rng, len(data.home), recipe), 0.0, 0
+        order, total, right = epoch_order(rng, data, recipe), 0.0, 0
         model.train()
         for k in range(per_epoch):
             rows, step = order[k * recipe.batch : (k + 1) * recipe.batch], epoch * per_epoch + k
             for group, top in zip(solver.param_groups, tops, strict=True):
                 group["lr"] = top * one_cycle(step, steps)
-            x = as_input([augmented(rng, banks[home].pictures[i], home) for home, i in rows])
-            targets = torch.tensor([int(banks[home].targets[i]) for home, i in rows])
+            x = as_input([augmented(rng, bank.pictures[i], bank.home) for bank, i in rows])
+            targets = torch.tensor([int(bank.targets[i]) for bank, i in rows])
             # what is frozen need not be exact: bfloat16 is three times as fast with AVX-512
             with (
                 torch.no_grad(),
@@ -308,20 +327,28 @@ def start_network(weights: Path, recipe: Recipe) -> MobileNetV3:
 
 
 def train(
-    root: Path, weights: Path, cache: Path, out: Path, recipe: Recipe, drawn: Path | None = None
+    root: Path,
+    weights: Path,
+    cache: Path,
+    out: Path,
+    recipe: Recipe,
+    drawn_train: Path | None = None,
+    drawn_val: Path | None = None,
+    first: Path | None = None,
 ) -> Path:
     """Runs the three stages; writes `out/model.pt` (a state dict) and `out/run.json`.
 
-    A stage whose result lies in `out` already (state.pt, tuned.pt) is not done again.
+    A stage whose result lies in `out` already (state.pt, tuned.pt) is not done again. `first` is
+    a network to begin the fine-tuning from in place of the probed start network.
     """
     torch.set_num_threads(recipe.threads)
     out.mkdir(parents=True, exist_ok=True)
     began = time.time()
-    data = load_data(root, cache, recipe, drawn)
+    data = load_data(root, cache, recipe, drawn_train, drawn_val)
     start = start_network(weights, recipe)
     facts: dict[str, Any] = {"recipe": asdict(recipe)}
     tuned_file = out / "tuned.pt"
-    if not tuned_file.exists() and not (out / "state.pt").exists():
+    if not first and not tuned_file.exists() and not (out / "state.pt").exists():
         refit_head(start, data, recipe.seed)
         facts["probe"] = accuracies(start, data.val)
         print("probe", json.dumps(facts["probe"]), flush=True)
@@ -332,6 +359,8 @@ def train(
         if tuned_file.exists():
             tuned.load_state_dict(torch.load(tuned_file, weights_only=True))
         else:
+            if first:
+                tuned.load_state_dict(torch.load(first, weights_only=True))
             tuned = fine_tune(tuned, data, recipe, out)
             torch.save(tuned.state_dict(), tuned_file)
         chosen, facts["line"] = choose_point(start, tuned, data, recipe)

@@ -125,7 +125,7 @@ def scene(label: str, seed: int, path: Path, size: tuple[int, int], samples: int
     dress(solid(walls, 0.05), skin)
     dress(table, material(rng, (rng.uniform(0.05, 0.6),) * 3, 0.8))
     for _ in range(rng.choice((1, 1, 2))):
-        lamp(rng, rng.uniform(60, 350))
+        lamp(rng, rng.uniform(40, 220))
     world = bpy.data.worlds.new("w")
     bpy.context.scene.world = world
     world.use_nodes = True

@@ -142,7 +142,7 @@ def metal(rng: Rng) -> tuple[Object, bool]:
     kind = rng.choice(("can", "can", "crushed", "tin", "foil"))
     bare = material(rng, (0.8, 0.8, 0.82), rng.uniform(0.15, 0.35), 1.0, bump=0.05, bump_scale=8)
     if kind == "foil":
-        return dress(ball(rng, rng.uniform(0.4, 0.7), rng.uniform(0.5, 0.9), 3.0), bare), False
+        return dress(ball(rng, rng.uniform(0.4, 0.7), rng.uniform(0.4, 0.6), 2.4), bare), False
     if kind == "tin":
         r, h = rng.uniform(0.36, 0.5), rng.uniform(0.5, 1.2)
         ribs = [(r * (1 - 0.02 * (k % 2)), 0.05 + (h - 0.1) * k / 24) for k in range(25)]
