@@ -208,8 +208,7 @@ class _Parts:
         try:
             return action()
         except TrashbinError as error:
-            log.error("%s: %s", name, error)
-            self.problems[name] = str(error)
+            self.problems[name] = str(error)  # the daemon tells it, as it begins
             return None
 
 

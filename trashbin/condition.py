@@ -171,7 +171,7 @@ class Condition:
             if not looker.scene.learned:
                 looker.learn_empty_tray()
         except DeviceError as error:
-            log.warning("%s: still not back (%s)", error.part, error)
+            log.debug("%s: still not back (%s)", error.part, error)
             return False
         return True
 
@@ -182,7 +182,7 @@ class Condition:
                 part.close()
                 part.open()
             except DeviceError as error:
-                log.warning("%s: still not back (%s)", error.part, error)
+                log.debug("%s: still not back (%s)", error.part, error)
                 return False
         return True
 
