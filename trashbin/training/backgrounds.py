@@ -148,8 +148,9 @@ def cloth(rng: Generator, height: int, width: int) -> Array:
 def stripes(rng: Generator, height: int, width: int) -> Array:
     """Soft or hard stripes of two colours."""
     x, _ = coordinates(rng, height, width)
-    wave = np.sin(x * 2 * np.pi / rng.uniform(8, 120))
-    return mix(flat(rng, height, width), flat(rng, height, width), wave * rng.uniform(0.6, 8) + 0.5)
+    wave = np.sin(x * 2 * np.pi / rng.uniform(8, 120)).astype(np.float32)
+    share = wave * np.float32(rng.uniform(0.6, 8)) + np.float32(0.5)
+    return mix(flat(rng, height, width), flat(rng, height, width), share)
 
 
 def speckle(rng: Generator, height: int, width: int) -> Array:
