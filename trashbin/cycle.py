@@ -143,7 +143,7 @@ class Cycle:
             self.actuation.move(bin, movers)
             if self.config.look.empty_tray == "none":
                 break
-            view, frame = self.looker.settle(believe_empty=True), self.looker.seen
+            view, frame = self.looker.after_move(), self.looker.seen
             if view.state is SceneState.EMPTY:
                 self._judged_at = frame.at
                 break
@@ -180,7 +180,7 @@ class Cycle:
 
     def watch(self) -> None:
         """Has the held thing been taken out, or is the time for it over?"""
-        if self.looker.glance().state is SceneState.EMPTY:
+        if self.looker.is_empty():
             self._judged_at = self.looker.seen.at
             self._held = None  # else kept, so that nobody is asked about it again
             self.condition.problems.pop("tray", None)

@@ -90,7 +90,8 @@ class Looker:
         """Wait until the tray is settled, then judge it; one more burst before holding."""
         started = self.clock.monotonic()
         with self._lit():
-            view = self.settle()
+            # a sensor fires before the item has landed: empty is believed when time is over
+            view = self._settle({SceneState.SETTLED})
             settled = self.clock.monotonic()
             timing = dict.fromkeys(STAGES, 0.0) | {"settle": (settled - started) * 1e3}
             found = self._judge(view, thresholds, timing)
@@ -101,14 +102,19 @@ class Looker:
         timing["total"] = (self.clock.monotonic() - started) * 1e3
         return Sight(found, self.seen, settled, timing)
 
-    def settle(self, *, believe_empty: bool = False) -> View:
-        """Frames until one is settled, or the time for it is over.
+    def after_move(self) -> View:
+        """What lies in the tray once the move is over; an empty one is believed at once."""
+        with self._lit():
+            return self._settle({SceneState.SETTLED, SceneState.EMPTY})
 
-        Before a look an empty tray is believed only when the time is over: a sensor
-        fires before the item has landed. After a move it is believed at once.
-        """
+    def is_empty(self) -> bool:
+        """True where the tray is seen empty now."""
+        with self._lit():
+            return self.glance().state is SceneState.EMPTY
+
+    def _settle(self, done: set[SceneState]) -> View:
+        """Frames until one shows a state of ``done``, or the time to settle is over."""
         deadline = self.clock.monotonic() + self.settings.settle_s
-        done = {SceneState.SETTLED, SceneState.EMPTY} if believe_empty else {SceneState.SETTLED}
         while True:
             view = self.glance()
             if view.state in done or self.clock.monotonic() >= deadline:

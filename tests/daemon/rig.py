@@ -32,6 +32,21 @@ def sure(label: str, share: float = 0.9) -> dict[str, float]:
     return {name: share if name == label else rest for name in LABELS}
 
 
+class Bulb:
+    """The lamp over the tray; without it the tray is dark where ``night`` says so."""
+
+    lit = False
+
+    def on(self) -> None:
+        self.lit = True
+
+    def off(self) -> None:
+        self.lit = False
+
+    def close(self) -> None:
+        self.off()
+
+
 class Tray:
     """A drawn tray with things in it; every frame takes 50 ms."""
 
@@ -41,6 +56,8 @@ class Tray:
         self.empty: Pixels = rng.integers(90, 110, (120, 160, 3), dtype=np.uint8)
         self.things: dict[str, tuple[int, int]] = {}
         self.light = 1.0
+        self.bulb = Bulb()
+        self.night = False
         self.broken: str | None = None
         self.opened = 0
 
@@ -63,7 +80,8 @@ class Tray:
         for x, y in self.things.values():
             cv2.rectangle(pixels, (x, y), (x + 34, y + 34), (220, 40, 40), -1)
             cv2.line(pixels, (x, y), (x + 34, y + 34), (250, 250, 250), 2)
-        return Frame((pixels * self.light).astype(np.uint8), self.clock.monotonic())
+        light = 0.03 if self.night and not self.bulb.lit else self.light
+        return Frame((pixels * light).astype(np.uint8), self.clock.monotonic())
 
     def close(self) -> None: ...
 
@@ -207,7 +225,9 @@ class Rig:
                 clock=self.clock,
                 publisher=self.told,
                 recorder=recorder,
-                looker=Looker(look, self.clock, self.scene, self.tray, 2.0, self.network),
+                looker=Looker(
+                    look, self.clock, self.scene, self.tray, 2.0, self.network, self.tray.bulb
+                ),
                 actuation=Actuation(
                     [self.servo, self.lamps], self.lid, self.config.sorting, self.clock
                 ),

@@ -160,6 +160,14 @@ def test_too_dark_to_judge_holds_as_dark(rig: Rig) -> None:
     assert (event.event_type, event.reason, event.scores) == ("uncertain", Reason.DARK, {})
 
 
+def test_the_tray_lamp_is_lit_for_the_look_and_out_again(rig: Rig) -> None:
+    rig.tray.night = True
+    rig.drop()
+    rig.go()
+    assert [event.reason for event in rig.events()] == [Reason.CLEAR]
+    assert not rig.tray.bulb.lit
+
+
 def test_advisory_lights_the_lamp_and_moves_nothing(make: Callable[..., Rig]) -> None:
     rig = make(device={"id": "rig", "mode": "advisory"})
     rig.drop()
