@@ -1,0 +1,252 @@
+"""The store's limits: the cap, the full disk, and rows that the card has altered."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tests.support_events import NOON, an_event
+from trashbin import database
+from trashbin.errors import StoreError
+from trashbin.events import Event, EventType
+from trashbin.outbox import AT_ONCE, Dropped, Outbox
+
+CAP = 80_000  # an empty store takes about half of it
+PAGE = 4096
+ALL = (0, 2**63 - 1, 10_000)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "events.sqlite"
+
+
+@pytest.fixture
+def outbox(path: Path) -> Iterator[Outbox]:
+    box = Outbox(path)
+    yield box
+    box.close()
+
+
+def fill(box: Outbox, count: int) -> list[Event]:
+    return [box.append(an_event()) for _ in range(count)]
+
+
+def seqs(events: list[Event]) -> list[int]:
+    return [event.seq for event in events]
+
+
+class Capped(RuleBasedStateMachine):
+    """Append, acknowledge, tell, prune and reopen at the cap, against plain sets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.outbox = self.open()
+        self.appended = 0
+        self.ids: dict[int, str] = {}
+        self.delivered: set[int] = set()
+        self.told: set[int] = set()
+
+    def open(self) -> Outbox:
+        return Outbox(Path(self.folder.name) / "events.sqlite", max_bytes=CAP)
+
+    def lost(self) -> set[int]:
+        waiting = set(seqs(self.outbox.unacknowledged(*ALL)))
+        return set(range(1, self.appended + 1)) - self.delivered - waiting
+
+    def put(self, event: Event) -> None:
+        before = self.lost()
+        stored = self.outbox.append(event)
+        self.count(stored, before)
+
+    def count(self, stored: Event, before: set[int]) -> None:
+        self.appended += 1
+        assert stored.seq == self.appended  # counted on, whatever was dropped
+        self.ids[stored.seq] = stored.event_id
+        if self.lost() != before:  # nothing else would have helped
+            assert not self.delivered & set(seqs(self.outbox.span(0, 10_000)))
+
+    @rule(count=st.integers(1, 30))
+    def append(self, count: int) -> None:
+        for _ in range(count):
+            self.put(an_event())
+
+    @rule(words=st.integers(1, 9000))
+    def append_a_large_one(self, words: int) -> None:
+        self.put(an_event(image_id="x" * words))
+
+    @rule(count=st.integers(0, 20), newest=st.booleans())
+    def acknowledge(self, count: int, newest: bool) -> None:
+        waiting = self.outbox.unacknowledged(*ALL)
+        some = waiting[-count:] if newest else waiting[:count]
+        self.outbox.acknowledge([event.event_id for event in some])
+        self.delivered |= set(seqs(some))
+
+    @rule()
+    def tell(self) -> None:
+        before = self.lost()
+        self.told |= before
+        self.count(self.outbox.append_dropped(an_event(event_type=EventType.NOTICE)), before)
+
+    @rule()
+    def prune(self) -> None:
+        self.outbox.prune(NOON + timedelta(days=9), 1)
+
+    @rule()
+    def reopen(self) -> None:
+        self.outbox.close()
+        self.outbox = self.open()
+
+    @invariant()
+    def what_is_kept_is_the_newest_and_what_is_lost_is_told(self) -> None:
+        undelivered = [n for n in range(1, self.appended + 1) if n not in self.delivered]
+        waiting = seqs(self.outbox.unacknowledged(*ALL))
+        assert waiting == undelivered[len(undelivered) - len(waiting) :]
+        untold = self.lost() - self.told
+        assert self.outbox.dropped() == (
+            Dropped(len(untold), min(untold), max(untold)) if untold else None
+        )
+        assert self.outbox.last_seq() == self.appended
+        (size,) = self.outbox._db.execute("PRAGMA page_count").fetchone()
+        assert size * PAGE <= CAP + 4 * PAGE  # the file itself, not only what is used of it
+
+    def teardown(self) -> None:
+        self.outbox.close()
+        self.folder.cleanup()
+
+
+TestCapped = Capped.TestCase
+TestCapped.settings = hypothesis_settings(max_examples=12, stateful_step_count=12, deadline=None)
+
+
+def test_seq_goes_on_where_every_event_was_dropped(path: Path) -> None:
+    box = Outbox(path, max_bytes=1)
+    fill(box, 3)
+    box.close()
+    box = Outbox(path, max_bytes=1)
+    assert seqs(box.span(0, 10)) == [3]
+    assert fill(box, 1)[0].seq == 4
+    assert box.dropped() == Dropped(3, 1, 3)
+    box.close()
+
+
+def test_delivery_ends_an_episode(path: Path) -> None:
+    box = Outbox(path, max_bytes=CAP)
+    while box.dropped() is None:
+        fill(box, 1)
+    assert not box.delivering
+    before = box.dropped()
+    box.acknowledge([event.event_id for event in box.unacknowledged(*ALL)[:AT_ONCE]])
+    assert box.delivering
+    fill(box, 2 * AT_ONCE - 4)  # more than was free: the delivered ones make room
+    assert box.dropped() == before
+    box.append_dropped(an_event(event_type=EventType.NOTICE))
+    assert box.dropped() is None
+    box.close()
+
+
+def test_a_store_that_may_drop_nothing_says_that_it_is_full(path: Path) -> None:
+    box = Outbox(path, max_bytes=CAP, drop_undelivered=False)
+    with pytest.raises(StoreError, match="max_mb"):
+        fill(box, 1000)
+    waiting = box.unacknowledged(*ALL)
+    assert seqs(waiting) == list(range(1, len(waiting) + 1))
+    box.acknowledge([event.event_id for event in waiting[:AT_ONCE]])
+    assert fill(box, 1)[0].seq == len(waiting) + 1
+    box.close()
+
+
+def test_without_a_broker_history_ends_by_age(outbox: Outbox) -> None:
+    fill(outbox, 2)
+    assert outbox.prune(NOON + timedelta(days=40), 30) == 0
+    assert outbox.prune(NOON + timedelta(days=40), 30, delivered=False) == 2
+    assert (outbox.depth(), outbox.dropped()) == (0, None)
+
+
+def full_disk(box: Outbox) -> None:
+    (pages,) = box._db.execute("PRAGMA page_count").fetchone()
+    box._db.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def test_a_full_disk_costs_delivered_events_and_nothing_else(outbox: Outbox) -> None:
+    first = fill(outbox, 30)
+    outbox.acknowledge([event.event_id for event in first[:20]])
+    full_disk(outbox)
+    later = fill(outbox, 15)
+    assert seqs(later) == list(range(31, 46))
+    assert seqs(outbox.span(0, 100)) == list(range(21, 46))
+    assert outbox.dropped() is None
+
+
+def test_a_full_disk_is_told_with_what_to_do_and_leaves_no_hole(outbox: Outbox) -> None:
+    full_disk(outbox)
+    written = []
+    with pytest.raises(StoreError, match="Free some space"):
+        while True:
+            written += fill(outbox, 1)
+    assert seqs(outbox.unacknowledged(*ALL)) == seqs(written)
+    outbox._db.execute("PRAGMA max_page_count = 10000")
+    assert fill(outbox, 1)[0].seq == len(written) + 1
+
+
+def flip(path: Path, old: bytes, new: bytes) -> None:
+    """Alter bytes of the file itself, behind SQLite's back."""
+    content = path.read_bytes()
+    assert content.count(old) == 1
+    path.write_bytes(content.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"uptime_ms":3,', b'"uptime_ms":7,'),  # sound JSON, and another event
+        (b'"uptime_ms":3,', b'"uptime_ms"\x003,'),
+        (b'"uptime_ms":3,', b'"uptime_m\xff":3,'),  # no UTF-8
+    ],
+)
+def test_a_damaged_row_is_skipped_told_once_and_kept(path: Path, old: bytes, new: bytes) -> None:
+    box = Outbox(path)
+    stored = [box.append(an_event(uptime_ms=n)) for n in (1, 2, 3, 4)]
+    box.close()
+    flip(path, old, new)
+    box = Outbox(path)
+    assert box.set_aside is None
+    assert seqs(box.unacknowledged(0, 2**60, 3)) == [1, 2, 4]
+    assert seqs(box.span(0, 10)) == [1, 2, 4]
+    assert box.damaged() == [3]
+    assert box.depth() == 3  # nobody waits for it
+    assert box.append_damaged(an_event()).seq == 5
+    assert box.damaged() == []
+    ((kept,),) = box._db.execute("SELECT json FROM damaged")
+    assert kept == stored[2].to_json().encode().replace(old, new)
+    box.close()
+
+
+def test_a_store_of_version_1_is_read_and_carried_on(path: Path) -> None:
+    event = replace(an_event(), seq=1, store_id="an-old-one")
+    broken = replace(an_event(), seq=2, store_id="an-old-one")
+    with sqlite3.connect(path, isolation_level=None) as db:
+        db.executescript(database.TABLES)
+        db.execute("INSERT INTO meta VALUES ('store_id', 'an-old-one')")
+        for row, text in [(event, event.to_json()), (broken, "{")]:
+            db.execute(
+                "INSERT INTO event VALUES (?, ?, ?, ?)", (row.seq, row.event_id, row.ts, text)
+            )
+            db.execute("INSERT INTO pending VALUES (?)", (row.seq,))
+    db.close()
+    box = Outbox(path)
+    assert box.store_id == "an-old-one"
+    assert seqs(box.unacknowledged(*ALL)) == [1]
+    assert box.damaged() == [2]
+    assert fill(box, 1)[0].seq == 3
+    box.close()
