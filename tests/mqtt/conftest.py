@@ -33,6 +33,16 @@ def mosquitto() -> str:
     return found
 
 
+def run(*command: str, **variables: str) -> None:
+    """Run one of Mosquitto's or the system's tools; ``variables`` are its environment's."""
+    broker = Path(mosquitto()).parent  # in a folder of its own where there was no root
+    path = f"{os.environ.get('PATH', '')}:/usr/bin:{broker}:{broker.parent}/bin:{broker}/usr/bin"
+    done = subprocess.run(
+        command, env=os.environ | {"PATH": path} | variables, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
 def wait_until(true: Callable[[], bool]) -> bool:
     """Look often until it is true; False after WAIT_S."""
     deadline = time.monotonic() + WAIT_S
@@ -44,9 +54,12 @@ def wait_until(true: Callable[[], bool]) -> bool:
 
 
 class Broker:
-    """One Mosquitto: ``kill`` takes it away as a power cut does, ``start`` brings it back."""
+    """One Mosquitto: ``kill`` takes it away as a power cut does, ``start`` brings it back.
 
-    def __init__(self, folder: Path, lines: list[str]) -> None:
+    Its configuration is ``text``, with a free loopback port in place of ``listener 8883``.
+    """
+
+    def __init__(self, folder: Path, text: str) -> None:
         self.folder = folder
         self.host = "localhost"
         with socket.socket() as probe:
@@ -55,9 +68,9 @@ class Broker:
         self.config = folder / "mosquitto.conf"
         # as root it would change to its own user, who cannot read the test's files
         user = ["user root"] if os.geteuid() == 0 else []
-        self.config.write_text(
-            "\n".join([*user, f"listener {self.port} 127.0.0.1", "set_tcp_nodelay true", *lines])
-        )
+        assert "listener 8883" in text
+        text = text.replace("listener 8883", f"listener {self.port} 127.0.0.1")
+        self.config.write_text("\n".join([*user, text]))
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -81,9 +94,11 @@ class Broker:
 
 
 class Listener:
-    """A plain MQTT client beside the bin: sees topics, may send."""
+    """A plain MQTT client beside the bin: sees topics, may send. ``secure`` sets TLS and user."""
 
-    def __init__(self, broker: Broker, *filters: str) -> None:
+    def __init__(
+        self, broker: Broker, *filters: str, secure: Callable[[Client], None] = lambda client: None
+    ) -> None:
         self.seen: list[MQTTMessage] = []
         self._ready: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._filters = filters
@@ -91,6 +106,7 @@ class Listener:
         self.client.on_connect = self._subscribe
         self.client.on_subscribe = lambda *_: self._ready.put(None)
         self.client.on_message = lambda client, userdata, message: self.seen.append(message)
+        secure(self.client)
         self.client.connect_async(broker.host, broker.port)
         self.client.loop_start()
         self._ready.get(timeout=WAIT_S)
@@ -110,6 +126,10 @@ class Listener:
     def wait_for(self, topic: str, payload: bytes) -> bool:
         return wait_until(lambda: any(m.payload == payload for m in self.on(topic)))
 
+    def drop(self) -> None:
+        """End without a goodbye, as a power cut does: the broker sends the will."""
+        self.client.socket().shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
@@ -117,7 +137,13 @@ class Listener:
 
 @contextmanager
 def running(folder: Path, *lines: str) -> Iterator[Broker]:
-    broker = Broker(folder, list(lines))
+    broker = Broker(folder, "\n".join(["listener 8883", "set_tcp_nodelay true", *lines]))
+    with started(broker):
+        yield broker
+
+
+@contextmanager
+def started(broker: Broker) -> Iterator[Broker]:
     broker.start()
     try:
         yield broker
@@ -137,10 +163,7 @@ def locked_broker(tmp_path: Path) -> Iterator[Broker]:
     """Lets in only the user ``bin`` with the password ``right``."""
     passwords = tmp_path / "passwords"
     passwords.write_text("bin:right\n")
-    tool = shutil.which("mosquitto_passwd") or str(Path(mosquitto()).parent / "mosquitto_passwd")
-    if not Path(tool).exists():
-        tool = "/usr/bin/mosquitto_passwd"
-    subprocess.run([tool, "-U", str(passwords)], check=True)
+    run("mosquitto_passwd", "-U", str(passwords))
     with running(tmp_path, "allow_anonymous false", f"password_file {passwords}") as broker:
         yield broker
 

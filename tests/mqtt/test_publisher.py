@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.mqtt.conftest import Broker, Listener, wait_until
 from tests.support import FakeClock
 from tests.support_events import an_event
 from trashbin import devices, requests
-from trashbin.devices import mqtt
+from trashbin.devices import mqtt_client
 from trashbin.devices.mqtt import MqttPublisher
 from trashbin.errors import ConfigError, RequestError
 from trashbin.outbox import Outbox
@@ -82,7 +83,7 @@ def listener(broker: Broker) -> Iterator[Listener]:
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bin comes back late enough for a listener to be there first."""
-    monkeypatch.setattr(mqtt, "RECONNECT_S", (2, 60))
+    monkeypatch.setattr(mqtt_client, "RECONNECT_S", (2, 60))
 
 
 def ignore(verb: str, payload: bytes, retained: bool) -> None:
@@ -345,6 +346,32 @@ def test_tls_refuses_a_stranger(tls_broker: Broker, make: Make) -> None:
     assert wait_until(lambda: "certificate verify failed" in str(publisher.problem))
 
 
+def test_tls_with_the_wrong_authority_is_told_once(
+    tls_broker: Broker, tmp_path: Path, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    publisher = make(tls_broker, tls={"ca": tmp_path / "other.pem"})
+    publisher.open(ignore)
+    assert wait_until(lambda: "check publisher.tls.ca" in str(publisher.problem))
+    log = (tls_broker.folder / "mosquitto.log").read_text
+    assert wait_until(lambda: log().lower().count("unknown ca") >= 2)  # it tries again
+    assert len(caplog.records) == 1
+    assert not publisher.connected
+
+
+@pytest.mark.parametrize("tls", [True, False], ids=["without-certificate", "without-tls"])
+def test_a_broker_that_wants_a_certificate_is_told_once(
+    tls: bool, tls_broker: Broker, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = make(tls_broker, tls={"ca": tls_broker.folder / "ca.pem"} if tls else None)
+    publisher.open(ignore)
+    assert wait_until(lambda: "publisher.tls.cert" in str(publisher.problem))
+    log = (tls_broker.folder / "mosquitto.log").read_text
+    assert wait_until(lambda: log().count("error:") >= 3)  # the fixture's own look, and two tries
+    assert len(caplog.records) == 1
+    assert not publisher.connected
+
+
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
@@ -356,6 +383,31 @@ def test_tls_refuses_a_stranger(tls_broker: Broker, make: Make) -> None:
 def test_what_cannot_work_is_told_at_once(make: Make, keys: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         make(**keys)
+
+
+def test_a_wrong_certificate_or_key_is_told_at_once(tmp_path: Path, make: Make) -> None:
+    own, other = (trustme.CA().issue_cert("bin") for _ in range(2))
+    cert, key, locked = (tmp_path / name for name in ("bin.pem", "other.key", "locked.key"))
+    own.cert_chain_pems[0].write_to_path(cert)
+    other.private_key_pem.write_to_path(key)
+    subprocess.run(
+        ["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:x", "-out", locked], check=True
+    )
+    for wrong, says in (
+        (tmp_path / "none.key", r"publisher\.tls\.key cannot be read: .*none\.key"),
+        (cert, "the one that cert was made with"),
+        (key, "the one that cert was made with"),
+        (locked, "without a password"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            make(tls={"cert": cert, "key": wrong})
+
+
+def test_a_password_that_is_no_text_is_not_told(tmp_path: Path, make: Make) -> None:
+    (tmp_path / "password").write_bytes(b"s3cret\xff")
+    with pytest.raises(ConfigError, match="not UTF-8 text") as told:
+        make(username="bin", password_file=tmp_path / "password")
+    assert told.value.__cause__ is None
 
 
 def test_closing_is_bounded_where_the_broker_is_gone(

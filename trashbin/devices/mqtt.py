@@ -6,7 +6,9 @@ that publishes events and acknowledges them in the outbox, so that nothing here 
 lock: paho holds locks of its own while it calls back.
 
 An event is delivered when the broker's PUBACK has come, and not before. What is not
-acknowledged when a connection ends goes again as backlog on the next one.
+acknowledged when a connection ends goes again as backlog on the next one. A broker also
+acknowledges what its access rules drop (MQTT 3.1.1 knows no refusal), so nothing is sent
+before our own ``online`` has come back to us.
 """
 
 from __future__ import annotations
@@ -16,22 +18,23 @@ import logging
 import queue
 import random
 import re
+import ssl
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from trashbin import settings
-from trashbin.errors import ConfigError, StoreError
+from trashbin.devices.mqtt_client import new_client
+from trashbin.errors import StoreError
 from trashbin.events import Event, Topics
 from trashbin.outbox import Outbox
 from trashbin.ports import Context
@@ -43,8 +46,7 @@ MAX_LATE_IN_FLIGHT = 8  # the rest stays free for live events
 CATCH_UP_S = 0.1  # how far a late event's turn may lie back, so that timers need not be exact
 MAX_SEQ = 2**63 - 1  # SQLite's
 BATCH = 100  # events read from the outbox at a time
-CONNECT_S = 5.0  # for TCP and TLS
-RECONNECT_S = (1, 60)  # doubles from the first to the second
+ECHO_S = 5.0  # for our own ``online`` to come back; then it is said again
 JITTER_S = 1.0  # added at random, so that a hundred bins do not come back in one instant
 STORE_RETRY_S = 1.0
 CLOSE_S = 1.0  # for what is in flight, and again for ``offline``
@@ -53,7 +55,9 @@ QOS = {"info": 1, "state": 1, "health": 0}
 
 OnRequest = Callable[[str, bytes, bool], None]
 # what the pump is told: kind and its value
-Message = tuple[Literal["connected", "lost", "acked", "announce", "resend", "wake", "close"], Any]
+Message = tuple[
+    Literal["subscribed", "connected", "lost", "acked", "announce", "resend", "wake", "close"], Any
+]
 
 
 class MqttPublisher:
@@ -68,10 +72,12 @@ class MqttPublisher:
         self._outbox: Outbox = context.outbox
         self._settings = settings
         self._at = f"{settings.host}:{settings.port}"
-        self._topics = Topics(context.config.device.id)
-        self._client = _client(settings, context.config.device.id, self._topics)
+        self._id = context.config.device.id
+        self._topics = Topics(self._id)
+        self._client = new_client(settings, self._id, self._topics)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
         self._client.on_publish = self._on_publish
@@ -81,8 +87,9 @@ class MqttPublisher:
         self._closing = threading.Event()
         self._acknowledged = threading.Condition()
         self._problems: dict[str, str] = {}
-        self._session = False  # paho's view of the connection
+        self._session = False  # paho's view: connected, and our ``online`` has come back
         # from here on the pump's own
+        self._echo_due: float | None = None  # monotonic time until which ``online`` may take
         self._online = False
         self._announced: dict[str, str] = {}
         self._in_flight: dict[int, Event] = {}  # by paho's message id, of this connection only
@@ -161,22 +168,30 @@ class MqttPublisher:
         properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._tell(
-                "broker", f"The broker {self._at} refuses us ({reason}): {_advice(self._settings)}"
-            )
+            self._tell("broker", f"The broker {self._at} refuses us ({reason}): {self._advice()}")
             return
         # paho would send again what the last connection left, and late events as live ones
         client.drop_out_messages()
         client.subscribe([(self._topics.request_filter, 1), (self._topics.availability, 1)])
+
+    def _on_subscribe(
+        self,
+        client: Client,
+        userdata: object,
+        mid: int,
+        reasons: list[ReasonCode],
+        properties: Properties | None,
+    ) -> None:
         self._say_online()
-        self._session = True
-        self._tell("broker", None)
-        log.info("Connected to the broker %s", self._at)
-        self._inbox.put(("connected", None))
+        self._inbox.put(("subscribed", None))
 
     def _on_connect_fail(self, client: Client, userdata: object) -> None:
         # paho calls this while it handles the error, and passes nothing on
-        self._tell("broker", f"The broker {self._at} cannot be reached: {sys.exc_info()[1]}")
+        error = sys.exc_info()[1]
+        problem = f"The broker {self._at} cannot be reached: {error}"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            problem += "; check publisher.tls.ca, publisher.host and the clock"
+        self._tell("broker", problem)
         self._wait_a_little()
 
     def _on_disconnect(
@@ -187,24 +202,38 @@ class MqttPublisher:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
+        self._inbox.put(("lost", None))
         if self._session:
             self._session = False
-            self._inbox.put(("lost", None))
             if not self._closing.is_set():
                 self._tell("broker", f"The connection to the broker {self._at} was lost")
+        elif "broker" not in self._problems and not self._closing.is_set():
+            self._tell(
+                "broker",
+                f"The broker {self._at} ended the connection without an answer: it may want TLS, "
+                "or a client certificate (publisher.tls.cert and key) that it trusts",
+            )
         self._wait_a_little()
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         if message.topic == self._topics.availability:
-            # a will of an earlier connection that the broker sent late; a retained one is older
-            if message.payload == b"offline" and not message.retain and not self._closing.is_set():
-                self._say_online()
+            if not message.retain and not self._closing.is_set():  # a retained one is older
+                self._on_availability(bytes(message.payload))
             return
         verb = message.topic.rpartition("/")[2]
         if self._on_request is None or not VERB.fullmatch(verb):
             log.warning("A request whose verb is not a word was dropped")
             return
         self._on_request(verb, bytes(message.payload), message.retain)
+
+    def _on_availability(self, payload: bytes) -> None:
+        if payload == b"offline":  # a will of an earlier connection that the broker sent late
+            self._say_online()
+        elif not self._session:
+            self._session = True
+            self._tell("broker", None)
+            log.info("Connected to the broker %s", self._at)
+            self._inbox.put(("connected", None))
 
     def _on_publish(
         self,
@@ -218,6 +247,15 @@ class MqttPublisher:
 
     def _say_online(self) -> None:
         self._client.publish(self._topics.availability, "online", qos=1, retain=True)
+
+    def _advice(self) -> str:
+        user = self._settings.username
+        if user is None:
+            return "it may want publisher.username and publisher.password_file"
+        check = f"check publisher.username ({user}) and the password in its file"
+        if user == self._id:
+            return check
+        return f"{check}; a broker with our ACL wants device.id ({self._id}) as the user name"
 
     def _wait_a_little(self) -> None:
         self._closing.wait(random.uniform(0, JITTER_S))
@@ -239,7 +277,7 @@ class MqttPublisher:
             self._receive(wait)
             try:
                 self._acknowledge()
-                wait = self._send() if self._online else None
+                wait = self._send() if self._online else self._await_echo()
                 self._tell("store", None)
             except StoreError as exc:
                 self._tell("store", str(exc))
@@ -257,14 +295,18 @@ class MqttPublisher:
 
     def _handle(self, kind: str, value: Any) -> None:
         match kind:
+            case "subscribed":
+                self._echo_due = time.monotonic() + ECHO_S
             case "connected":
                 self._online = True
+                self._echo_due = None
                 self._in_flight.clear()
                 self._late.clear()
                 for topic in self._announced:
                     self._publish_announced(topic)
             case "lost":
                 self._online = False
+                self._echo_due = None
                 self._backlog_end = None
             case "acked":
                 event = self._in_flight.pop(value, None)
@@ -277,6 +319,22 @@ class MqttPublisher:
                     self._publish_announced(topic)
             case "resend":
                 self._late.extend(value)
+
+    def _await_echo(self) -> float | None:
+        """Say ``online`` again where it has not come back; the seconds until it is due."""
+        if self._echo_due is None:
+            return None
+        left = self._echo_due - time.monotonic()
+        if left > 0:
+            return left
+        self._tell(
+            "broker",
+            f"The broker {self._at} does not pass on what we say on {self._topics.availability}, "
+            f"or may not let us read it: {self._advice()}",
+        )
+        self._say_online()
+        self._echo_due = time.monotonic() + ECHO_S
+        return ECHO_S
 
     def _acknowledge(self) -> None:
         if self._acked:
@@ -338,50 +396,6 @@ class MqttPublisher:
             said = self._client.publish(self._topics.availability, "offline", qos=1, retain=True)
             if said.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 said.wait_for_publish(CLOSE_S)
-
-
-def _client(section: settings.MqttPublisher, device_id: str, topics: Topics) -> Client:
-    """A paho client that is set up and not yet connected."""
-    client = Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=f"trashbin-{device_id}",
-        clean_session=True,
-        protocol=MQTTProtocolVersion.MQTTv311,
-    )
-    client.will_set(topics.availability, "offline", qos=1, retain=True)
-    client.connect_timeout = CONNECT_S
-    client.reconnect_delay_set(*RECONNECT_S)
-    try:
-        section.host.encode("idna")
-    except UnicodeError as exc:
-        raise ConfigError(f"publisher.host {section.host!r} is no host name: {exc}") from exc
-    if section.username is not None:
-        client.username_pw_set(section.username, _password(section.password_file))
-    if section.tls is not None:
-        paths = (section.tls.ca, section.tls.cert, section.tls.key)
-        files = [None if path is None else str(path) for path in paths]
-        try:
-            client.tls_set(ca_certs=files[0], certfile=files[1], keyfile=files[2])
-        except (OSError, ValueError) as exc:
-            named = ", ".join(filter(None, files))
-            raise ConfigError(f"publisher.tls cannot be used ({named}): {exc}") from exc
-    return client
-
-
-def _password(file: Path | None) -> str | None:
-    """The first line of a file that holds nothing but a password."""
-    if file is None:
-        return None
-    try:
-        return file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"publisher.password_file {file} cannot be read: {exc}") from exc
-
-
-def _advice(section: settings.MqttPublisher) -> str:
-    if section.username is None:
-        return "it may want publisher.username and publisher.password_file"
-    return f"check publisher.username ({section.username}) and the password in its file"
 
 
 def _json(payload: Mapping[str, Any]) -> str:
