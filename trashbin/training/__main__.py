@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import fields
 from pathlib import Path
 
@@ -38,9 +39,14 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--weights", type=Path, default=weights_folder(), help="folder of the start weights"
     )
-    train.add_argument("--run", type=Path, default=Path("runs/first"), help="folder of this run")
     train.add_argument(
-        "--cache", type=Path, default=Path("runs/cache"), help="decoded pictures and composites"
+        "--run", type=Path, default=Path(".cache/training/first"), help="folder of this run"
+    )
+    train.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(".cache/training/pictures"),
+        help="decoded pictures and composites",
     )
     train.add_argument("--drawn-train", type=Path, help="rendered scenes to train on (see drawn)")
     train.add_argument("--drawn-val", type=Path, help="rendered scenes that help to choose")
@@ -56,12 +62,23 @@ def parser() -> argparse.ArgumentParser:
                 help=" ",
             )
 
+    soup = verb("soup", "Average the tuned networks of several runs into one.")
+    soup.add_argument("runs", nargs="+", type=Path, help="folders of runs")
+    soup.add_argument(
+        "--run", type=Path, default=Path(".cache/training/soup"), help="folder to write"
+    )
+
     export = verb(
         "export", "Write the .tflite files and the manifest of a run, calibrated on the calib fold."
     )
-    export.add_argument("--run", type=Path, default=Path("runs/first"), help="folder of the run")
     export.add_argument(
-        "--cache", type=Path, default=Path("runs/cache"), help="decoded pictures and composites"
+        "--run", type=Path, default=Path(".cache/training/first"), help="folder of the run"
+    )
+    export.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(".cache/training/pictures"),
+        help="decoded pictures and composites",
     )
     export.add_argument("--out", type=Path, default=MODEL, help="model folder to write")
 
@@ -71,9 +88,15 @@ def parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--model", type=Path, default=MODEL, help="model folder")
     evaluate.add_argument(
-        "--cache", type=Path, default=Path("runs/cache"), help="decoded pictures and composites"
+        "--cache",
+        type=Path,
+        default=Path(".cache/training/pictures"),
+        help="decoded pictures and composites",
     )
     evaluate.add_argument("--fold", choices=FOLDS, default="test", help="which fold")
+    evaluate.add_argument(
+        "--card", type=Path, help="also write the card; FILE says how it was trained"
+    )
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
     split = verb(
@@ -109,14 +132,22 @@ def main() -> int:
         )
         folders = (args.data, args.weights, args.cache, args.run)
         print(f"wrote {train(*folders, recipe, args.drawn_train, args.drawn_val, args.first)}")
+    elif args.verb == "soup":
+        from trashbin.training.train import soup
+
+        print(f"wrote {soup(args.runs, args.run)}")
     elif args.verb == "export":
         from trashbin.training.export import export
 
         export(args.data, args.run, args.cache, args.out)
     else:
-        from trashbin.training.evaluate import print_report
+        from trashbin.training.card import write_card
+        from trashbin.training.evaluate import report, tables
 
-        print_report(args.data, args.model, args.cache, args.fold, args.json)
+        facts = report(args.data, args.model, args.cache, args.fold)
+        print(json.dumps(facts, indent=1) if args.json else tables(facts))
+        if args.card:
+            print(f"wrote {write_card(args.data, args.model, facts, args.card.read_text())}")
     return 0
 
 

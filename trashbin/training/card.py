@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from trashbin.training.data import LABELS
-from trashbin.training.evaluate import report, tables
+from trashbin.training.evaluate import tables
 
 CARD = """# {name} {version}
 
-Says what one thing in the bin's tray is: {labels}. A MobileNetV3-Large (Howard et al., ICCV 2019),
-unpruned, 224 x 224, fine-tuned for this project.
+Says what one thing in the bin's tray is: {labels}.
+A MobileNetV3-Large (Howard et al., ICCV 2019), unpruned, 224 x 224, fine-tuned for this project.
 
 | file | bytes | what |
 |---|---|---|
@@ -50,8 +50,8 @@ checkpoint, temperature or threshold. Printed by
 {tables}
 
 "Other backgrounds" are composites: held-out photographs cut from their board and put on families of
-background that are in no training picture, under made-up light. They are the same objects in the
-same photographs, so they flatter; a camera above a real tray is another matter.
+background that are in no training picture, under made-up light. A composite is still a photograph
+from the same collection, so these figures flatter: a camera above a real tray is another matter.
 
 ## Thresholds
 
@@ -77,13 +77,12 @@ fold, not a guarantee.
 """
 
 
-def write_card(root: Path, folder: Path, cache: Path, training: str) -> Path:
-    """Measures the files on the test fold and writes `folder/MODEL_CARD.md`."""
+def write_card(root: Path, folder: Path, facts: dict[str, Any], training: str) -> Path:
+    """Writes `folder/MODEL_CARD.md` from a report, the manifest and the story of the training."""
     from trashbin.training.backgrounds import FAMILIES
     from trashbin.training.data import read_photos
 
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-    facts = report(root, folder, cache, "test")
     kinds = {
         "int8": "weights in int8, per channel; activations in float32",
         "float16": "weights in float16; activations in float32",

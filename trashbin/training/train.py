@@ -13,7 +13,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class Recipe:
     drawn_each: int = 2  # times each rendered scene is seen in an epoch, where there are any
     average: float = 0.998  # decay of the running average of the weights, a step
     alphas: tuple[float, ...] = (0.3, 0.5, 0.7, 0.85, 1.0)
+    alpha: float = 0.0  # a point on the line that was chosen before; 0: choose among `alphas`
     home_weight: float = 0.5  # of the home accuracy when a point on the line is chosen
     min_home: float = 0.94  # home accuracy below which a point loses ten times over
     with_val: int = 0  # 1: once val has chosen everything, its photographs train too
@@ -102,9 +103,9 @@ def load_data(
     if drawn_val:
         banks["drawn"] = folder_bank(drawn_val)
     home = home_bank(root, train, cache)
-    away = away_bank(root, train, "train", recipe.composites, cache, recipe.seed, workers)
+    away = away_bank(root, train, "train", recipe.composites, cache, 0, workers)
     if recipe.with_val:
-        more = away_bank(root, val, "train", recipe.composites, cache, recipe.seed, workers)
+        more = away_bank(root, val, "train", recipe.composites, cache, 0, workers)
         home, away = joined(home, banks["home"]), joined(away, more)
     return Data(home, away, banks, folder_bank(drawn_train) if drawn_train else None)
 
@@ -302,7 +303,7 @@ def choose_point(
 ) -> tuple[MobileNetV3, list[dict[str, Any]]]:
     """Walks the line, the head fitted at each point, and keeps the best on val."""
     line: list[dict[str, Any]] = []
-    for alpha in recipe.alphas:
+    for alpha in (recipe.alpha,) if recipe.alpha else recipe.alphas:
         model = between(start, tuned, alpha)
         refit_head(model, data, recipe.seed, exact=False)
         val = accuracies(model, data.val, exact=False)
@@ -367,4 +368,18 @@ def train(
     torch.save(chosen.state_dict(), out / "model.pt")
     facts["seconds"] = round(time.time() - began)
     (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
+    return out / "model.pt"
+
+
+def soup(runs: Sequence[Path], out: Path) -> Path:
+    """The mean of several runs' tuned networks, heads included, as `out/model.pt`.
+
+    Runs that began from the same network average well (Wortsman et al., ICML 2022), at no cost when
+    running.
+    """
+    states = [torch.load(run / "tuned.pt", weights_only=True) for run in runs]
+    mean = {key: sum(state[key] for state in states) / len(states) for key in states[0]}
+    out.mkdir(parents=True, exist_ok=True)
+    torch.save(mean, out / "model.pt")
+    (out / "run.json").write_text(json.dumps({"soup": [run.name for run in runs]}) + "\n")
     return out / "model.pt"
