@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from trashbin import config as configuration
-from trashbin import devices, sdnotify
+from trashbin import database, devices, sdnotify
 from trashbin.actuation import Actuation
 from trashbin.clock import SystemClock
 from trashbin.condition import Parts
@@ -114,7 +114,11 @@ def build(
     What is opened is closed by ``stack``, in reverse: offline first, then the servo to
     rest, the camera, the triggers. A part that fails is told in ``problems``.
     """
-    outbox = Outbox(config.store.path / "events.sqlite")
+    outbox = Outbox(
+        config.store.path / database.NAME,
+        max_bytes=config.store.max_mb * 2**20,
+        drop_undelivered=config.store.overflow == "drop_oldest",
+    )
     stack.callback(outbox.close)
     parts = _Parts(config, clock, outbox, {} if problems is None else problems)
     daemon = Daemon(

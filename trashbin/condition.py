@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from trashbin import status
 from trashbin.actuation import Actuation
-from trashbin.errors import DeviceError
+from trashbin.errors import DeviceError, StoreError
 from trashbin.events import Event
 from trashbin.looking import Looker
 from trashbin.ports import Actuator, Camera, Clock, Publisher, Trigger
@@ -19,7 +19,7 @@ from trashbin.types import Mode
 log = logging.getLogger(__name__)
 
 # parts without which nothing may be sorted; the bin does without any other as well as it can
-BLOCKING = frozenset({"configuration", "camera", "model", "stop", "tray"})
+BLOCKING = frozenset({"configuration", "camera", "model", "stop", "tray", "store"})
 REOPEN_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses between tries at a part that failed
 
 
@@ -59,11 +59,24 @@ class Condition:
     # what happened
 
     def commit(self, event: Event) -> Event:
-        """Commit first, then let the world know: what follows may be cut off at any time."""
-        event = self.parts.recorder.commit(event)
+        """Commit first, then let the world know: what follows may be cut off at any time.
+
+        StoreError where it can't be written; then nothing may follow.
+        """
+        return self._committed(self.parts.recorder.commit(event))
+
+    def _committed(self, event: Event) -> Event:
         self.on_event(event)
         self.tell_state()
         return event
+
+    def note(self, event: Event) -> Event | None:
+        """Commit an event that nothing rests on; None where the store fails, which is told."""
+        try:
+            return self.commit(event)
+        except StoreError as error:
+            self.store_failed(error)
+            return None
 
     def change(self, change: Change, bin: str | None = None) -> None:
         """Move along the table, and let lamps and dashboards show it."""
@@ -85,14 +98,19 @@ class Condition:
 
     def prune(self) -> None:
         """Forget what is older than the history and delivered."""
-        forgotten = self.parts.recorder.prune()
+        try:
+            forgotten = self.parts.recorder.prune()
+        except StoreError as error:
+            self.store_failed(error)
+            return
         if forgotten:
             log.info(
                 "%d delivered events were older than the history, and are forgotten", forgotten
             )
 
     def tell_health(self) -> None:
-        """Publish ``health``."""
+        """Publish ``health``, after a look at how the store is."""
+        self._watch_store()
         looker = self.parts.looker
         frame = looker.last_frame if looker is not None else None
         age = None if frame is None else self.parts.clock.monotonic() - frame.at
@@ -104,7 +122,7 @@ class Condition:
         """Tell that a part failed; nothing moves until it is back."""
         log.error("%s: %s", part, message)
         self.problems[part] = message
-        self.commit(self.parts.recorder.fault(part, message, about))
+        self.note(self.parts.recorder.fault(part, message, about))
         if part in BLOCKING:
             self.change(Change.FAIL)
         elif self.status is Status.SORTING:
@@ -116,7 +134,36 @@ class Condition:
         if aside is not None:
             message = f"the event store was damaged; it lies in {aside}, and a new one began"
             log.error("store: %s", message)
-            self.commit(self.parts.recorder.fault("store", message))
+            self.note(self.parts.recorder.fault("store", message))
+
+    def store_failed(self, error: StoreError) -> None:
+        """No event can be written: nothing moves until one can. Told over MQTT all the same."""
+        if self.problems.get("store") != str(error):
+            log.error("store: %s", error)
+        self.problems["store"] = str(error)
+        self.change(Change.FAIL)
+
+    def _watch_store(self) -> None:
+        """Tell of what the store lost: at once as a problem, by an event where it is over."""
+        try:
+            for event in (self.parts.recorder.commit_damage(), self._overflow_told()):
+                if event is not None:
+                    self._committed(event)
+        except StoreError as error:
+            self.store_failed(error)
+
+    def _overflow_told(self) -> Event | None:
+        message = self.parts.recorder.overflow()
+        if message is None:
+            return None
+        event = self.parts.recorder.commit_overflow()
+        if event is not None:
+            self.problems.pop("overflow", None)
+        elif self.problems.get("overflow") != message:
+            log.warning("store: %s", message)
+            self.problems["overflow"] = message
+            self.tell_state()
+        return event
 
     def part_failed(self, error: DeviceError, about: str | None = None) -> None:
         """A part raised: cut every drive, and tell."""
@@ -139,6 +186,8 @@ class Condition:
             del problems["actuator"]
         if "stop" in problems and self._went_home():
             del problems["stop"]
+        if "store" in problems and self._records_again():
+            del problems["store"]
         if before - set(problems):
             self._tries = 0
             self.recovered()
@@ -150,6 +199,16 @@ class Condition:
             self.change(Change.RECOVER)
             if self.parts.recorder.mode is Mode.PAUSED:
                 self.change(Change.PAUSE)
+
+    def _records_again(self) -> bool:
+        """The event that tells of the failure is the one that shows whether it is over."""
+        why = f"{self.problems['store']} It is over; meanwhile nothing was recorded or moved."
+        try:
+            self.commit(self.parts.recorder.fault("store", why))
+        except StoreError as error:
+            log.debug("store: %s", error)
+            return False
+        return True
 
     def _went_home(self) -> bool:
         """The lid is closed again: what was stopped half-way goes back to rest."""

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from trashbin.condition import Condition
-from trashbin.errors import DeviceError
+from trashbin.errors import DeviceError, StoreError
 from trashbin.events import Event, EventType
 from trashbin.looking import Looker, Sight
 from trashbin.ports import Actuator
@@ -65,7 +65,11 @@ class Cycle:
             return None
         quiet = signal.at - self._accepted_at < self.config.look.refractory_s
         self._accepted_at = signal.at
-        return self.run_once(signal, quiet=quiet and signal.source is not Source.REQUEST)
+        try:
+            return self.run_once(signal, quiet=quiet and signal.source is not Source.REQUEST)
+        except StoreError as error:  # before anything moved: the item lies there until it is over
+            self.condition.store_failed(error)
+            return None
 
     def _is_echo(self, signal: Signal) -> bool:
         """We have looked since: it is the second pulse for one hand, or the servo's own motion."""
@@ -75,14 +79,15 @@ class Cycle:
         """One item: look, decide, commit the event, move. The event, or None for no news.
 
         ``quiet`` makes an empty tray no news: the signal came right after another.
+        StoreError where the event cannot be committed; then nothing has moved.
         """
         before = self.condition.status, self.condition.bin
         self.condition.change(Change.SIGNAL)
         try:
             sight = self.looker.look(self.recorder.thresholds)
         except DeviceError as error:
-            event = self.condition.commit(self.recorder.unseen(signal))
-            self.condition.part_failed(error, about=event.event_id)
+            event = self.condition.note(self.recorder.unseen(signal))
+            self.condition.part_failed(error, about=event.event_id if event else None)
             return event
         if self._still_the_same(signal, sight):
             self._back_to(*before)

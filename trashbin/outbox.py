@@ -94,9 +94,10 @@ class Outbox:
         """Commit the event that tells of ``dropped``; from now on nothing is untold."""
         return self._append(notice, "DELETE FROM meta WHERE key = 'dropped'")
 
-    def append_damaged(self, fault: Event) -> Event:
-        """Commit the event that tells of ``damaged``; from now on nothing is untold."""
-        return self._append(fault, "UPDATE damaged SET told = 1")
+    def append_damaged(self, fault: Event, seqs: Iterable[int]) -> Event:
+        """Commit the event that tells of the damaged events ``seqs``; they are told from now on."""
+        among = ", ".join(str(int(seq)) for seq in seqs)
+        return self._append(fault, f"UPDATE damaged SET told = 1 WHERE seq IN ({among})")
 
     def unacknowledged(self, after_seq: int, up_to_seq: int, limit: int) -> list[Event]:
         """Events that no broker has acknowledged, oldest first, after_seq < seq <= up_to_seq."""

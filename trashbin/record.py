@@ -9,15 +9,17 @@ import json
 import logging
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import trashbin
 from trashbin import events, resources
 from trashbin.clock import is_synchronized
 from trashbin.decision import hold
+from trashbin.errors import StoreError
 from trashbin.events import Detail, Event, EventType
 from trashbin.looking import Sight
 from trashbin.outbox import Outbox
@@ -29,6 +31,9 @@ from trashbin.types import Action, Decision, Mode, Reason, Signal, Thresholds
 log = logging.getLogger(__name__)
 
 Payload = dict[str, Any]
+T = TypeVar("T")
+
+NAMED = 20  # damaged events that one fault names
 
 
 class Recorder:
@@ -50,13 +55,14 @@ class Recorder:
         self.dropped = 0  # signals and requests that found the inbox full
         self.refused = 0
         self.last_item: Event | None = None
+        self._settings: dict[str, str | None] = {}  # as last read
 
     # what holds: a request, else the YAML, else the model's manifest
 
     @property
     def mode(self) -> Mode:
         """The mode that a request set, else the configuration's."""
-        stored = self.outbox.get("mode")
+        stored = self._setting("mode")
         return Mode(stored) if stored in set(Mode) else self.config.device.mode
 
     @mode.setter
@@ -76,8 +82,14 @@ class Recorder:
         self.outbox.set("thresholds", json.dumps(kept))
 
     def _asked(self) -> dict[str, float | None]:
-        stored: dict[str, float | None] = json.loads(self.outbox.get("thresholds") or "{}")
+        stored: dict[str, float | None] = json.loads(self._setting("thresholds") or "{}")
         return stored
+
+    def _setting(self, key: str) -> str | None:
+        """What holds does not change because the store cannot be read now."""
+        with suppress(StoreError):
+            self._settings[key] = self.outbox.get(key)
+        return self._settings.get(key)
 
     # events
 
@@ -110,11 +122,49 @@ class Recorder:
 
     def commit(self, event: Event) -> Event:
         """Write the event to disk; only then wake the publisher. StoreError if it can't."""
-        committed = self.outbox.append(event)
+        return self._committed(self.outbox.append(event))
+
+    def _committed(self, committed: Event) -> Event:
         if committed.event_type in (EventType.SORTED, EventType.UNCERTAIN):
             self.last_item = committed
         self.publisher.wake()
         return committed
+
+    # what the store lost
+
+    def overflow(self) -> str | None:
+        """What was dropped undelivered and no event has told yet, in words.
+
+        None where nothing was, and where no broker is waited for: there the store is a
+        history, and its end is no loss.
+        """
+        dropped = self.outbox.dropped()
+        if dropped is None or self.config.publisher.kind == "none":
+            return None
+        return (
+            f"{dropped.events} events from seq {dropped.first} to {dropped.last} were dropped "
+            f"before the broker had them: store: max_mb ({self.config.store.max_mb}) was reached"
+        )
+
+    def commit_overflow(self) -> Event | None:
+        """Tell of it by one event, once the broker takes events again; None before."""
+        message = self.overflow()
+        if message is None or not self.outbox.delivering:
+            return None
+        return self._committed(self.outbox.append_dropped(self.notice("store", message)))
+
+    def commit_damage(self) -> Event | None:
+        """Tell of events that the card has altered; None where there are none to tell of."""
+        damaged = self.outbox.damaged()
+        if not damaged:
+            return None
+        named = ", ".join(map(str, damaged[:NAMED])) + (" ..." if len(damaged) > NAMED else "")
+        message = (
+            f"{len(damaged)} stored event(s) are damaged and set aside (seq {named}): "
+            "the card may be wearing out"
+        )
+        log.error("store: %s", message)
+        return self._committed(self.outbox.append_damaged(self.fault("store", message), damaged))
 
     def notice(self, part: str, message: str) -> Event:
         """Something that people should know of, and that is no fault."""
@@ -162,8 +212,15 @@ class Recorder:
         )
 
     def prune(self) -> int:
-        """Forget delivered events older than ``store: history_days``; how many."""
-        return self.outbox.prune(self.clock.now(), self.config.store.history_days)
+        """Forget delivered events older than ``store: history_days``; how many.
+
+        Without a broker, all of them.
+        """
+        return self.outbox.prune(
+            self.clock.now(),
+            self.config.store.history_days,
+            delivered=self.config.publisher.kind != "none",
+        )
 
     # the retained topics
 
@@ -196,12 +253,14 @@ class Recorder:
             "problems": dict(problems),
             "thresholds": asdict(self.thresholds),
             "last": None if self.last_item is None else json.loads(self.last_item.to_json()),
-            "counts": {
-                "day": local.date().isoformat(),
-                "utc_offset": local.strftime("%z"),
-                "today": self.outbox.sorted_on(local.date()),
-                "total": self.outbox.sorted_in_all(),
-            },
+            "counts": self._read(
+                lambda: {
+                    "day": local.date().isoformat(),
+                    "utc_offset": local.strftime("%z"),
+                    "today": self.outbox.sorted_on(local.date()),
+                    "total": self.outbox.sorted_in_all(),
+                }
+            ),
         }
 
     def health(self, frame_age_s: float | None, problems: Mapping[str, str]) -> Payload:
@@ -210,8 +269,8 @@ class Recorder:
         return {
             "ts": events.timestamp(self.clock.now()),
             "uptime_s": round(self.clock.monotonic(), 1),
-            "outbox_depth": self.outbox.depth(),
-            "last_seq": self.outbox.last_seq(),
+            "outbox_depth": self._read(self.outbox.depth),
+            "last_seq": self._read(self.outbox.last_seq),
             "last_frame_age_s": None if frame_age_s is None else round(frame_age_s, 1),
             "temperature_c": temperature(),
             "broker_problem": self.publisher.problem,
@@ -221,6 +280,12 @@ class Recorder:
             "timing_ms": None if self.last_item is None else self.last_item.timing_ms,
             "problems": dict(problems),
         }
+
+    def _read(self, figure: Callable[[], T]) -> T | None:
+        """A figure from the store; None where it cannot be read, which is no zero."""
+        with suppress(StoreError):
+            return figure()
+        return None
 
 
 def temperature() -> float | None:

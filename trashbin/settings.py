@@ -281,10 +281,12 @@ Publisher = Annotated[MqttPublisher | NoPublisher, Field(discriminator="kind")]
 
 
 class Store(Section):
-    """Where events are kept."""
+    """Where events are kept, for how long, and what gives way when the store is full."""
 
     path: Location = Path("/var/lib/trashbin")
     history_days: float = Field(default=30.0, gt=0, le=3650)
+    max_mb: int = Field(default=256, ge=1, le=1_000_000)
+    overflow: Literal["drop_oldest", "stop"] = "drop_oldest"
 
 
 class Config(Section):

@@ -215,7 +215,9 @@ class Rig:
             }
             | self.changes
         )
-        self.outbox = Outbox(self.folder / "events.sqlite")
+        self.outbox = Outbox(
+            self.folder / "events.sqlite", max_bytes=self.config.store.max_mb * 2**20
+        )
         look = self.config.look
         self.scene = Scene(changed_area=look.changed_area, learn=look.empty_tray == "learn")
         recorder = Recorder(self.config, self.clock, self.outbox, self.told, self.network)

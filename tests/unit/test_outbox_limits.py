@@ -225,7 +225,7 @@ def test_a_damaged_row_is_skipped_told_once_and_kept(path: Path, old: bytes, new
     assert seqs(box.span(0, 10)) == [1, 2, 4]
     assert box.damaged() == [3]
     assert box.depth() == 3  # nobody waits for it
-    assert box.append_damaged(an_event()).seq == 5
+    assert box.append_damaged(an_event(), [3]).seq == 5
     assert box.damaged() == []
     ((kept,),) = box._db.execute("SELECT json FROM damaged")
     assert kept == stored[2].to_json().encode().replace(old, new)

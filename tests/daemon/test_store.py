@@ -1,0 +1,142 @@
+"""The store fails or overflows: nothing moves unrecorded, it is told, and the bin comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.rig import Rig, sure
+from tests.support_events import an_event
+from trashbin.errors import StoreError
+from trashbin.status import Status
+
+BROKER = {"kind": "mqtt", "host": "localhost"}
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def fill_disk(rig: Rig) -> int:
+    """Not a page more for the file; the last ``seq`` that found room."""
+    rig.outbox._db.execute("PRAGMA max_page_count = 1")  # SQLite makes it what there is
+    with pytest.raises(StoreError):
+        while True:
+            rig.outbox.append(an_event())
+    return rig.outbox.last_seq()
+
+
+def free_disk(rig: Rig) -> None:
+    rig.outbox._db.execute("PRAGMA max_page_count = 100000")
+
+
+@pytest.mark.parametrize("shares", [sure("metal", 0.9), sure("metal", 0.3)])  # sorted, held
+def test_an_item_that_cannot_be_recorded_moves_nothing(rig: Rig, shares: dict[str, float]) -> None:
+    last = fill_disk(rig)
+    rig.network.usual = shares
+    rig.drop()
+    rig.go(70)
+    assert rig.servo.visited == []
+    assert not rig.servo.driven
+    assert rig.outbox.last_seq() == last
+    assert rig.daemon.status is Status.FAULT
+    assert rig.lamps.shown[-1] == (Status.FAULT, None)
+    for topic in ("state", "health"):
+        assert "Free some space" in rig.told.topics[topic]["problems"]["store"]
+    rig.drop()
+    rig.go(5)
+    assert rig.servo.visited == []
+
+
+def test_when_there_is_room_again_it_is_told_and_the_bin_sorts(rig: Rig) -> None:
+    last = fill_disk(rig)
+    rig.drop()
+    rig.go(10)
+    free_disk(rig)
+    rig.go(40)
+    (fault,) = rig.outbox.span(last, 10)
+    assert (fault.event_type, fault.seq) == ("fault", last + 1)
+    assert fault.detail is not None
+    assert fault.detail.part == "store"
+    assert rig.daemon.status is Status.IDLE
+    assert rig.told.topics["state"]["problem"] is False
+    rig.signal()  # the item lies there still
+    rig.go()
+    assert [str(event.event_type) for event in rig.outbox.span(last + 1, 10)] == ["sorted"]
+    assert rig.servo.visited == ["rest"]
+
+
+def test_a_camera_that_fails_while_the_disk_is_full_is_told_too(rig: Rig) -> None:
+    fill_disk(rig)
+    rig.tray.broken = "no frame within 2 s"
+    rig.drop()
+    rig.go(10)
+    assert rig.told.topics["state"]["problems"].keys() == {"store", "camera"}
+    free_disk(rig)
+    rig.tray.broken = None
+    rig.tray.clear()
+    rig.go(70)
+    assert rig.daemon.status is Status.IDLE
+
+
+def test_a_store_that_cannot_even_be_read_ends_nothing(rig: Rig) -> None:
+    rig.daemon.request("mode", b'{"mode": "advisory"}', False)
+    rig.go(1)
+    rig.outbox.close()
+    rig.drop()
+    rig.go(3700)  # past health and prune
+    state = rig.told.topics["state"]
+    assert (state["status"], state["mode"], state["counts"]) == ("fault", "advisory", None)
+    assert rig.told.topics["health"]["outbox_depth"] is None
+    rig.daemon.request("threshold", b'{"gap": 0.5}', False)
+    rig.go(1)
+    assert rig.told.answers[-1][1]["status"] == "error"
+    assert rig.servo.visited == []
+
+
+def test_an_overflow_is_a_problem_at_once_and_one_notice_when_it_is_over(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, store={"path": tmp_path, "max_mb": 1}, publisher=BROKER)
+    while (dropped := rig.outbox.dropped()) is None:
+        rig.outbox.append(an_event(image_id="x" * 20_000))
+    rig.go(70)
+    assert (
+        f"seq {dropped.first} to {dropped.last}" in rig.told.topics["state"]["problems"]["overflow"]
+    )
+    assert "notice" not in rig.kinds()
+    rig.drop()
+    rig.go()
+    assert rig.servo.visited == ["rest"]  # it goes on sorting
+    rig.outbox.acknowledge([event.event_id for event in rig.events()])
+    rig.go(200)
+    (notice,) = [event for event in rig.events() if event.event_type == "notice"]
+    assert notice.detail is not None
+    assert f"{dropped.events} events from seq 1 to {dropped.last} " in notice.detail.message
+    assert rig.told.topics["state"]["problem"] is False
+
+
+def test_without_a_broker_an_overflow_is_the_end_of_history_and_no_problem(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, store={"path": tmp_path, "max_mb": 1})
+    while rig.outbox.dropped() is None:
+        rig.outbox.append(an_event(image_id="x" * 20_000))
+    rig.go(70)
+    assert rig.told.topics["state"]["problem"] is False
+
+
+def test_damaged_events_are_told_once_by_their_seq(rig: Rig) -> None:
+    for _ in range(3):
+        rig.drop()
+        rig.go()
+    rig.outbox.close()
+    file = rig.folder / "events.sqlite"
+    file.write_bytes(file.read_bytes().replace(b'"seq":2,', b'"seq":9,'))
+    rig.start()
+    assert [event.seq for event in rig.events()] == [1, 3]
+    rig.go(300)
+    (fault,) = [event for event in rig.events() if event.event_type == "fault"]
+    assert fault.detail is not None
+    assert "(seq 2)" in fault.detail.message
+    rig.drop()
+    rig.go()
+    assert rig.kinds()[-1] == "sorted"
