@@ -27,21 +27,26 @@ class FakeClock:
         self.due.sort(key=lambda entry: entry[0])
 
     def wait(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
+        if not self.stopped:
+            self._pass(seconds, lambda: self.stopped or bool(until and until()))
+        return self.stopped
+
+    def _pass(self, seconds: float, enough: Callable[[], bool]) -> None:
         end = self.elapsed + seconds
-        while not self.stopped and not (until and until()):
+        while not enough():
             if not self.due or self.due[0][0] > end:
                 self.elapsed = end
                 break
             when, action = self.due.pop(0)
             self.elapsed = max(self.elapsed, when)
             action()
-        return self.stopped
 
     def notify(self) -> None:
         """Nobody waits in another thread."""
 
     def advance(self, seconds: float) -> None:
-        self.wait(seconds)
+        """Time passes whether or not anybody was told to stop: a camera still takes its frame."""
+        self._pass(seconds, lambda: False)
 
     def stop(self) -> None:
         self.stopped = True

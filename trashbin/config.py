@@ -57,6 +57,9 @@ def load(path: Path) -> Loaded:
     Relative paths in the YAML are relative to the folder that it lies in.
     """
     try:
+        if path.exists() and not path.is_file():  # reading a pipe would wait for its writer
+            found = "no readable file (it is a folder or a device)"
+            return Loaded(None, (Mistake(0, 0, "", found, "a YAML file"),), {})
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:

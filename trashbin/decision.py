@@ -46,14 +46,14 @@ def decide(predictions: Sequence[Prediction], thresholds: Thresholds) -> Decisio
         reason = Reason.TIE
     elif 2 * votes[ranked[0]] <= len(predictions):
         reason = Reason.DISAGREE
-    elif gap < thresholds.gap:
+    elif not gap >= thresholds.gap:  # so that a threshold of NaN holds, too
         reason = Reason.LOW_GAP
-    elif top1 < thresholds.top1:
+    elif not top1 >= thresholds.top1:
         reason = Reason.LOW_TOP1
     elif (
         thresholds.familiarity is not None
         and familiarity is not None
-        and familiarity < thresholds.familiarity
+        and not familiarity >= thresholds.familiarity
     ):
         reason = Reason.UNFAMILIAR
     else:

@@ -47,6 +47,8 @@ def main(
     clock = SystemClock()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: clock.stop())
+    if picture is not None and not picture.absolute().parent.is_dir():
+        raise ConfigError(f"--picture {picture}: there is no folder {picture.parent}")
     with ExitStack() as stack:
         host, port = (
             parse_address(broker) if broker else _address(stack.enter_context(EmbeddedBroker()))
@@ -71,6 +73,8 @@ def main(
             daemon.run()
         delivered = daemon.parts.publisher.drain(DRAIN_S)
         view.summary(console, delivered)
+        if picture is not None and not picture.exists():
+            console.print("Nothing was sorted, so there is no picture; try more --items.")
     return ExitCode.GOOD if delivered else ExitCode.UNREACHABLE
 
 
@@ -116,7 +120,8 @@ def _wait_for_broker(daemon: Daemon, clock: SystemClock, host: str, port: int) -
     while not publisher.connected and clock.monotonic() < deadline and not clock.wait(0.05):
         pass
     if not publisher.connected and not clock.stopped:
-        raise BrokerError(f"no MQTT broker answers at {host}:{port}; is it running?")
+        problem = publisher.problem or "nothing answers"
+        raise BrokerError(f"the MQTT broker at {host}:{port} cannot be used: {problem}")
 
 
 @contextmanager
