@@ -1,0 +1,166 @@
+"""The history: what is read while the daemon writes, and what other thresholds would have done."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support_events import LABELS, NOON, a_fault, an_event
+from trashbin.cli import main
+from trashbin.decision import decide
+from trashbin.events import Event, EventType, timestamp
+from trashbin.history import again, compare, moment
+from trashbin.outbox import Outbox
+from trashbin.types import Action, Prediction, Reason, Thresholds
+
+
+def an_item(top1: float, gap: float, **keys: Any) -> Event:
+    """Glass, judged by the rules from its shares."""
+    rest = (1 - top1 - (top1 - gap)) / 4
+    scores = dict.fromkeys(LABELS, rest) | {"glass": top1, "metal": top1 - gap}
+    return judged(scores, Thresholds(), **keys)
+
+
+def judged(scores: dict[str, float], thresholds: Thresholds, **keys: Any) -> Event:
+    found = decide([Prediction(scores)], thresholds)
+    acts = found.action is Action.ACT
+    return an_event(
+        event_type=EventType.SORTED if acts else EventType.UNCERTAIN,
+        decision=found.action,
+        reason=found.reason,
+        label=found.label,
+        second=found.second,
+        top1=found.top1,
+        top2=found.top2,
+        gap=found.gap,
+        scores=found.scores,
+        thresholds=thresholds,
+        **keys,
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    box = Outbox(tmp_path / "events.sqlite")
+    for day, event in enumerate(
+        [an_item(0.8, 0.7), an_item(0.5, 0.1), a_fault(), an_event(reason=Reason.CLEAR)]
+    ):
+        box.append(Event.from_json(_dated(event, day)))
+    box.close()
+    return tmp_path
+
+
+def _dated(event: Event, day: int) -> str:
+    return event.to_json().replace(event.ts, timestamp(NOON + timedelta(days=day)))
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_events_are_read_while_the_daemon_writes(store: Path) -> None:
+    box = Outbox(store / "events.sqlite")
+    box.append(an_event())
+    result = call("events", "--store", store, "--json")
+    box.close()
+    assert result.exit_code == 0
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["seq"] for line in lines] == [1, 2, 3, 4, 5]
+    assert lines[0]["label"] == "glass"
+
+
+@pytest.mark.parametrize(
+    ("options", "seqs"),
+    [
+        (["--limit", 2], [3, 4]),
+        (["--label", "glass"], [1, 2]),
+        (["--type", "fault", "--type", "uncertain"], [2, 3]),
+        (["--since", "2026-11-25T12:00:00Z"], [3, 4]),
+        (["--label", "glass", "--limit", 1], [2]),
+    ],
+)
+def test_events_are_chosen(store: Path, options: list[object], seqs: list[int]) -> None:
+    result = call("events", "--store", store, "--csv", *options)
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [int(row["seq"]) for row in rows] == seqs
+
+
+def test_the_table_fits_80_columns(store: Path) -> None:
+    result = call("events", "--store", store)
+    assert "camera: no picture" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_a_damaged_event_is_left_out_and_named(store: Path) -> None:
+    file = store / "events.sqlite"
+    file.write_bytes(file.read_bytes().replace(b'"seq":2,', b'"seq":\xff,'))
+    before = file.read_bytes()
+    result = call("events", "--store", store, "--json")
+    assert len(result.stdout.splitlines()) == 3
+    assert "seq 2" in result.stderr
+    assert result.exit_code == 1
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["events", "--store", "{}/none"], 3, "No event store"),
+        (["events", "--store", "{}", "--since", "yesterday"], 2, "2h or 3d"),
+        (["events", "--store", "{}", "--json", "--csv"], 2, "give one"),
+        (["events", "--store", "{}", "--config", "x.yaml"], 2, "give one"),
+        (["replay", "--store", "{}"], 2, "--gap, --top1"),
+    ],
+)
+def test_mistakes_are_told(store: Path, arguments: list[str], status: int, words: str) -> None:
+    result = call(*(argument.format(store) for argument in arguments))
+    assert result.exit_code == status
+    assert words in result.stderr
+
+
+def test_when_is_a_span_or_a_time() -> None:
+    assert moment("2h", NOON) == NOON - timedelta(hours=2)
+    assert moment("3d", NOON) == NOON - timedelta(days=3)
+    assert moment("2026-11-23T13:00:00+01:00", NOON) == NOON
+
+
+def test_replay_counts_what_would_change(store: Path) -> None:
+    figures = json.loads(call("replay", "--store", store, "--gap", 0.05, "--json").stdout)
+    assert figures["now"] == {"sorted": 2, "uncertain": 1}
+    assert figures["then"] == {"sorted": 3, "uncertain": 0}
+    assert figures["labels"]["glass"]["then"] == {"sorted": 2, "uncertain": 0}
+    (change,) = figures["changes"]
+    assert (change["seq"], change["now"], change["then"]) == (2, "uncertain", "sorted")
+    shown = call("replay", "--store", store, "--gap", 0.05).stdout
+    assert "1 would change" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("reason", [Reason.BLURRED, Reason.DISAGREE, Reason.TIE, Reason.INVALID])
+def test_what_no_threshold_has_a_say_in_stays_held(reason: Reason) -> None:
+    event = an_event(event_type=EventType.UNCERTAIN, decision=Action.HOLD, reason=reason)
+    assert again(event, 0.0, 0.0) == (Action.HOLD, reason)
+
+
+SHARE = st.floats(0, 1)
+
+
+@given(st.lists(st.floats(0.001, 1), min_size=6, max_size=6), SHARE, SHARE, SHARE, SHARE)
+def test_replay_says_what_the_rules_would_have_said(
+    weights: list[float], gap: float, top1: float, other_gap: float, other_top1: float
+) -> None:
+    scores = {label: w / sum(weights) for label, w in zip(LABELS, weights, strict=True)}
+    event = judged(scores, Thresholds(gap, top1))
+    assert again(event, gap, top1) == (event.decision, event.reason)
+    expected = judged(scores, Thresholds(other_gap, other_top1))
+    assert again(event, other_gap, other_top1) == (expected.decision, expected.reason)
+    assert compare(iter([event]), gap, top1)["changes"] == []
