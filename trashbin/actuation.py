@@ -45,8 +45,8 @@ class Actuation:
     def move(self, bin: str, movers: Sequence[Actuator]) -> None:
         """To the bin, dwell, back to rest, drive off.
 
-        Ends early, at rest, where the process is asked to stop. ActuatorError where a
-        part fails, StoppedError where a hand or the lid stops it; the drive is off then too.
+        ActuatorError where a part fails, StoppedError where a hand, the lid or the end of
+        the process stops it. The drive is off then, too: ``home`` or closing goes to rest.
         """
         self._halted = False
         try:
@@ -98,3 +98,5 @@ class Actuation:
     def _unless_stopped(self) -> None:
         if self.stopped():
             raise StoppedError("stopped by the lid or hand switch; close it to go on")
+        if self.clock.wait(0):
+            raise StoppedError("the bin was told to stop before the move was over")

@@ -142,7 +142,7 @@ def build(
         if switch is not None:
             stack.callback(_close, switch)
     for actuator in parts.actuation.actuators:
-        parts.open("actuator", actuator, stack)
+        parts.open("actuator" if actuator.moves else "lamps", actuator, stack)
     parts.open("publisher", parts.publisher, stack, daemon.request)
     return daemon
 
@@ -212,7 +212,10 @@ class _Parts:
         try:
             return action()
         except TrashbinError as error:
-            self.problems[name] = str(error)  # the daemon tells it, as it begins
+            told = [self.problems[name]] if name in self.problems else []
+            self.problems[name] = "; ".join(
+                [*told, str(error)]
+            )  # the daemon tells it, as it begins
             return None
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+DEAF_S = 1.0  # the longest that a call to stop may go unheard
 TIMEX_BYTES = 512  # struct timex has 208 bytes on 64-bit Linux; zeroed, it asks and sets nothing
 TIME_ERROR = 5
 _adjtimex = ctypes.CDLL(None).adjtimex
@@ -31,10 +32,14 @@ class SystemClock:
 
     def wait(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
         """Wait, or less where ``until()`` comes true or ``stop`` is called; True when stopped."""
+        deadline = time.monotonic() + seconds
         with self._changed:
-            self._changed.wait_for(
-                lambda: self.stopped or (until is not None and until()), timeout=seconds
-            )
+            while not (self.stopped or (until is not None and until())):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                # a signal handler that runs just before the wait begins is not heard by it
+                self._changed.wait(min(left, DEAF_S))
         return self.stopped
 
     def notify(self) -> None:

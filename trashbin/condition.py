@@ -20,6 +20,12 @@ log = logging.getLogger(__name__)
 
 # parts without which nothing may be sorted; the bin does without any other as well as it can
 BLOCKING = frozenset({"configuration", "camera", "model", "stop", "tray", "store"})
+# what ends a look or a sort in which another part failed
+UNFINISHED = {Status.LOOKING: Change.NOTHING, Status.SORTING: Change.DONE}
+CURABLE = frozenset(
+    {"camera", "actuator", "lamps", "stop", "store"}
+)  # those that ``recover`` can cure
+LID_S = 1.0  # how often the lid is looked at while it is open
 REOPEN_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses between tries at a part that failed
 
 
@@ -54,6 +60,7 @@ class Condition:
         self.problems = parts.problems
         self.on_event = on_event
         self.on_progress = on_progress
+        self.on_recovered: Callable[[], None] = lambda: None
         self._tries = 0
 
     # what happened
@@ -119,14 +126,15 @@ class Condition:
     # what is wrong
 
     def fault(self, part: str, message: str, about: str | None = None) -> None:
-        """Tell that a part failed; nothing moves until it is back."""
+        """Tell that a part failed; where it is a blocking one, nothing moves until it is back."""
         log.error("%s: %s", part, message)
         self.problems[part] = message
+        self._tries = 0
         self.note(self.parts.recorder.fault(part, message, about))
         if part in BLOCKING:
             self.change(Change.FAIL)
-        elif self.status is Status.SORTING:
-            self.change(Change.DONE)
+        elif self.status in UNFINISHED:
+            self.change(UNFINISHED[self.status])
 
     def tell_of_damage(self) -> None:
         """The store was damaged and is a new one: an event says where the old one lies."""
@@ -173,6 +181,8 @@ class Condition:
     @property
     def reopen_pause_s(self) -> float:
         """Seconds before the failed parts are tried again; longer with every try."""
+        if "stop" in self.problems:
+            return LID_S
         return REOPEN_S[min(self._tries, len(REOPEN_S) - 1)]
 
     def recover(self) -> None:
@@ -182,9 +192,13 @@ class Condition:
         self._tries += 1
         if "camera" in problems and looker is not None and self._sees_again(looker):
             del problems["camera"]
-        if "actuator" in problems and self._reopened(self.parts.actuation.actuators):
-            del problems["actuator"]
-        if "stop" in problems and self._went_home():
+        # a servo that is opened again first goes to rest, which only auto allows
+        broken = {"actuator", "lamps"} & before
+        auto = self.parts.recorder.mode is Mode.AUTO
+        if broken and auto and self._reopened(self.parts.actuation.actuators):
+            for part in broken:
+                del problems[part]
+        if "stop" in problems and auto and self._went_home():
             del problems["stop"]
         if "store" in problems and self._records_again():
             del problems["store"]
@@ -199,6 +213,8 @@ class Condition:
             self.change(Change.RECOVER)
             if self.parts.recorder.mode is Mode.PAUSED:
                 self.change(Change.PAUSE)
+            else:
+                self.on_recovered()
 
     def _records_again(self) -> bool:
         """The event that tells of the failure is the one that shows whether it is over."""
@@ -235,7 +251,7 @@ class Condition:
         return True
 
     def _reopened(self, parts: Sequence[Camera | Actuator]) -> bool:
-        """Close and open parts again; opening moves nothing."""
+        """Close and open parts again; a servo that was caught on its way goes to rest first."""
         for part in parts:
             try:
                 part.close()

@@ -58,7 +58,7 @@ def load(path: Path) -> Loaded:
     """
     try:
         if path.exists() and not path.is_file():  # reading a pipe would wait for its writer
-            found = "no readable file (it is a folder or a device)"
+            found = "no readable file (it is a directory or a device)"
             return Loaded(None, (Mistake(0, 0, "", found, "a YAML file"),), {})
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

@@ -17,6 +17,8 @@ from trashbin.types import Action, Frame, Reason, Signal, Source
 
 log = logging.getLogger(__name__)
 
+MAX_ROUNDS = 3  # a thing that shifts with every move is a jam, too, and not for ever the next item
+
 
 class Cycle:
     """Follows signals, one at a time, and remembers the thing that waits in the tray.
@@ -43,12 +45,19 @@ class Cycle:
         self._accepted_at = float("-inf")
         self._judged_at = float("-inf")  # until when what happened in the tray has been judged
         self._held: Sight | None = None
+        self._waits_as: tuple[Change, str | None] = (Change.HOLD, None)
         self._give_up_at = float("inf")
+        condition.on_recovered = self._look_again
+        self._rounds = 0  # sorts in a row after which the tray was not empty
 
     @property
     def waits(self) -> bool:
         """True while something in the tray is to be watched until it is taken out."""
-        return self._held is not None and self.condition.status is not Status.IDLE
+        return (
+            self._held is not None
+            and self.condition.status not in (Status.IDLE, Status.PAUSED)
+            and "camera" not in self.condition.problems
+        )
 
     @property
     def looker(self) -> Looker:
@@ -63,7 +72,8 @@ class Cycle:
             return None
         if signal.source is not Source.REQUEST and self._is_echo(signal):
             return None
-        quiet = signal.at - self._accepted_at < self.config.look.refractory_s
+        again = signal.at - self._accepted_at < self.config.look.refractory_s
+        quiet = again or signal.at <= self._judged_at
         self._accepted_at = signal.at
         try:
             return self.run_once(signal, quiet=quiet and signal.source is not Source.REQUEST)
@@ -73,7 +83,8 @@ class Cycle:
 
     def _is_echo(self, signal: Signal) -> bool:
         """We have looked since: it is the second pulse for one hand, or the servo's own motion."""
-        return signal.at <= self._judged_at
+        # one that came so shortly before may be of an item that was still falling
+        return signal.at <= self._judged_at - self.config.look.settle_s
 
     def run_once(self, signal: Signal, *, quiet: bool = False) -> Event | None:
         """One item: look, decide, commit the event, move. The event, or None for no news.
@@ -81,7 +92,6 @@ class Cycle:
         ``quiet`` makes an empty tray no news: the signal came right after another.
         StoreError where the event cannot be committed; then nothing has moved.
         """
-        before = self.condition.status, self.condition.bin
         self.condition.change(Change.SIGNAL)
         try:
             sight = self.looker.look(self.recorder.thresholds)
@@ -90,7 +100,8 @@ class Cycle:
             self.condition.part_failed(error, about=event.event_id if event else None)
             return event
         if self._still_the_same(signal, sight):
-            self._back_to(*before)
+            given_up = self.clock.monotonic() >= self._give_up_at
+            self.condition.change(*((Change.NOTHING, None) if given_up else self._waits_as))
             return None
         self._held = None
         empty = sight.decision.reason is Reason.EMPTY
@@ -103,7 +114,7 @@ class Cycle:
             return self._act(signal, sight)
         event = self.condition.commit(self.recorder.item(EventType.UNCERTAIN, signal, sight))
         self.condition.change(Change.HOLD)
-        self._wait_for_person(sight)
+        self._wait_for_person(sight, Change.HOLD)
         return event
 
     def _still_the_same(self, signal: Signal, sight: Sight) -> bool:
@@ -114,9 +125,11 @@ class Cycle:
             and self.looker.scene.same_thing(self._held.frame, sight.frame)
         )
 
-    def _back_to(self, before: Status, bin: str | None) -> None:
-        back = {Status.HOLDING: Change.HOLD, Status.SORTING: Change.ACT}
-        self.condition.change(back.get(before, Change.NOTHING), bin)
+    def _look_again(self) -> None:
+        """A part is back: something may have been dropped, or lie there still."""
+        if self.parts.looker is not None and self.config.look.empty_tray == "learn":
+            self._accepted_at = self.clock.monotonic()  # so an empty tray is no news
+            self._emit(Signal(Source.MOTION, self._accepted_at))
 
     def _act(self, signal: Signal, sight: Sight) -> Event:
         assert sight.decision.label is not None
@@ -134,7 +147,7 @@ class Cycle:
         )
         self.condition.change(Change.ACT, bin)
         if not movers:  # the lamp says where; a person carries it there
-            self._wait_for_person(sight)
+            self._wait_for_person(sight, Change.ACT, bin)
             return event
         try:
             self._sort(bin, movers, sight, event)
@@ -150,10 +163,11 @@ class Cycle:
                 break
             view, frame = self.looker.after_move(), self.looker.seen
             if view.state is SceneState.EMPTY:
-                self._judged_at = frame.at
+                self._judged_at, self._rounds = frame.at, 0
                 break
-            if self._something_new(sight, frame):
-                if not self._signalled_since(float("-inf")):
+            if self._rounds < MAX_ROUNDS and self._something_new(sight, frame):
+                self._rounds += 1
+                if not self._signalled_since(self._judged_at):
                     self._emit(Signal(Source.MOTION, self.clock.monotonic()))
                 break
         else:
@@ -162,10 +176,11 @@ class Cycle:
         self.condition.change(Change.DONE)
 
     def _something_new(self, sight: Sight, now: Frame) -> bool:
-        """Was something dropped since the burst, so that this is no jam but the next item?"""
-        return self._signalled_since(sight.burst_at) or not self.looker.scene.same_thing(
-            sight.frame, now
-        )
+        """Does something else lie there now, so that this is no jam but the next item?
+
+        That a sensor fired says nothing: the servo's own motion sets a PIR off.
+        """
+        return not self.looker.scene.same_thing(sight.frame, now)
 
     def _jammed(self, sight: Sight, event: Event) -> None:
         self.condition.fault(
@@ -179,8 +194,8 @@ class Cycle:
 
     # waiting for a person
 
-    def _wait_for_person(self, sight: Sight) -> None:
-        self._held = sight
+    def _wait_for_person(self, sight: Sight, change: Change, bin: str | None = None) -> None:
+        self._held, self._waits_as = sight, (change, bin)
         self._give_up_at = self.clock.monotonic() + self.config.look.hold_s
 
     def watch(self) -> None:

@@ -1,7 +1,7 @@
 """The straight line: signal -> frames -> decision -> event -> actuation. Sees ports only.
 
-The main thread runs everything here. GPIO and network threads only put a signal or
-a request into the inbox.
+The main thread runs everything here. GPIO and network threads only put a signal into
+the inbox, or a request on the desk: two queues, so that neither crowds out the other.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from trashbin.condition import Condition, Parts
+from trashbin.condition import CURABLE, Condition, Parts
 from trashbin.cycle import Cycle
 from trashbin.desk import Desk
 from trashbin.errors import DeviceError, ModelError
@@ -27,15 +26,6 @@ HEALTH_EVERY_S = 60.0
 PRUNE_EVERY_S = 3600.0
 IDENTIFY_S = 5.0
 WATCH_EVERY_S = 0.5  # how often a thing that waits in the tray is looked for
-
-
-@dataclass(frozen=True, slots=True)
-class RawRequest:
-    """A request as the network thread received it; parsed on the main thread."""
-
-    verb: str
-    payload: bytes
-    retained: bool
 
 
 class Daemon:
@@ -56,7 +46,7 @@ class Daemon:
         self.condition = Condition(parts, on_event, on_progress)
         self.cycle = Cycle(config, self.condition, self._signalled_since, self.emit)
         self._desk = Desk(self, parts.clock, parts.recorder, parts.publisher)
-        self._inbox: deque[Signal | RawRequest] = deque()
+        self._inbox: deque[Signal] = deque()
         self._ran: dict[str, float] = {}
         self._identify = False
 
@@ -69,27 +59,29 @@ class Daemon:
 
     def emit(self, signal: Signal) -> None:
         """A trigger fired."""
-        self._put(signal)
-
-    def request(self, verb: str, payload: bytes, retained: bool) -> None:
-        """Somebody asks over MQTT."""
-        self._put(RawRequest(verb, payload, retained))
-
-    def _put(self, message: Signal | RawRequest) -> None:
         if len(self._inbox) >= INBOX_LIMIT:
             self.recorder.dropped += 1  # a flood: told in health, never waited for
             return
-        self._inbox.append(message)
+        self._inbox.append(signal)
         self.clock.notify()
 
+    def request(self, verb: str, payload: bytes, retained: bool) -> None:
+        """Somebody asks over MQTT."""
+        if self._desk.put(verb, payload, retained):
+            self.clock.notify()
+
     def _signalled_since(self, at: float) -> bool:
-        return any(isinstance(message, Signal) and message.at > at for message in self._inbox)
+        # a copy: other threads may add to the inbox meanwhile
+        return any(signal.at > at for signal in self._inbox.copy())
+
+    def _has_mail(self) -> bool:
+        return bool(self._inbox or self._desk.waiting)
 
     # the loop
 
     def run(self) -> None:
         """Look, sort and tell until the clock says stop."""
-        while not self.clock.wait(self._until_due(), until=lambda: bool(self._inbox)):
+        while not self.clock.wait(self._until_due(), until=self._has_mail):
             self.step()
 
     def begin(self) -> None:
@@ -107,13 +99,11 @@ class Daemon:
         self.condition.tell()
 
     def step(self) -> None:
-        """Do all that is due now: messages first, then what comes round by time."""
-        while self._inbox and not self.clock.wait(0):
-            message = self._inbox.popleft()
-            if isinstance(message, Signal):
-                self.cycle.take(message)
-            else:
-                self._desk.answer(message.verb, message.payload, message.retained)
+        """Follow a signal, answer a request, do what is due by time: none waits for a flood."""
+        if self._inbox:
+            self.cycle.take(self._inbox.popleft())
+        if self._desk.waiting and not self.clock.wait(0):
+            self._desk.answer_next()
         now = self.clock.monotonic()
         for name, every, task in self._tasks():
             # less what rounding may add to a time that was waited for
@@ -138,7 +128,7 @@ class Daemon:
             tasks.append(("identify", IDENTIFY_S, self._identified))
         if self.cycle.waits:
             tasks.append(("watch", WATCH_EVERY_S, self._guarded(self.cycle.watch)))
-        if self.parts.problems:
+        if CURABLE & set(self.parts.problems):
             tasks.append(("recover", self.condition.reopen_pause_s, self.condition.recover))
         return tasks
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from trashbin import decision
-from trashbin.errors import CameraError
+from trashbin.errors import CameraError, DeviceError
 from trashbin.ports import Camera, Classifier, Clock, Switch
 from trashbin.scene import Scene, SceneState, View
 from trashbin.settings import Look as LookSettings
 from trashbin.types import Decision, Frame, Prediction, Reason, Thresholds
+
+log = logging.getLogger(__name__)
 
 # the keys of an event's timing_ms; ``total`` covers them all
 STAGES = ("settle", "capture", "preprocess", "invoke", "decide", "total")
@@ -155,11 +158,22 @@ class Looker:
         if self.tray_lamp is None:
             yield
             return
-        self.tray_lamp.on()
+        with _tolerated():
+            self.tray_lamp.on()
         try:
             yield
         finally:
-            self.tray_lamp.off()
+            with _tolerated():
+                self.tray_lamp.off()
+
+
+@contextmanager
+def _tolerated() -> Iterator[None]:
+    """A lamp that fails is a pity: what is then too dark to judge is held as such."""
+    try:
+        yield
+    except DeviceError as error:
+        log.error("tray_lamp: %s", error)
 
 
 @contextmanager

@@ -57,15 +57,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A trigger fired.
-
-    ``at`` is monotonic seconds. ``transaction`` is set where somebody asked over
-    MQTT and waits for an answer.
-    """
+    """A trigger fired; ``at`` is monotonic seconds."""
 
     source: Source
     at: float
-    transaction: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

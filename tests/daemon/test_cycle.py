@@ -206,8 +206,10 @@ def test_the_lid_stops_a_move_at_once_and_closing_it_lets_the_bin_go_on(rig: Rig
     assert opened and opened[0] - began < 3
     assert rig.daemon.status is Status.FAULT
     rig.lid.active = False
-    rig.go(5)
+    rig.servo.on_sort = lambda bin: rig.tray.clear()
+    rig.go(6)
     assert rig.daemon.status is Status.IDLE
+    assert rig.kinds() == ["sorted", "fault", "sorted"], "the item lay there still"
 
 
 def test_a_switch_that_closes_for_an_instant_still_ends_the_move(rig: Rig) -> None:
@@ -217,8 +219,19 @@ def test_a_switch_that_closes_for_an_instant_still_ends_the_move(rig: Rig) -> No
     rig.go(0.8)
     assert rig.kinds() == ["sorted", "fault"]
     assert rig.servo.at == "rest" and not rig.servo.driven, "stopped where it was"
+    rig.tray.clear()
     rig.go(5)
     assert rig.servo.at is None and not rig.servo.driven, "back at rest once the lid is closed"
+
+
+def test_a_bin_that_is_told_to_stop_during_a_move_does_not_move_again(rig: Rig) -> None:
+    rig.servo.on_sort = lambda bin: rig.clock.stop()
+    rig.drop()
+    rig.go()
+    sorted_, fault = rig.events()
+    assert rig.servo.visited == ["rest"] and not rig.servo.driven
+    assert fault.about == sorted_.event_id
+    assert fault.detail is not None and "told to stop" in fault.detail.message
 
 
 @pytest.mark.parametrize("shares", [{}, {"metal": float("nan")}, dict.fromkeys(("a", "b"), 0.5)])

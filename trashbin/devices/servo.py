@@ -8,7 +8,7 @@ import time
 from gpiozero import AngularServo
 
 from trashbin.devices.pins import told_as
-from trashbin.errors import ActuatorError, ConfigError
+from trashbin.errors import ActuatorError, ConfigError, StoppedError
 from trashbin.ports import Context
 from trashbin.settings import ServoActuator as ServoSettings
 from trashbin.status import Status
@@ -57,12 +57,12 @@ class ServoActuator:
         """Nothing: a servo shows nothing."""
 
     def sort(self, bin: str) -> None:
-        """Begin to move to the angle of a bin. ActuatorError while the stop switch is active."""
+        """Begin to move to the angle of a bin. StoppedError while the stop switch is active."""
         self._drive(self._angles[bin])
         self._away, self._resting_since = True, None
 
     def rest(self) -> None:
-        """Begin to move back. ActuatorError while the stop switch is active."""
+        """Begin to move back. StoppedError while the stop switch is active."""
         self._drive(self._settings.rest_angle)
         self._resting_since = self._clock.monotonic()
 
@@ -73,6 +73,7 @@ class ServoActuator:
                 with told_as(ActuatorError, "The servo cannot be released"):
                     self._servo.detach()
         since = self._resting_since
+        self._resting_since = None
         if since is not None and self._clock.monotonic() - since >= self._move_s:
             self._away = False
 
@@ -85,9 +86,10 @@ class ServoActuator:
                 # not clock.wait: that one ends at once when the process is asked to stop,
                 # which is when a servo is caught on its way
                 time.sleep(self._move_s)
+                self._away = False
         finally:
             with self._lock:
-                servo, self._servo, self._away = self._servo, None, False
+                servo, self._servo = self._servo, None
                 if servo is not None:
                     servo.close()
 
@@ -96,7 +98,7 @@ class ServoActuator:
             if self._servo is None:
                 raise ActuatorError("The servo is not open.")
             if self._stopped():
-                raise ActuatorError("The servo stands still: the stop switch is on.")
+                raise StoppedError("The servo stands still: the stop switch is on.")
             with told_as(ActuatorError, f"The servo cannot be moved to {angle} degrees"):
                 self._servo.angle = angle
 
