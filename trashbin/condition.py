@@ -198,7 +198,7 @@ class Condition:
         if broken and auto and self._reopened(self.parts.actuation.actuators):
             for part in broken:
                 del problems[part]
-        if "stop" in problems and auto and self._went_home():
+        if "stop" in problems and self._went_home(auto):
             del problems["stop"]
         if "store" in problems and self._records_again():
             del problems["store"]
@@ -226,10 +226,12 @@ class Condition:
             return False
         return True
 
-    def _went_home(self) -> bool:
-        """The lid is closed again: what was stopped half-way goes back to rest."""
+    def _went_home(self, may_move: bool) -> bool:
+        """The lid is closed again: what was stopped half-way goes back to rest, if it may."""
         if self.parts.actuation.stop is None or self.parts.actuation.stop.active:
             return False
+        if not may_move:
+            return True  # the next sort ends at rest
         try:
             self.parts.actuation.home()
         except DeviceError as error:
