@@ -1,10 +1,14 @@
-"""Where requests are answered: each verb of MQTT's ``request/<verb>``, on the main thread."""
+"""Where requests are answered: each verb of MQTT's ``request/<verb>``, on the main thread.
+
+The network's thread only puts them here, and turns away what nobody could answer in time.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from trashbin import requests
@@ -17,6 +21,9 @@ from trashbin.types import Mode, Signal, Source
 
 log = logging.getLogger(__name__)
 
+WAITING_LIMIT = 16
+TELL_EVERY_S = 1.0  # how often those who are turned away are told
+
 
 class Bin(Protocol):
     """What a request may do to a bin."""
@@ -26,7 +33,7 @@ class Bin(Protocol):
         ...
 
     def take(self, signal: Signal) -> Event | None:
-        """Look now. RequestError where the bin cannot."""
+        """Look now; None where the bin cannot."""
         ...
 
     def set_mode(self, mode: Mode) -> None:
@@ -50,6 +57,18 @@ class Bin(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class RawRequest:
+    """A request as the network's thread received it; not longer than what is refused as too long.
+
+    ``retained`` is MQTT's flag.
+    """
+
+    verb: str
+    payload: bytes
+    retained: bool
+
+
 class Desk:
     """Parses, does and answers. A refusal is an answer too, and is counted."""
 
@@ -58,6 +77,9 @@ class Desk:
         self.clock = clock
         self.recorder = recorder
         self.publisher = publisher
+        self.waiting: deque[RawRequest] = deque()
+        self._bucket = requests.Bucket()
+        self._told_at = float("-inf")
         self.verbs: dict[str, Callable[[Request], Any]] = {
             "look": self._look,
             "mode": self._mode,
@@ -67,11 +89,29 @@ class Desk:
             "events": self._events,
         }
 
-    def answer(self, verb: str, payload: bytes, retained: bool) -> None:
-        """Do what is asked, and say on ``response/<verb>`` how it went."""
-        transaction = None
+    def put(self, verb: str, payload: bytes, retained: bool) -> bool:
+        """Let a request wait for its answer; False where it is turned away. On any one thread."""
+        now = self.clock.monotonic()
+        if self._bucket.take(now) and len(self.waiting) < WAITING_LIMIT:
+            self.waiting.append(RawRequest(verb, payload[: requests.MAX_BYTES + 1], retained))
+            return True
+        self.recorder.turned_away += 1
+        if now - self._told_at >= TELL_EVERY_S:
+            self._told_at = now
+            why = (
+                f"Too many requests: {requests.RATE} a second are read, {WAITING_LIMIT} may wait; "
+                f"{self.recorder.turned_away} were turned away since the start."
+            )
+            log.warning(why)
+            self.publisher.respond(verb, requests.answer("refused", None, why, None))
+        return False
+
+    def answer_next(self) -> None:
+        """Do what the first one asks, and say on ``response/<verb>`` how it went."""
+        raw = self.waiting.popleft()
+        verb, transaction = raw.verb, None
         try:
-            request = requests.parse(verb, payload, retained, self.clock.now())
+            request = requests.parse(verb, raw.payload, raw.retained, self.clock.now())
             transaction = request.transaction
             data = self.verbs[request.verb](request)
         except RequestError as error:

@@ -194,7 +194,7 @@ class Publisher(Protocol):
         ...
 
     def respond(self, verb: str, payload: Mapping[str, Any]) -> None:
-        """Answer a request on ``response/<verb>``."""
+        """Answer a request on ``response/<verb>``; on any thread."""
         ...
 
     def wake(self) -> None:

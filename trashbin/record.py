@@ -52,8 +52,9 @@ class Recorder:
         self.outbox = outbox
         self.publisher = publisher
         self.classifier = classifier
-        self.dropped = 0  # signals and requests that found the inbox full
+        self.dropped = 0  # signals that found the inbox full
         self.refused = 0
+        self.turned_away = 0  # requests that were not even read; counted on the network's thread
         self.last_item: Event | None = None
         self._settings: dict[str, str | None] = {}  # as last read
 
@@ -276,7 +277,7 @@ class Recorder:
             "broker_problem": self.publisher.problem,
             "disk_free_mb": free // 2**20,
             "messages_dropped": self.dropped,
-            "requests_refused": self.refused,
+            "requests_refused": self.refused + self.turned_away,
             "timing_ms": None if self.last_item is None else self.last_item.timing_ms,
             "problems": dict(problems),
         }

@@ -1,4 +1,7 @@
-"""Pure: the bytes of a request over MQTT -> what is asked, or a refusal in one sentence."""
+"""Pure: the bytes of a request over MQTT -> what is asked, or a refusal in one sentence.
+
+Also how many may be asked a second.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from trashbin.errors import RequestError
 MAX_BYTES = 4096
 MAX_TRANSACTION = 128  # characters; it is sent back
 MAX_EVENTS = 500
+RATE = 10  # requests read a second, and as many at once
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -59,6 +63,23 @@ VERBS: dict[str, type[_Nothing]] = {
 LATER = ("resolve", "image", "remove")
 
 
+class Bucket:
+    """A token bucket: lets through RATE a second, and RATE at once after a quiet second."""
+
+    def __init__(self) -> None:
+        self._tokens = float(RATE)
+        self._at = float("-inf")
+
+    def take(self, now: float) -> bool:
+        """Take one at the monotonic time ``now``; False where there is none left."""
+        self._tokens = min(RATE, self._tokens + (now - self._at) * RATE)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What somebody asks: ``data`` holds the verb's own keys, checked."""
@@ -74,7 +95,7 @@ def parse(verb: str, payload: bytes, retained: bool, now: datetime) -> Request:
     RequestError says why it is refused, and carries its transaction where it could be read.
     """
     if len(payload) > MAX_BYTES:  # before anything else: this one is not even read
-        raise RequestError(f"The request has {len(payload)} bytes; at most {MAX_BYTES} are read.")
+        raise RequestError(f"The request is too long: at most {MAX_BYTES} bytes are read.")
     body = _body(payload)
     transaction = body.pop("transaction", None)
     if transaction is not None and not _short_text(transaction):

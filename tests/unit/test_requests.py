@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.support_events import NOON
 from trashbin import requests
 from trashbin.errors import RequestError
-from trashbin.requests import LATER, MAX_BYTES, VERBS, Request, parse
+from trashbin.requests import LATER, MAX_BYTES, RATE, VERBS, Bucket, Request, parse
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -104,7 +104,7 @@ def test_an_expired_request_is_refused_with_its_transaction() -> None:
 def test_a_retained_or_long_request_is_refused() -> None:
     with pytest.raises(RequestError, match="retained"):
         parse("look", b"{}", True, NOON)
-    with pytest.raises(RequestError, match="4097 bytes"):
+    with pytest.raises(RequestError, match="at most 4096 bytes"):
         parse("look", b" " * (MAX_BYTES + 1), False, NOON)
 
 
@@ -115,3 +115,21 @@ def test_an_answer_has_the_agreed_keys() -> None:
         "error": None,
         "transaction": "1",
     }
+
+
+@given(st.lists(st.floats(0, 0.3), max_size=200))
+def test_a_flood_is_let_through_at_its_rate_and_no_faster(pauses: list[float]) -> None:
+    bucket, now, passed = Bucket(), 1000.0, 0
+    for pause in pauses:
+        now += pause
+        passed += bucket.take(now)
+        assert passed <= RATE + (now - 1000.0) * RATE + 1e-6
+    assert passed >= min(len(pauses), RATE)
+
+
+@given(st.lists(st.floats(1.001 / RATE, 10), min_size=1, max_size=50))
+def test_who_asks_slowly_is_never_turned_away(pauses: list[float]) -> None:
+    bucket, now = Bucket(), 0.0
+    for pause in pauses:
+        now += pause
+        assert bucket.take(now)

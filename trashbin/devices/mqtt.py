@@ -51,6 +51,7 @@ JITTER_S = 1.0  # added at random, so that a hundred bins do not come back in on
 STORE_RETRY_S = 1.0
 CLOSE_S = 1.0  # for what is in flight, and again for ``offline``
 VERB = re.compile(r"[\w-]{1,40}")
+NO_WORD = "unknown"  # in place of a verb that is none, and may be too long for an answer's topic
 QOS = {"info": 1, "state": 1, "health": 0}
 
 OnRequest = Callable[[str, bytes, bool], None]
@@ -221,10 +222,9 @@ class MqttPublisher:
                 self._on_availability(bytes(message.payload))
             return
         verb = message.topic.rpartition("/")[2]
-        if self._on_request is None or not VERB.fullmatch(verb):
-            log.warning("A request whose verb is not a word was dropped")
-            return
-        self._on_request(verb, bytes(message.payload), message.retain)
+        if self._on_request is not None:
+            name = verb if VERB.fullmatch(verb) else NO_WORD
+            self._on_request(name, bytes(message.payload), message.retain)
 
     def _on_availability(self, payload: bytes) -> None:
         if payload == b"offline":  # a will of an earlier connection that the broker sent late

@@ -1,0 +1,87 @@
+"""Requests without number, without sense, without end: answered in turn, and in nobody's way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon.rig import Rig
+from trashbin.requests import MAX_BYTES, RATE
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def refused(rig: Rig) -> list[Mapping[str, Any]]:
+    return [answer for _, answer in rig.told.answers if answer["status"] == "refused"]
+
+
+def health(rig: Rig) -> Mapping[str, Any]:
+    rig.daemon.tell()
+    return rig.told.topics["health"]
+
+
+def test_a_flood_does_not_push_out_what_a_trigger_said(rig: Rig) -> None:
+    for _ in range(1000):
+        rig.daemon.request("dance", b"{}", False)
+    rig.drop()
+    for _ in range(1000):
+        rig.daemon.request("dance", b"{}", False)
+    rig.go()
+    assert rig.kinds() == ["sorted"]
+    assert (health(rig)["requests_refused"], health(rig)["messages_dropped"]) == (2000, 0)
+    read = [answer for answer in refused(rig) if "Unknown request" in answer["error"]]
+    assert len(read) == RATE
+
+
+def test_a_thousand_a_second_are_told_once_a_second_and_cost_no_time(tmp_path: Path) -> None:
+    def seconds_to_sort(rig: Rig) -> float:
+        began = rig.clock.elapsed
+        rig.servo.on_sort = lambda bin: (rig.tray.clear(), sorted_at.append(rig.clock.elapsed))
+        sorted_at: list[float] = []
+        rig.drop()
+        rig.go()
+        return sorted_at[0] - began
+
+    calm, busy = Rig(tmp_path / "calm"), Rig(tmp_path / "busy")
+    for millisecond in range(5000):
+        busy.clock.at(
+            busy.clock.elapsed + millisecond / 1000,
+            lambda: busy.daemon.request("look", b"not json", False),
+        )
+    assert seconds_to_sort(busy) == pytest.approx(seconds_to_sort(calm))
+    assert health(busy)["requests_refused"] == 5000
+    told = [answer for answer in refused(busy) if "Too many requests" in answer["error"]]
+    assert 5 <= len(told) <= 6
+    assert len(refused(busy)) <= len(told) + 6 * RATE
+    # afterwards it listens again
+    busy.daemon.request("identify", b'{"transaction": "t"}', False)
+    busy.go()
+    assert (busy.told.answers[-1][1]["status"], busy.told.answers[-1][1]["transaction"]) == (
+        "ok",
+        "t",
+    )
+
+
+def test_signals_without_end_leave_requests_their_turn(rig: Rig) -> None:
+    def again() -> None:
+        rig.signal()
+        rig.clock.at(rig.clock.elapsed + 0.05, again)
+
+    again()
+    rig.daemon.request("identify", b"{}", False)
+    rig.go(10)
+    assert [answer["status"] for _, answer in rig.told.answers] == ["ok"]
+
+
+def test_a_megabyte_is_refused_and_not_kept(rig: Rig) -> None:
+    rig.daemon.request("look", b" " * 1_000_000, False)
+    assert len(rig.daemon._desk.waiting[0].payload) == MAX_BYTES + 1
+    rig.go()
+    assert "too long" in refused(rig)[0]["error"]
+    assert rig.servo.visited == []
