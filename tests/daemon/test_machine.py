@@ -153,9 +153,9 @@ class Machine(RuleBasedStateMachine):
         end = clock.elapsed + seconds
         if not seconds:
             return
-        while clock.elapsed < end or daemon._inbox:
+        while clock.elapsed < end or daemon._has_mail():
             due = min(daemon._until_due(), max(0.0, end - clock.elapsed))
-            clock.wait(due, until=lambda: bool(daemon._inbox))
+            clock.wait(due, until=daemon._has_mail)
             daemon.step()
         assert self.rig.kinds().count("fault") - faults <= FAULTS_AT_MOST, "a flood of faults"
         self.is_consistent()
