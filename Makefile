@@ -1,5 +1,5 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test test-data test-tflite-runtime test-systemd bench lint lock pictures scenes clean
+.PHONY: help run test test-data test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -35,6 +35,13 @@ test-systemd: .venv/ready ## systemd-analyze verify and security against an inst
 
 bench: .venv/ready ## Stage times, ratios and cold start, all in one run
 	@.venv/bin/trashbin bench $(ARGS) && $(PY) -m pytest --benchmark-only tests/bench
+
+accuracy: .venv/ready ## What README says of the network: rendered scenes, and held-out TrashNet
+	@$(PY) -m trashbin.scenes.folders .cache/scenes && .venv/bin/trashbin evaluate --wrong .cache/scenes
+	@[ -f "$(TRASHNET)/groups.csv" ] || { echo "the held-out part needs the TrashNet photographs in $(TRASHNET); set TRASHNET=DIR" >&2; exit 2; }
+	@rm -rf .cache/test-fold && $(PY) -c "import sys, pathlib; from trashbin.training.data import link_fold; \
+	    link_fold(pathlib.Path(sys.argv[1]), 'test', pathlib.Path('.cache/test-fold'))" "$(TRASHNET)" && \
+	.venv/bin/trashbin evaluate .cache/test-fold
 
 pictures: .venv/ready ## The README's pictures, made anew
 	@$(PY) -m trashbin.scenes.contact docs/scenes.jpg
