@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,13 @@ class Process:
     def wait_ready(self) -> None:
         while b"READY=1" not in self.socket.recv(4096):
             pass
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def _drain(self) -> None:
+        """Read on, as systemd does: else the daemon waits at a full socket."""
+        with suppress(OSError):
+            while self.socket.recv(4096):
+                pass
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)

@@ -1,0 +1,113 @@
+"""A thousand requests a second at a whole bin, through a real Mosquitto."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mqtt.conftest import Broker, Listener, wait_until
+from tests.mqtt.test_run import Process, config, start  # noqa: F401 (start is a fixture)
+
+FLOOD = (
+    ("look", b"not json"),
+    ("look", b"\xff\xfe\x00"),
+    ("look", b"[" * 4000),
+    ("dance", b"{}"),
+    ("x" * 300, b"{}"),
+    ("\u00a0 \u2028", b"{}"),
+    ("", b"{}"),
+    ("look/again", b"{}"),  # no topic of the bin's
+)
+SECONDS = 6
+ASK = "trashbin/demo/request/"
+
+
+@pytest.fixture
+def operator(broker: Broker) -> Iterator[Listener]:
+    heard = Listener(broker, "trashbin/#")
+    yield heard
+    heard.close()
+
+
+def resident_mb(process: Process) -> float:
+    status = Path(f"/proc/{process.process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) / 1024
+
+
+def items(operator: Listener) -> list[dict[str, Any]]:
+    return [e for e in operator.events() if e["event_type"] in ("sorted", "uncertain")]
+
+
+def seconds_an_item(events: list[dict[str, Any]]) -> float:
+    return statistics.median(event["timing_ms"]["total"] for event in events) / 1000
+
+
+def test_a_flood_is_refused_and_the_bin_sorts_on(
+    tmp_path: Path,
+    broker: Broker,
+    operator: Listener,
+    start: Callable[[dict[str, Any]], Process],  # noqa: F811
+) -> None:
+    process = start(config(tmp_path, broker))
+    process.wait_ready()
+    assert wait_until(lambda: len(items(operator)) >= 3)
+    calm, memory = items(operator), resident_mb(process)
+
+    sender = Listener(broker, "nothing")
+    sender.send(f"{ASK}look", b" " * 1_000_000)
+    began, sent = time.monotonic(), 0
+    for verb, payload in itertools.cycle(FLOOD):
+        if (late := began + sent / 1000 - time.monotonic()) > 0:
+            threading.Event().wait(late)
+        sender.client.publish(f"{ASK}{verb}", payload, 0)
+        sent += 1
+        if sent == SECONDS * 1000:
+            break
+    assert time.monotonic() - began < 2 * SECONDS, "this machine cannot make such a flood"
+    during = items(operator)[len(calm) :]
+    assert during, "nothing was sorted meanwhile"
+    assert seconds_an_item(during) < 2 * seconds_an_item(calm)
+    grown = resident_mb(process) - memory
+    assert grown < 20
+    print(
+        f"{sent} requests; an item took {seconds_an_item(calm):.2f} s before and "
+        f"{seconds_an_item(during):.2f} s meanwhile; memory {grown:+.1f} MB"
+    )
+
+    # it is itself again, and has counted
+    def healthy() -> bool:
+        operator.send(f"{ASK}threshold", b'{"gap": null, "transaction": "after"}')
+        return any(b'"after"' in m.payload for m in operator.on("trashbin/demo/response/threshold"))
+
+    assert wait_until(healthy)
+
+    def counted() -> int:
+        told = operator.on("trashbin/demo/health")
+        count: int = json.loads(told[-1].payload)["requests_refused"]
+        return count
+
+    assert wait_until(lambda: counted() > 0.5 * sent)
+    refusals = [
+        json.loads(message.payload)
+        for message in operator.seen
+        if "/response/" in message.topic and b'"refused"' in message.payload
+    ]
+    assert {message.topic for message in operator.seen if "/response/" in message.topic} <= {
+        f"trashbin/demo/response/{verb}" for verb in ("look", "dance", "unknown", "threshold")
+    }
+    assert any("Too many requests" in refusal["error"] for refusal in refusals)
+    assert len(refusals) < 12 * (SECONDS + 5) + 10
+    assert process.stop() == 0
+    assert "Traceback" not in process.log.read_text()
+    sender.close()
