@@ -405,7 +405,7 @@ def events(
     Examples:
       trashbin events --since 2h
       trashbin events --type uncertain --label glass
-      trashbin events --config trashbin.yaml --since 2026-11-01 --csv > november.csv
+      trashbin events --config trashbin.yaml --since 2026-11-01 --csv > nov.csv
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other: give one.")

@@ -122,7 +122,7 @@ def _values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     if "pattern" in schema:
         return st.from_regex(re.compile(schema["pattern"], re.ASCII), fullmatch=True).map(str.strip)
     if schema.get("format") == "path":
-        return st.from_regex(r"/[a-z0-9 .#:-]{1,12}", fullmatch=True)
+        return st.from_regex(r"/[a-z0-9][a-z0-9 .#:-]{0,11}", fullmatch=True)
     return st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.drawn_scenes import metal, plastic, wood
@@ -89,6 +89,7 @@ def test_an_empty_tray_stays_empty_in_any_light(
     scene = learned(TRAYS[tray], camera)
     across = 1 + slope * np.linspace(-0.5, 0.5, SIZE[1])[None, :, None]
     light = gain * np.array(cast) * across
+    assume(np.percentile(TRAYS[tray] * light, 99) < 240)  # a camera that clips sees less
     views = run(scene, (camera.frame(TRAYS[tray], light) for _ in range(3)))
     assert [view.items for view in views] == [0, 0, 0]
     # where the new light clips, the frame of the switch itself may look like motion
