@@ -167,7 +167,7 @@ def test_a_configuration_with_mistakes_runs_in_safe_mode(
     process = start(wrong)
     process.wait_ready()
     assert wait_until(lambda: "configuration" in state(listener).get("problems", {}))
-    assert state(listener)["safe_mode"] is True
+    assert wait_until(lambda: state(listener)["safe_mode"] is True)  # told right after
     listener.send("trashbin/demo/request/look", '{"transaction": "1"}')
     assert wait_until(lambda: bool(listener.on("trashbin/demo/response/look")))
     answer = json.loads(listener.on("trashbin/demo/response/look")[-1].payload)

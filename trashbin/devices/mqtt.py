@@ -189,10 +189,9 @@ class MqttPublisher:
     def _on_connect_fail(self, client: Client, userdata: object) -> None:
         # paho calls this while it handles the error, and passes nothing on
         error = sys.exc_info()[1]
-        problem = f"The broker {self._at} cannot be reached: {error}"
-        if isinstance(error, ssl.SSLCertVerificationError):
-            problem += "; check publisher.tls.ca, publisher.host and the clock"
-        self._tell("broker", problem)
+        forged = isinstance(error, ssl.SSLCertVerificationError)
+        check = "; check publisher.tls.ca, publisher.host and the clock" if forged else ""
+        self._tell("broker", f"The broker {self._at} cannot be reached: {error}{check}")
         self._wait_a_little()
 
     def _on_disconnect(
@@ -223,8 +222,8 @@ class MqttPublisher:
             return
         verb = message.topic.rpartition("/")[2]
         if self._on_request is not None:
-            name = verb if VERB.fullmatch(verb) else NO_WORD
-            self._on_request(name, bytes(message.payload), message.retain)
+            verb = verb if VERB.fullmatch(verb) else NO_WORD
+            self._on_request(verb, bytes(message.payload), message.retain)
 
     def _on_availability(self, payload: bytes) -> None:
         if payload == b"offline":  # a will of an earlier connection that the broker sent late
@@ -329,8 +328,7 @@ class MqttPublisher:
             return left
         self._tell(
             "broker",
-            f"The broker {self._at} does not pass on what we say on {self._topics.availability}, "
-            f"or may not let us read it: {self._advice()}",
+            f"The broker {self._at} does not pass on what we say, or hides it: {self._advice()}",
         )
         self._say_online()
         self._echo_due = time.monotonic() + ECHO_S
