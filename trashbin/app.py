@@ -6,6 +6,7 @@ open does not end the process: the daemon runs without it, moves nothing, and sa
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import signal
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from trashbin import config as configuration
 from trashbin import database, devices, sdnotify
@@ -22,7 +23,7 @@ from trashbin.clock import SystemClock
 from trashbin.condition import Parts
 from trashbin.config import Loaded
 from trashbin.daemon import Daemon
-from trashbin.errors import ExitCode, TrashbinError
+from trashbin.errors import ExitCode, StoreError, TrashbinError
 from trashbin.events import Event
 from trashbin.looking import Looker
 from trashbin.model import tflite
@@ -114,6 +115,7 @@ def build(
     What is opened is closed by ``stack``, in reverse: offline first, then the servo to
     rest, the camera, the triggers. A part that fails is told in ``problems``.
     """
+    stack.enter_context(_alone(config.store.path))
     outbox = Outbox(
         config.store.path / database.NAME,
         max_bytes=config.store.max_mb * 2**20,
@@ -217,6 +219,22 @@ class _Parts:
                 [*told, str(error)]
             )  # the daemon tells it, as it begins
             return None
+
+
+def _alone(store: Path) -> IO[str]:
+    """Keep a store for this bin until the file is closed: two bins would drive the same pins.
+
+    StoreError where another has it, or where it cannot be written.
+    """
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        file = (store / "lock").open("w")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreError(f"{store}: another trashbin runs on this store; stop it first") from error
+    except OSError as error:
+        raise StoreError(f"{store}: the store cannot be written ({error.strerror})") from error
+    return file
 
 
 def _close(part: Any) -> None:

@@ -15,6 +15,7 @@ START = "start from config/trashbin.yaml, where every key is explained"
 KeyPath: TypeAlias = tuple[str | int, ...]
 Scalar: TypeAlias = str | bool | int | float | None
 
+_EXPECTED = re.compile(r"expected (.+?),? but (?:found|got) (.+)")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null"), None),
@@ -183,7 +184,12 @@ class Document:
         elif "mapping values are not allowed" in found:
             suggestion = "indent this line like its neighbours, and quote a text that has a colon"
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        self.mistakes.append(Mistake(line, column, "", found, "valid YAML", suggestion))
+        expected = "valid YAML"
+        both = _EXPECTED.fullmatch(found)  # PyYAML's own sentences begin in three ways
+        if both:
+            expected, found = both.groups()
+        found = re.sub(r"^(but )?found ", "", found)
+        self.mistakes.append(Mistake(line, column, "", found, expected, suggestion))
 
 
 class _Loader(yaml.SafeLoader):

@@ -177,6 +177,21 @@ def test_a_configuration_with_mistakes_runs_in_safe_mode(
     assert "did you mean" in log.lower() and "Traceback" not in log
 
 
+def test_a_second_bin_on_one_store_is_refused(
+    tmp_path: Path, broker: Broker, start: Callable[[dict[str, Any]], Process]
+) -> None:
+    first = start(config(tmp_path, broker))
+    first.wait_ready()
+    done = subprocess.run(
+        [sys.executable, "-m", "trashbin", "run", "--config", str(tmp_path / "trashbin.yaml")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 3
+    assert "another trashbin runs" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_nothing_to_run_is_one_message_and_status_2(
     start: Callable[[str], Process],
 ) -> None:

@@ -282,7 +282,7 @@ def test_motion_needs_a_learned_tray(folder: Path) -> None:
         (b"[" * 60_000, 1, "more than 12 levels"),
         (b"a: &a [x]\nb: [*a, *a]\n", 1, "an anchor or alias (& or *)"),
         (b"? [a]\n: b\n", 1, "a key in brackets"),
-        (b"version: 1\n---\nversion: 1\n", 2, "but found another document"),
+        (b"version: 1\n---\nversion: 1\n", 2, "another document"),
     ],
 )
 def test_files_that_are_no_configuration(

@@ -176,7 +176,7 @@ def find(wanted: str | None = None) -> ModelFile:
 
     Without one, the shipped model. ModelError where there is none, with what exists.
     """
-    wanted = wanted or DEFAULT_MODEL
+    wanted = DEFAULT_MODEL if wanted is None else wanted
     if wanted.endswith(".tflite"):
         path = Path(wanted)
         if not path.is_file():
@@ -190,6 +190,8 @@ def find(wanted: str | None = None) -> ModelFile:
             + ", ".join(entry.file for entry in manifest.variants.values())
         )
     name, _, variant = wanted.partition(":")
+    if not name:
+        raise ModelError("a model has a name: NAME[:VARIANT], or a path to a .tflite")
     variant = variant or DEFAULT_VARIANT
     folder = Path(name) if "/" in name else resources.root() / "models" / name
     if not folder.is_dir():

@@ -208,7 +208,7 @@ class TFLiteClassifier:
 def open_model(section: Model, name: str | None = None) -> TFLiteClassifier:
     """The network of a configuration's ``model`` section, or another by ``name``, run its way."""
     return TFLiteClassifier(
-        manifest.find(name or section.name),
+        manifest.find(section.name if name is None else name),
         threads=section.threads,
         kernels=section.kernels,
         prefer=None if section.runtime == "auto" else section.runtime,
