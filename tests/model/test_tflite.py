@@ -153,7 +153,7 @@ def test_a_torn_file_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(b"no network", "lacks TFL3"), (b"\x1c\0\0\0TFL3", "refuses it")]
+    ("content", "told"), [(b"no network", "lacks TFL3"), (b"\x1c\0\0\0TFL3", "root lies outside")]
 )
 def test_what_is_no_network_is_refused_though_its_digest_fits(
     folder: Path, content: bytes, told: str

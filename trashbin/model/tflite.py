@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import math
+import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -164,6 +165,8 @@ class TFLiteClassifier:
         content = self.file.content
         if content[4:8] != b"TFL3":
             raise ModelError(f"{self.file.path}: is no .tflite file (its header lacks TFL3)")
+        if not _root_lies_inside(content):
+            raise ModelError(f"{self.file.path}: is no .tflite file (its root lies outside of it)")
         try:
             interpreter = module.Interpreter(
                 model_content=content,
@@ -203,6 +206,23 @@ class TFLiteClassifier:
             f"{self.file.path}: outputs are {found}, "
             f"the manifest's {len(self.labels)} labels need one of {wanted}"
         )
+
+
+def _root_lies_inside(content: bytes) -> bool:
+    """Does the FlatBuffer's root table, and that table's vtable, lie within the file?
+
+    tflite-runtime 2.14 reads on without a look, and crashes. What lies deeper is
+    guarded by the digest alone. Layout: flatbuffers.dev, "FlatBuffer Internals".
+    """
+    size = len(content)
+    (root,) = struct.unpack_from("<I", content)
+    if root + 4 > size:
+        return False
+    vtable = root - struct.unpack_from("<i", content, root)[0]
+    if not 0 <= vtable <= size - 4:
+        return False
+    vtable_bytes, table_bytes = struct.unpack_from("<HH", content, vtable)
+    return bool(vtable + vtable_bytes <= size and root + table_bytes <= size)
 
 
 def open_model(section: Model, name: str | None = None) -> TFLiteClassifier:
