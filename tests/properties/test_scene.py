@@ -159,8 +159,8 @@ def test_a_slow_change_of_light_and_tray_is_followed() -> None:
     stain = np.zeros((120, 160, 1), np.float32)
     cv2.circle(stain, (80, 60), 25, 1.0, -1)
     stain = cv2.GaussianBlur(stain, (0, 0), 6)[:, :, None]
-    for step in range(500):  # 5,000 in the same steps hold as well
-        pixels = empty * (1 - 0.4 * stain * step / 500)
+    for step in range(250):  # 5,000 in the same steps hold as well
+        pixels = empty * (1 - 0.4 * stain * step / 250)
         light = 1 + 0.3 * np.sin(step / 50)
         assert scene.look(camera.frame(pixels, light)).state is SceneState.EMPTY
     assert run(scene, camera.frames(empty, 5))[-1].state is SceneState.SETTLED  # it had learned
@@ -173,7 +173,7 @@ def test_a_resting_item_is_never_learned() -> None:
     item = cv2.rectangle(empty.copy(), (60, 40), (90, 70), (130, 130, 130), -1)
     scene = learned(empty, camera)
     frame = camera.frame(item)
-    for _ in range(600):
+    for _ in range(300):
         view = scene.look(frame)
     assert view.state is SceneState.SETTLED
     assert run(scene, camera.frames(empty, 5))[-1].state is SceneState.EMPTY
