@@ -6,110 +6,30 @@ The bodies live in rooms of their own and are imported only when their command r
 
 from __future__ import annotations
 
-import errno
 import json
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 import trashbin
-from trashbin.errors import ExitCode, TrashbinError
+from trashbin.cli_history import events, replay
+from trashbin.cli_options import (
+    EXIT_STATUSES,
+    Commands,
+    config_option,
+    json_option,
+    model_option,
+    rule_options,
+)
+from trashbin.errors import ExitCode
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from trashbin.config import Loaded
     from trashbin.model.tflite import TFLiteClassifier
     from trashbin.settings import Config
     from trashbin.types import Thresholds
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-INTERRUPTED = 130  # what a shell expects of a command that Ctrl-C ended
-
-EXIT_STATUSES = """
-\b
-Exit status:
-  0  good
-  1  bad input (the rest was still done)
-  2  bad usage or configuration
-  3  device or broker unreachable
-"""
-
-
-class Commands(click.Group):
-    """Tells our errors in one message, without a traceback, and exits with their status."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; its return value becomes the exit status."""
-        try:
-            ctx.exit(int(super().invoke(ctx) or ExitCode.GOOD))
-        except TrashbinError as error:
-            click.echo(f"trashbin: {error}", err=True)
-            ctx.exit(int(error.exit_code))
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            click.echo(f"trashbin: no room to write to ({error})", err=True)
-            ctx.exit(int(ExitCode.UNREACHABLE))
-
-
-class Share(click.FloatRange):
-    """A number from 0 to 1; not NaN, which every comparison lets through."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 1)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number; a usage error for anything else."""
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail("nan is no number from 0 to 1", param, ctx)
-        return number
-
-
-def config_option(required: bool = False) -> Callable[[F], F]:
-    """``--config FILE``, the same wherever it stands."""
-    return click.option(
-        "--config",
-        "config",
-        metavar="FILE",
-        required=required,
-        type=click.Path(path_type=Path),
-        help="The bin's YAML; its model and rules hold.",
-    )
-
-
-def json_option(function: F) -> F:
-    """``--json``, the same wherever it stands."""
-    text = "Print JSON for programs instead of text for people."
-    return click.option("--json", "as_json", is_flag=True, help=text)(function)
-
-
-def model_option(multiple: bool = False) -> Callable[[F], F]:
-    """``--model NAME[:VARIANT]|FILE``, the same wherever it stands."""
-    return click.option(
-        "--model",
-        "models" if multiple else "model",
-        metavar="NAME[:VARIANT]|FILE",
-        multiple=multiple,
-        help="A model by name, or a .tflite with its manifest.json beside it."
-        + (" May be given several times, to compare." if multiple else ""),
-    )
-
-
-def rule_options(function: F) -> F:
-    """``--gap`` and ``--top1``, which stand above the configuration and the manifest."""
-    share = Share()
-    function = click.option("--top1", type=share, help="Act only if the largest share is >= this.")(
-        function
-    )
-    return click.option("--gap", type=share, help="Act only if the gap is >= this.")(function)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -128,6 +48,8 @@ def main() -> None:
 
 
 main.epilog = EXIT_STATUSES
+main.add_command(events)
+main.add_command(replay)
 
 
 @main.command(epilog=EXIT_STATUSES)
@@ -324,129 +246,6 @@ def bench(runs: int, threads: int, models: Sequence[str], as_json: bool) -> int:
     with quiet():
         opened = [tflite.TFLiteClassifier(file, threads=threads) for file in files]
     return bench.run(opened, runs, as_json=as_json)
-
-
-def _since(ctx: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
-    """``--since`` as a time; bad usage where it is none."""
-    from trashbin import history
-
-    try:
-        return None if text is None else history.moment(text, history.now())
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            f"{text!r} is neither a date or time such as 2026-11-23 or 2026-11-23T14:30, "
-            "nor a time span such as 90m, 2h or 3d"
-        ) from None
-
-
-def source_options(function: F) -> F:
-    """Where the history lies, and from when on it is read; the same for every command."""
-    function = click.option(
-        "--since", metavar="WHEN", callback=_since, help="From then on: 2h, 3d, or an ISO time."
-    )(function)
-    function = click.option(
-        "--store",
-        metavar="FOLDER",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="The folder of the event store.  [default: /var/lib/trashbin]",
-    )(function)
-    text = "The bin's YAML, which says where its store is."
-    return click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help=text)(
-        function
-    )
-
-
-def _store(config: Path | None, store: Path | None) -> Path:
-    """The file of the store that the options name."""
-    from trashbin import config as configuration
-    from trashbin import database, settings
-
-    if config is not None and store is not None:
-        raise click.UsageError("--config and --store both say where the store is: give one.")
-    if config is not None:
-        store = configuration.read(config).store.path
-    return (store or settings.Store().path) / database.NAME
-
-
-@main.command(epilog=EXIT_STATUSES)
-@source_options
-@click.option("--label", help="Only items of this class.")
-@click.option(
-    "--type",
-    "kinds",
-    multiple=True,
-    type=click.Choice(["sorted", "uncertain", "empty", "resolved", "fault", "notice"]),
-    help="Only such events. May be given several times.",
-)
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    help="The newest N only.  [default: 50 in the table, else all]",
-)
-@json_option
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV for a spreadsheet.")
-def events(
-    config: Path | None,
-    store: Path | None,
-    since: datetime | None,
-    label: str | None,
-    kinds: Sequence[str],
-    limit: int | None,
-    as_json: bool,
-    as_csv: bool,
-) -> int:
-    """Show what the bin did: its events, newest last.
-
-    Reads the store on this machine while the bin runs, and changes nothing. Times in the
-    table are local. With --json, one line an event, as it is published; --csv has the same
-    without the shares of each class. A damaged event is left out and named.
-
-    \b
-    Examples:
-      trashbin events --since 2h
-      trashbin events --type uncertain --label glass
-      trashbin events --config trashbin.yaml --since 2026-11-01 --csv > nov.csv
-    """
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other: give one.")
-    from trashbin import history
-
-    found = history.History(_store(config, store), since, label, kinds)
-    return history.events(found, limit, "json" if as_json else "csv" if as_csv else "table")
-
-
-@main.command(epilog=EXIT_STATUSES)
-@rule_options
-@source_options
-@json_option
-def replay(
-    gap: float | None,
-    top1: float | None,
-    config: Path | None,
-    store: Path | None,
-    since: datetime | None,
-    as_json: bool,
-) -> int:
-    """Say what other thresholds would have done to the items of the history.
-
-    Judges the stored shares of each item's last burst again; a threshold that is not given
-    stays as it was applied. What was blurred, dark or in disagreement stays held. That the
-    bin tries another burst before it holds cannot be replayed.
-
-    With --json, one object: gap, top1, items, now and then (sorted and uncertain), the same
-    for each label under labels, and changes.
-
-    \b
-    Examples:
-      trashbin replay --gap 0.2 --top1 0.5
-      trashbin replay --gap 0.5 --since 7d --json | jq .then
-    """
-    if gap is None and top1 is None:
-        raise click.UsageError("Give --gap, --top1 or both: the thresholds to try.")
-    from trashbin import history
-
-    found = history.History(_store(config, store), since, kinds=("sorted", "uncertain"))
-    return history.replay(found, gap, top1, as_json=as_json)
 
 
 def _open(

@@ -1,0 +1,98 @@
+"""What every command shares: its options, its exit statuses, and how an error is told."""
+
+from __future__ import annotations
+
+import errno
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from trashbin.errors import ExitCode, TrashbinError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+INTERRUPTED = 130  # what a shell expects of a command that Ctrl-C ended
+
+EXIT_STATUSES = """
+\b
+Exit status:
+  0  good
+  1  bad input (the rest was still done)
+  2  bad usage or configuration
+  3  device or broker unreachable
+"""
+
+
+class Commands(click.Group):
+    """Tells our errors in one message, without a traceback, and exits with their status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; its return value becomes the exit status."""
+        try:
+            ctx.exit(int(super().invoke(ctx) or ExitCode.GOOD))
+        except TrashbinError as error:
+            click.echo(f"trashbin: {error}", err=True)
+            ctx.exit(int(error.exit_code))
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            click.echo(f"trashbin: no room to write to ({error})", err=True)
+            ctx.exit(int(ExitCode.UNREACHABLE))
+
+
+class Share(click.FloatRange):
+    """A number from 0 to 1; not NaN, which every comparison lets through."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; a usage error for anything else."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail("nan is no number from 0 to 1", param, ctx)
+        return number
+
+
+def config_option(required: bool = False) -> Callable[[F], F]:
+    """``--config FILE``, the same wherever it stands."""
+    return click.option(
+        "--config",
+        "config",
+        metavar="FILE",
+        required=required,
+        type=click.Path(path_type=Path),
+        help="The bin's YAML; its model and rules hold.",
+    )
+
+
+def json_option(function: F) -> F:
+    """``--json``, the same wherever it stands."""
+    text = "Print JSON for programs instead of text for people."
+    return click.option("--json", "as_json", is_flag=True, help=text)(function)
+
+
+def model_option(multiple: bool = False) -> Callable[[F], F]:
+    """``--model NAME[:VARIANT]|FILE``, the same wherever it stands."""
+    return click.option(
+        "--model",
+        "models" if multiple else "model",
+        metavar="NAME[:VARIANT]|FILE",
+        multiple=multiple,
+        help="A model by name, or a .tflite with its manifest.json beside it."
+        + (" May be given several times, to compare." if multiple else ""),
+    )
+
+
+def rule_options(function: F) -> F:
+    """``--gap`` and ``--top1``, which stand above the configuration and the manifest."""
+    share = Share()
+    function = click.option("--top1", type=share, help="Act only if the largest share is >= this.")(
+        function
+    )
+    return click.option("--gap", type=share, help="Act only if the gap is >= this.")(function)
