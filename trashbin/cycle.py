@@ -201,7 +201,7 @@ class Cycle:
     def watch(self) -> None:
         """Has the held thing been taken out, or is the time for it over?"""
         if self.looker.is_empty():
-            self._judged_at = self.looker.seen.at
+            self._judged_at, self._rounds = self.looker.seen.at, 0
             self._held = None  # else kept, so that nobody is asked about it again
             self.condition.problems.pop("tray", None)
         elif self.clock.monotonic() < self._give_up_at:

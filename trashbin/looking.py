@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from trashbin import decision
 from trashbin.errors import CameraError, DeviceError
 from trashbin.ports import Camera, Classifier, Clock, Switch
-from trashbin.scene import Scene, SceneState, View
+from trashbin.scene import Scene, SceneState, View, too_blurred, too_dark
 from trashbin.settings import Look as LookSettings
 from trashbin.types import Decision, Frame, Prediction, Reason, Thresholds
 
@@ -124,7 +124,7 @@ class Looker:
                 return view
 
     def _judge(self, view: View, thresholds: Thresholds, timing: dict[str, float]) -> Decision:
-        if view.brightness < self.settings.dark_level:
+        if too_dark(view, self.settings.dark_level):
             return decision.hold(Reason.DARK)
         if view.state is SceneState.EMPTY:
             return decision.hold(Reason.EMPTY)
@@ -135,7 +135,7 @@ class Looker:
                 views.append(self.glance())
                 frames.append(self.seen)
         floor = self.settings.min_sharpness
-        sharp = [f for f, v in zip(frames, views, strict=True) if v.sharpness >= floor]
+        sharp = [f for f, v in zip(frames, views, strict=True) if not too_blurred(v, floor)]
         # the network is asked even where none is sharp, so that the event says what it saw
         predictions = [self._predict(frame, timing) for frame in sharp or frames]
         with _stage(timing, "decide"):

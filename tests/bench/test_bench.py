@@ -15,6 +15,7 @@ from trashbin.decision import decide
 from trashbin.model import golden, manifest
 from trashbin.model.tflite import TFLiteClassifier
 from trashbin.preprocess import fill, to_tensor
+from trashbin.scene import Scene
 from trashbin.types import Frame
 
 BENCH_KEYS = [
@@ -33,6 +34,13 @@ def test_bare_resize(benchmark: BenchmarkFixture, network: TFLiteClassifier) -> 
     size = (network.file.input_spec.width, network.file.input_spec.height)
     small = benchmark(cv2.resize, FRAME.pixels, size, interpolation=cv2.INTER_AREA)
     assert small.shape == (size[1], size[0], 3)
+
+
+def test_scene(benchmark: BenchmarkFixture) -> None:
+    scene = Scene(learn_frames=1)
+    scene.learn(Frame(golden.pattern(2, bench.HEIGHT, bench.WIDTH), 0.0))
+    view = benchmark(scene.look, FRAME)
+    assert view.changed
 
 
 def test_preprocess(benchmark: BenchmarkFixture, network: TFLiteClassifier) -> None:
