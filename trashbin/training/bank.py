@@ -112,12 +112,12 @@ def joined(first: Bank, second: Bank) -> Bank:
     )
 
 
-def as_input(pictures: Sequence[Image]) -> Tensor:
-    """RGB uint8 pictures of any size -> (N, 3, 224, 224) float32 in -1..1.
+def as_input(pictures: Sequence[Image], size: int = INPUT_SIZE) -> Tensor:
+    """RGB uint8 pictures of any size -> (N, 3, size, size) float32 in -1..1.
 
     Stretched as the daemon does; in memory the channels come last.
     """
-    small = np.stack([resize(np.ascontiguousarray(p), INPUT_SIZE, INPUT_SIZE) for p in pictures])
+    small = np.stack([resize(np.ascontiguousarray(p), size, size) for p in pictures])
     batch = (
         torch.from_numpy(small).permute(0, 3, 1, 2).to(torch.float32)
     )  # NHWC memory: already channels last

@@ -2,21 +2,21 @@
 
 The block table and the names of the layers are those of the start weights (Keras Applications'
 ImageNet backbone, Apache-2.0): every convolution has a weight and a bias, and there is no
-normalisation left. Padding is TensorFlow's "same".
+normalisation left. Padding is TensorFlow's "same". Pruning makes the same table with other widths.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FEATURES = 960
-INPUT_SIZE = 224
+INPUT_SIZE = 224  # of the unpruned network; a pruned one says its own
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,39 @@ BLOCKS: tuple[Block, ...] = (
     Block(5, 960, 160, 240, True, 1),
     Block(5, 960, 160, 240, True, 1),
 )
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Every width of a network: stem, blocks, last convolution (the features); input in pixels."""
+
+    stem: int = 16
+    blocks: tuple[Block, ...] = BLOCKS
+    last: int = 960
+    input_size: int = INPUT_SIZE
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Architecture:
+        """What ``as_dict`` made."""
+        return Architecture(**values | {"blocks": tuple(Block(**b) for b in values["blocks"])})
+
+    def multiply_adds(self) -> int:
+        """Of one picture: convolutions, squeeze-excites and a head of six."""
+        side = self.input_size // 2
+        total = side * side * 27 * self.stem
+        inputs = self.stem
+        for block in self.blocks:
+            if inputs != self.stem or block is not self.blocks[0]:
+                total += side * side * inputs * block.expand
+            side //= block.stride
+            total += side * side * block.expand * (block.kernel**2 + block.out)
+            total += 2 * block.expand * block.squeeze
+            inputs = block.out
+        return total + side * side * inputs * self.last + 6 * self.last
 
 
 class SamePadConv(nn.Conv2d):  # type: ignore[misc]
@@ -109,18 +142,21 @@ class InvertedResidual(nn.Module):  # type: ignore[misc]
 
 
 class MobileNetV3(nn.Module):  # type: ignore[misc]
-    """(N, 3, 224, 224) float32 in -1..1 -> (N, classes) logits, from 960 pooled features."""
+    """(N, 3, size, size) float32 in -1..1 -> (N, classes) logits, from the pooled features."""
 
-    def __init__(self, classes: int = 6, dropout: float = 0.0) -> None:
+    def __init__(
+        self, architecture: Architecture | None = None, classes: int = 6, dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        self.stem = SamePadConv(3, 16, 3, 2)
-        widths = [16, *(block.out for block in BLOCKS)]
+        self.architecture = table = architecture or Architecture()
+        self.stem = SamePadConv(3, table.stem, 3, 2)
+        widths = [table.stem, *(block.out for block in table.blocks)]
         self.blocks = nn.ModuleList(
-            InvertedResidual(widths[k], block, k == 0) for k, block in enumerate(BLOCKS)
+            InvertedResidual(widths[k], block, k == 0) for k, block in enumerate(table.blocks)
         )
-        self.last = SamePadConv(160, FEATURES, 1)
+        self.last = SamePadConv(widths[-1], table.last, 1)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(FEATURES, classes)
+        self.head = nn.Linear(table.last, classes)
 
     def early(self, x: Tensor, blocks: int) -> Tensor:
         """The stem and the first `blocks` blocks: what a fine-tune may keep frozen."""
@@ -130,17 +166,17 @@ class MobileNetV3(nn.Module):  # type: ignore[misc]
         return x
 
     def late(self, x: Tensor, blocks: int) -> Tensor:
-        """From the output of `early` to the pooled features, (N, 960)."""
+        """From the output of `early` to the pooled features, (N, last)."""
         for block in self.blocks[blocks:]:
             x = block(x)
         return F.hardswish(self.last(x)).mean((2, 3), keepdim=True).flatten(1)
 
     def features(self, x: Tensor) -> Tensor:
-        """(N, 960) pooled features."""
+        """(N, last) pooled features."""
         return self.late(self.early(x, 0), 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, 224, 224) -> (N, classes)."""
+        """(N, 3, size, size) -> (N, classes)."""
         logits: Tensor = self.head(self.dropout(self.features(x)))
         return logits
 
@@ -181,3 +217,16 @@ def freeze_early(model: MobileNetV3, blocks: int) -> None:
     for part in (model.stem, *model.blocks[:blocks]):
         for parameter in part.parameters():
             parameter.requires_grad_(False)
+
+
+def save(model: MobileNetV3, path: Path) -> None:
+    """Architecture and weights in one file."""
+    torch.save({"architecture": model.architecture.as_dict(), "weights": model.state_dict()}, path)
+
+
+def load(path: Path, dropout: float = 0.0) -> MobileNetV3:
+    """What ``save`` wrote, channels last in memory."""
+    kept = torch.load(path, weights_only=True)
+    model = MobileNetV3(Architecture.from_dict(kept["architecture"]), dropout=dropout)
+    model.load_state_dict(kept["weights"])
+    return model.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]

@@ -116,7 +116,7 @@ def load_data(
 def pooled(
     model: MobileNetV3, bank: Bank, rng: np.random.Generator | None = None, exact: bool = True
 ) -> Tensor:
-    """(N, 960) features of a bank, augmented where a generator is given.
+    """(N, last) features of a bank, augmented where a generator is given.
 
     Without `exact` they are computed in bfloat16, three times as fast, for comparisons.
     """
@@ -127,7 +127,8 @@ def pooled(
             pictures = [np.asarray(p) for p in bank.pictures[start : start + 64]]
             if rng is not None:
                 pictures = [augmented(rng, p, bank.home) for p in pictures]
-            out.append(model.features(as_input(pictures)).float())
+            x = as_input(pictures, model.architecture.input_size)
+            out.append(model.features(x).float())
     return torch.cat(out)
 
 
