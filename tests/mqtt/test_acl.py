@@ -17,8 +17,16 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from tests.mqtt.conftest import Broker, Listener, run, started, wait_until
-from tests.mqtt.test_run import Process, config, start  # noqa: F401 (start is a fixture)
+from tests.mqtt.test_run import start  # noqa: F401 (a fixture)
+from tests.support_processes import (
+    Broker,
+    Listener,
+    Process,
+    config,
+    run,
+    started,
+    wait_until,
+)
 from trashbin import resources
 from trashbin.outbox import Outbox
 

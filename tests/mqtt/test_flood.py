@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.mqtt.conftest import Broker, Listener, wait_until
-from tests.mqtt.test_run import Process, config, start  # noqa: F401 (start is a fixture)
+from tests.mqtt.test_run import start  # noqa: F401 (a fixture)
+from tests.support_processes import Broker, Listener, Process, config, wait_until
 
 FLOOD = (
     ("look", b"not json"),

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.mqtt.conftest import Broker, Listener, wait_until
 from tests.support import FakeClock
 from tests.support_events import an_event
+from tests.support_processes import Broker, Listener, wait_until
 from trashbin import devices, requests
 from trashbin.devices import mqtt_client
 from trashbin.devices.mqtt import MqttPublisher

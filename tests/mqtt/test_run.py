@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,53 +13,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tests.mqtt.conftest import Broker, Listener, wait_until
-from trashbin import events, resources
+from tests.support_processes import Broker, Listener, Process, config, wait_until
+from trashbin import events
 
 VALID = Draft202012Validator(events.schema(), format_checker=FormatChecker())
-
-
-def config(folder: Path, broker: Broker, **changes: Any) -> dict[str, Any]:
-    """The demo's bin, publishing to the test's broker; ``changes`` replace whole sections."""
-    text = (resources.root() / "config" / "demo.yaml").read_text()
-    found: dict[str, Any] = yaml.safe_load(text)
-    found["publisher"] = {"kind": "mqtt", "host": "127.0.0.1", "port": broker.port}
-    found["store"] = {"path": str(folder / "store")}
-    return found | changes
-
-
-class Process:
-    """The daemon, as systemd would start it."""
-
-    def __init__(self, folder: Path, text: str) -> None:
-        path = folder / "trashbin.yaml"
-        path.write_text(text)
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(folder / "notify"))
-        self.socket.settimeout(30)
-        self.log = folder / "log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "trashbin", "run", "--config", str(path)],
-                stderr=log,
-                stdout=log,
-                env=os.environ | {"NOTIFY_SOCKET": str(folder / "notify")},
-            )
-
-    def wait_ready(self) -> None:
-        while b"READY=1" not in self.socket.recv(4096):
-            pass
-        threading.Thread(target=self._drain, daemon=True).start()
-
-    def _drain(self) -> None:
-        """Read on, as systemd does: else the daemon waits at a full socket."""
-        with suppress(OSError):
-            while self.socket.recv(4096):
-                pass
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
 
 
 @pytest.fixture
