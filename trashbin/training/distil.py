@@ -3,7 +3,8 @@
 The teacher's shares (Hinton et al., 2015) tell what a picture resembles besides its label. The
 start network's features are to be had from the student's by a linear map that is learned with it
 and then thrown away: so the student keeps what ImageNet taught of things that are not in the
-photographs. Things of no class and empty trays pull the shares apart from none (Hendrycks et al., ICLR 2019).
+photographs. Things of no class and empty trays are to get equal shares (Hendrycks et al., ICLR
+2019).
 """
 
 from __future__ import annotations
