@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+
+from trashbin.outbox import Outbox
+
+
+def connection(box: Outbox) -> sqlite3.Connection:
+    """The store's own connection: what is done to it, the store meets as its disk's doing."""
+    with box._file.reading() as db:
+        return db
 
 
 class FakeClock:

@@ -10,11 +10,11 @@ import fcntl
 import logging
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from trashbin import config as configuration
 from trashbin import database, devices, sdnotify
@@ -121,8 +121,8 @@ def build(
         max_bytes=config.store.max_mb * 2**20,
         drop_undelivered=config.store.overflow == "drop_oldest",
     )
-    stack.callback(outbox.close)
     parts = _Parts(config, clock, outbox, {} if problems is None else problems)
+    parts.open("store", outbox, stack)
     daemon = Daemon(
         config,
         Parts(
@@ -221,20 +221,22 @@ class _Parts:
             return None
 
 
-def _alone(store: Path) -> IO[str]:
-    """Keep a store for this bin until the file is closed: two bins would drive the same pins.
+@contextmanager
+def _alone(store: Path) -> Iterator[None]:
+    """Keep a store for this bin while the block lasts: two bins would drive the same pins.
 
-    StoreError where another has it, or where it cannot be written.
+    StoreError where another has it. A folder that cannot be used is the store's to tell.
     """
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-        file = (store / "lock").open("w")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise StoreError(f"{store}: another trashbin runs on this store; stop it first") from error
-    except OSError as error:
-        raise StoreError(f"{store}: the store cannot be written ({error.strerror})") from error
-    return file
+    with ExitStack() as stack:
+        with suppress(OSError):
+            store.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((store / "lock").open("w"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                message = f"{store}: another trashbin runs on this store; stop it first"
+                raise StoreError(message) from error
+        yield
 
 
 def _close(part: Any) -> None:

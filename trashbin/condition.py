@@ -65,12 +65,13 @@ class Condition:
 
     # what happened
 
-    def commit(self, event: Event) -> Event:
+    def commit(self, event: Event, *, moving: bool = False) -> Event:
         """Commit first, then let the world know: what follows may be cut off at any time.
 
-        StoreError where it can't be written; then nothing may follow.
+        StoreError where it can't be written; then nothing may follow. ``moving`` where
+        something will move.
         """
-        return self._committed(self.parts.recorder.commit(event))
+        return self._committed(self.parts.recorder.commit(event, moving=moving))
 
     def _committed(self, event: Event) -> Event:
         self.on_event(event)
@@ -84,6 +85,13 @@ class Condition:
         except StoreError as error:
             self.store_failed(error)
             return None
+
+    def moved(self) -> None:
+        """The move that the last event planned is over."""
+        try:
+            self.parts.recorder.moved()
+        except StoreError as error:
+            self.store_failed(error)
 
     def change(self, change: Change, bin: str | None = None) -> None:
         """Move along the table, and let lamps and dashboards show it."""
@@ -136,14 +144,6 @@ class Condition:
         elif self.status in UNFINISHED:
             self.change(UNFINISHED[self.status])
 
-    def tell_of_damage(self) -> None:
-        """The store was damaged and is a new one: an event says where the old one lies."""
-        aside = self.parts.recorder.outbox.set_aside
-        if aside is not None:
-            message = f"the event store was damaged; it lies in {aside}, and a new one began"
-            log.error("store: %s", message)
-            self.note(self.parts.recorder.fault("store", message))
-
     def store_failed(self, error: StoreError) -> None:
         """No event can be written: nothing moves until one can. Told over MQTT all the same."""
         if self.problems.get("store") != str(error):
@@ -154,7 +154,14 @@ class Condition:
     def _watch_store(self) -> None:
         """Tell of what the store lost: at once as a problem, by an event where it is over."""
         try:
-            for event in (self.parts.recorder.commit_damage(), self._overflow_told()):
+            recorder = self.parts.recorder
+            for tell in (
+                recorder.commit_set_aside,
+                recorder.commit_cut_off,
+                recorder.commit_damage,
+                self._overflow_told,
+            ):
+                event = tell()
                 if event is not None:
                     self._committed(event)
         except StoreError as error:

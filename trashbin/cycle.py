@@ -143,7 +143,8 @@ class Cycle:
                 sight,
                 bin=bin,
                 actuation=self.actuation.planned(movers),
-            )
+            ),
+            moving=bool(movers),
         )
         self.condition.change(Change.ACT, bin)
         if not movers:  # the lamp says where; a person carries it there
@@ -153,6 +154,8 @@ class Cycle:
             self._sort(bin, movers, sight, event)
         except DeviceError as error:
             self.condition.part_failed(error, about=event.event_id)
+        else:
+            self.condition.moved()
         return event
 
     def _sort(self, bin: str, movers: list[Actuator], sight: Sight, event: Event) -> None:

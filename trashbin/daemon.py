@@ -90,7 +90,6 @@ class Daemon:
             self.condition.change(Change.PAUSE)
         for part, message in list(self.parts.problems.items()):
             self.condition.fault(part, message)
-        self.condition.tell_of_damage()
         if self.parts.looker is not None and "camera" not in self.parts.problems:
             try:
                 self.parts.looker.learn_empty_tray()

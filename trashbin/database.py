@@ -1,27 +1,29 @@
-"""The event store's file: its tables, opening it, a damaged one set aside, rows read with care.
+"""The event store's file: its tables, opening it, a damaged one moved aside, rows read with care.
 
-What the rows mean is ``outbox.py``'s matter; ``history.py`` reads the same file while the
-daemon writes it.
+``store_file.py`` keeps it open for the daemon, what the rows mean is ``outbox.py``'s matter;
+``history.py`` reads the same file while the daemon writes it.
 """
 
 from __future__ import annotations
 
-import logging
+import errno
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
 from trashbin.errors import StoreError
 from trashbin.events import Event
 
-log = logging.getLogger(__name__)
-
 NAME = "events.sqlite"  # in the folder that the configuration names
-VERSION = 2
+VERSION = 3
+LOG_PAGES = 128  # of the write-ahead log before it is written into the file: half a megabyte
+NEARLY_FULL = 64 * 1024  # bytes free on a disk below which SQLite's vaguer errors mean "full"
 BUSY_S = 5.0  # how long to wait for another process that reads the store
 
 TABLES = """
@@ -54,8 +56,26 @@ ALTER TABLE event ADD COLUMN crc INTEGER;  -- of json; NULL in rows of version 1
 CREATE TABLE damaged (seq INTEGER PRIMARY KEY, json BLOB NOT NULL, told INTEGER NOT NULL DEFAULT 0);
 PRAGMA user_version = 2;
 COMMIT;
-"""
+""",
+    3: """
+BEGIN IMMEDIATE;
+-- of an item event: float16, little-endian, what the network's pooling layer gave
+ALTER TABLE event ADD COLUMN features BLOB;
+ALTER TABLE damaged ADD COLUMN ts TEXT;  -- the event's
+UPDATE damaged SET ts = strftime('%Y-%m-%dT%H:%M:%fZ', 'now');
+PRAGMA user_version = 3;
+COMMIT;
+""",
 }
+
+SHAPE = (
+    "key, value FROM meta",
+    "key, value FROM setting",
+    "seq, event_id, ts, json, crc, features FROM event",
+    "seq FROM pending",
+    "day, label, items FROM sorted",
+    "seq, json, told, ts FROM damaged",
+)
 
 # as bytes: a flipped one may be no UTF-8, and must not end the query
 COLUMNS = "seq, CAST(json AS BLOB), crc"
@@ -82,9 +102,11 @@ def decoded(row: Row) -> Event | None:
 def opened(path: Path) -> sqlite3.Connection:
     """A connection to a sound store, made where there is none."""
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    db.text_factory = lambda text: text.decode(errors="replace")  # a flipped byte is no error here
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise _Corrupt(verdict)
@@ -93,9 +115,13 @@ def opened(path: Path) -> sqlite3.Connection:
             db.executescript(TABLES)
         for change in range(max(2, version + 1), VERSION + 1):
             db.executescript(CHANGES[change])
+        for columns in SHAPE:
+            db.execute(f"SELECT {columns} LIMIT 0")
         db.execute("INSERT OR IGNORE INTO meta VALUES ('store_id', ?)", (str(uuid4()),))
-    except BaseException:
+    except BaseException as exc:
         db.close()
+        if isinstance(exc, sqlite3.OperationalError) and "no such " in str(exc):
+            raise _Corrupt(str(exc)) from exc  # a flipped byte in a name
         raise
     return db
 
@@ -140,19 +166,33 @@ class _Corrupt(sqlite3.DatabaseError):
     sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
-def code(exc: BaseException | None) -> int:
+def is_damaged(exc: sqlite3.Error) -> bool:
+    """True where the file is no sound database."""
+    return _code(exc) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+
+
+def is_full(exc: BaseException | None, path: Path) -> bool:
+    """True where an operation failed for want of room on the disk of ``path``."""
+    if _code(exc) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):  # of a journal's first page
+        with suppress(OSError):
+            disk = os.statvfs(path.parent)
+            return disk.f_bavail * disk.f_frsize < NEARLY_FULL
+    return _code(exc) == sqlite3.SQLITE_FULL or getattr(exc, "errno", None) == errno.ENOSPC
+
+
+def _code(exc: BaseException | None) -> int:
     """What SQLite says went wrong: the low byte, the rest says it more closely."""
     return getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
 
 
-def is_damaged(exc: sqlite3.DatabaseError) -> bool:
-    """True where the file is no sound database."""
-    return code(exc) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
 def moved_aside(path: Path) -> Path:
     """Rename a damaged file and its journals; nothing of it is thrown away."""
-    suffix = f".damaged-{datetime.now():%Y%m%dT%H%M%S}"
+    date = f".damaged-{datetime.now():%Y%m%dT%H%M%S}"
+    suffix = date
+    for number in count(2):
+        if not path.with_name(path.name + suffix).exists():
+            break
+        suffix = f"{date}-{number}"
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         file = path.with_name(name)
         if file.exists():
@@ -166,7 +206,7 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as exc:
-        if code(exc) == sqlite3.SQLITE_FULL:
+        if is_full(exc, path):
             raise StoreError(
                 f"No room for events: the disk of {path} is full. Free some space on it, "
                 "or set store: path to a folder on another disk."

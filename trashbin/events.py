@@ -10,7 +10,7 @@ import re
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -98,14 +98,17 @@ class Event:
 
     def to_json(self) -> str:
         """Compact JSON; shares have six digits, times three. ValueError on NaN, never written."""
-        data = {"schema": SCHEMA, **asdict(self)}
+        data: dict[str, Any] = {"schema": SCHEMA}
+        for key in _KEYS:
+            value = getattr(self, key)
+            data[key] = asdict(value) if key in _OBJECTS and value is not None else value
         for key in ("top1", "top2", "familiarity", "scores", "thresholds"):
             data[key] = _rounded(data[key], 6)
         data["timing_ms"] = _rounded(data["timing_ms"], 3)
         if self.gap is not None and self.top1 is not None and self.top2 is not None:
             # of the rounded shares, so that a reader's own subtraction agrees
             data["gap"] = round(data["top1"] - data["top2"], 6)
-        return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return _compact(data)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Event:
@@ -121,10 +124,15 @@ class Event:
         }
         for key, enum in enums.items():
             data[key] = None if data[key] is None else enum(data[key])
-        objects = {"thresholds": Thresholds, "model": ModelId, "answer": Answer, "detail": Detail}
-        for key, kind in objects.items():
+        for key, kind in _OBJECTS.items():
             data[key] = None if data[key] is None else kind(**data[key])
         return cls(**data)
+
+
+# not ``asdict`` of a whole event, which copies it deeply: it is made on the item's way
+_KEYS = tuple(entry.name for entry in fields(Event))
+_OBJECTS = {"thresholds": Thresholds, "model": ModelId, "answer": Answer, "detail": Detail}
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def _rounded(value: Any, digits: int) -> Any:

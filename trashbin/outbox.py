@@ -14,22 +14,26 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import TypeVar
 
 from trashbin import database
 from trashbin.database import COLUMNS, Row
 from trashbin.errors import StoreError
 from trashbin.events import Event, EventType, timestamp
+from trashbin.store_file import StoreFile
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 AT_ONCE = 16  # events dropped at a time: about four pages
-AT_ONCE_WHERE_FULL = 256  # and where the disk is full, so that room lasts for a while
+AT_ONCE_WHERE_FULL = 64  # and where the disk is full, so that room lasts for a while
+MAX_SEQ = 2**63 - 1  # SQLite's
+FIRST_DATE = "2026"  # no clock that shows an earlier year is right: the Pi's starts in 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,10 @@ class Outbox:
     """One SQLite file of events; safe to use from several threads.
 
     ``zone`` is where days begin and end, the system's where None. A damaged file is set
-    aside under a dated name, ``set_aside`` tells which, and a new store begins. ``max_bytes``
-    is the cap, None for none; with ``drop_undelivered`` False, ``append`` fails instead of
-    dropping what the broker does not have.
-    StoreError from any method where the disk or the file fails.
+    aside under a dated name, ``set_aside`` tells which, and a new store begins with a
+    ``store_id`` of its own. ``max_bytes`` is the cap, None for none; with ``drop_undelivered``
+    False, ``append`` fails instead of dropping what the broker does not have.
+    StoreError from any method where the disk or the file fails; the next call tries again.
     """
 
     def __init__(
@@ -60,35 +64,40 @@ class Outbox:
         drop_undelivered: bool = True,
     ) -> None:
         self.path = path
-        self.set_aside: Path | None = None
+        self._file = StoreFile(path)
         self._zone = zone
         self._max_bytes = max_bytes
         self._drop_undelivered = drop_undelivered
         self._delivering = False  # has the broker acknowledged anything since the last drop?
         self._delivered_from = 0  # no event with a smaller seq is delivered and still kept
-        self._lock = threading.Lock()
-        with database.told(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._db = database.opened(path)
-            except sqlite3.DatabaseError as exc:
-                if not database.is_damaged(exc):
-                    raise
-                self.set_aside = database.moved_aside(path)
-                log.error("%s is damaged (%s): kept as %s", path, exc, self.set_aside)
-                self._db = database.opened(path)
-        self.store_id = self._one("SELECT value FROM meta WHERE key = 'store_id'")
+
+    def open(self) -> None:
+        """Open the file, as every other method does where it is not open."""
+        self._file.open()
 
     def close(self) -> None:
         """Close the file; safe twice."""
-        with self._lock:
-            self._db.close()
+        self._file.close()
+
+    @property
+    def store_id(self) -> str:
+        """Of the file that is open or was last; empty where none was yet."""
+        return self._file.store_id
+
+    @property
+    def set_aside(self) -> Path | None:
+        """Where the file lies that was damaged and that no event has told of yet."""
+        return self._file.set_aside
 
     # events
 
-    def append(self, event: Event) -> Event:
-        """Commit an event with its ``store_id`` and the next ``seq``; the event as stored."""
-        return self._append(event)
+    def append(self, event: Event, features: bytes | None = None, *, moving: bool = False) -> Event:
+        """Commit an event with its ``store_id`` and the next ``seq``; the event as stored.
+
+        ``features`` are kept beside it. ``moving`` says that something will move now:
+        ``cut_off`` names the event until ``moved`` is called, or a fault is appended about it.
+        """
+        return self._append(event, features=features, moving=moving)
 
     def append_dropped(self, notice: Event) -> Event:
         """Commit the event that tells of ``dropped``; from now on nothing is untold."""
@@ -98,6 +107,22 @@ class Outbox:
         """Commit the event that tells of the damaged events ``seqs``; they are told from now on."""
         among = ", ".join(str(int(seq)) for seq in seqs)
         return self._append(fault, f"UPDATE damaged SET told = 1 WHERE seq IN ({among})")
+
+    def append_set_aside(self, fault: Event) -> Event:
+        """Commit the event that tells of ``set_aside``."""
+        stored = self._append(fault)
+        self._file.set_aside = None
+        return stored
+
+    def moved(self) -> None:
+        """What the last event planned has been done."""
+        self._write(lambda db: db.execute("DELETE FROM meta WHERE key = 'moving'"))
+
+    def cut_off(self) -> str | None:
+        """The id of the event whose move was begun and not ended, by power or by process."""
+        with self._file.reading() as db:
+            row = db.execute("SELECT value FROM meta WHERE key = 'moving'").fetchone()
+        return None if row is None else str(row[0])
 
     def unacknowledged(self, after_seq: int, up_to_seq: int, limit: int) -> list[Event]:
         """Events that no broker has acknowledged, oldest first, after_seq < seq <= up_to_seq."""
@@ -115,7 +140,8 @@ class Outbox:
 
     def acknowledge(self, event_ids: Iterable[str]) -> None:
         """The broker has these. Not synced: one that a power cut undoes is merely sent twice."""
-        with self._writing(synced=False) as db:
+
+        def acknowledge(db: sqlite3.Connection) -> None:
             for event_id in event_ids:
                 found = db.execute(
                     "DELETE FROM pending WHERE seq = "
@@ -126,33 +152,54 @@ class Outbox:
                 if found is not None:
                     self._delivered_from = min(self._delivered_from, found[0])
 
+        event_ids = list(event_ids)
+        self._write(acknowledge, synced=False)
+
     def depth(self) -> int:
         """The number of events that no broker has acknowledged."""
-        return int(self._one("SELECT count(*) FROM pending"))
+        with self._file.reading() as db:
+            (waiting,) = db.execute("SELECT count(*) FROM pending").fetchone()
+        return int(waiting)
 
     def last_seq(self) -> int:
         """The newest event's ``seq``; 0 in a new store."""
-        with self._reading() as db:
+        with self._file.reading() as db:
             return _last_seq(db)
 
     def prune(self, now: datetime, history_days: float, *, delivered: bool = True) -> int:
-        """Forget events older than ``history_days``, only delivered ones or all; how many."""
+        """Forget events older than ``history_days``, only delivered ones or all; how many.
+
+        The clock may be wrong: an event dated before there was this program is as old as the
+        next one with a possible date, and one dated after ``now`` ages no other.
+        """
         before = timestamp(now - timedelta(days=history_days))
-        with self._writing() as db:
+
+        def prune(db: sqlite3.Connection) -> int:
+            db.execute("DELETE FROM damaged WHERE told = 1 AND ts < ?", (before,))
+            (young,) = db.execute(  # as events lie by age, this reads but a few rows
+                "SELECT coalesce((SELECT seq FROM event WHERE ts BETWEEN ? AND ? "
+                "ORDER BY seq LIMIT 1), ?)",
+                (before, timestamp(now), MAX_SEQ),
+            ).fetchone()
+            (old,) = db.execute(
+                "SELECT coalesce(max(seq), 0) FROM event WHERE seq < ? AND ts BETWEEN ? AND ?",
+                (young, FIRST_DATE, before),
+            ).fetchone()
             if not delivered:
-                db.execute(
-                    "DELETE FROM pending WHERE seq IN (SELECT seq FROM event WHERE ts < ?)",
-                    (before,),
-                )
+                db.execute("DELETE FROM pending WHERE seq <= ?", (old,))
             return db.execute(
-                "DELETE FROM event WHERE ts < ? AND seq NOT IN (SELECT seq FROM pending)", (before,)
+                "DELETE FROM event WHERE seq <= ? AND seq NOT IN (SELECT seq FROM pending)", (old,)
             ).rowcount
+
+        forgotten = self._write(prune)
+        self._file.keep_reserve()
+        return forgotten
 
     # what was lost
 
     def dropped(self) -> Dropped | None:
         """The undelivered events that the cap cost and that no event has told of yet."""
-        with self._reading() as db:
+        with self._file.reading() as db:
             return _dropped(db)
 
     @property
@@ -162,7 +209,7 @@ class Outbox:
 
     def damaged(self) -> list[int]:
         """The ``seq`` of damaged events that were found and that no event has told of yet."""
-        with self._reading() as db:
+        with self._file.reading() as db:
             return [seq for (seq,) in db.execute("SELECT seq FROM damaged WHERE told = 0")]
 
     # counts
@@ -173,88 +220,83 @@ class Outbox:
         A held item has no sure label and is not counted; a label that did not occur is
         left out.
         """
-        return self._counts("SELECT label, items FROM sorted WHERE day = ?", (day.isoformat(),))
+        return self._counts(
+            "SELECT label, CAST(items AS INTEGER) FROM sorted WHERE day = ?", (day.isoformat(),)
+        )
 
     def sorted_in_all(self) -> dict[str, int]:
         """The same since the store began."""
-        return self._counts("SELECT label, sum(items) FROM sorted GROUP BY label")
+        return self._counts("SELECT label, CAST(sum(items) AS INTEGER) FROM sorted GROUP BY label")
 
     # settings
 
     def get(self, key: str) -> str | None:
         """A runtime setting, or None where nobody set it."""
-        with self._reading() as db:
+        with self._file.reading() as db:
             row = db.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
     def set(self, key: str, value: str | None) -> None:
         """Keep a runtime setting through restarts; None forgets it."""
-        with self._writing() as db:
-            if value is None:
-                db.execute("DELETE FROM setting WHERE key = ?", (key,))
-            else:
-                db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
-
-    # the connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with database.told(self.path), self._lock:
-            yield self._db
-
-    @contextmanager
-    def _writing(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is on the disk when the block ends, or none of it."""
-        with self._reading() as db:
-            if not synced:
-                db.execute("PRAGMA synchronous = NORMAL")
-            try:
-                db.execute("BEGIN IMMEDIATE")
-                with db:
-                    yield db
-            except BaseException:
-                self._delivered_from = 0  # what it stood on was rolled back
-                raise
-            finally:
-                if not synced:
-                    db.execute("PRAGMA synchronous = FULL")
-
-    # writing
-
-    def _append(self, event: Event, closing: str = "") -> Event:
-        """Insert an event, and run ``closing`` in the same transaction."""
-        try:
-            return self._insert(event, closing)
-        except StoreError as exc:
-            if database.code(exc.__cause__) != sqlite3.SQLITE_FULL:
-                raise
-            self._make_room_on_disk()
-            return self._insert(event, closing)
-
-    def _insert(self, event: Event, closing: str) -> Event:
-        with self._writing() as db:
-            if closing:
-                db.execute(closing)
-            event = replace(event, store_id=self.store_id, seq=_last_seq(db) + 1)
-            text = event.to_json()
-            self._make_room(db, len(text))
-            db.execute(
-                "INSERT INTO event (seq, event_id, ts, json, crc) VALUES (?, ?, ?, ?, ?)",
-                (event.seq, event.event_id, event.ts, text, database.checksum(text)),
+        if value is None:
+            self._write(lambda db: db.execute("DELETE FROM setting WHERE key = ?", (key,)))
+        else:
+            self._write(
+                lambda db: db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
             )
-            db.execute("INSERT INTO pending (seq) VALUES (?)", (event.seq,))
-            if event.event_type is EventType.SORTED:
+
+    # how it is done
+
+    def _write(self, action: Callable[[sqlite3.Connection], T], *, synced: bool = True) -> T:
+        """One transaction; on a full disk, delivered events give way to it."""
+        try:
+            return self._file.write(action, self._forget_delivered, synced=synced)
+        except BaseException:
+            self._delivered_from = 0  # what it stood on was rolled back
+            raise
+
+    def _append(
+        self,
+        event: Event,
+        closing: str | None = None,
+        *,
+        features: bytes | None = None,
+        moving: bool = False,
+    ) -> Event:
+        """Insert an event, and run ``closing`` in the same transaction."""
+
+        def append(db: sqlite3.Connection) -> Event:
+            if closing is not None:
+                db.execute(closing)
+            stored = replace(event, store_id=self.store_id, seq=_last_seq(db) + 1)
+            text = stored.to_json()
+            self._make_room(db, len(text) + len(features or b""))
+            db.execute(
+                "INSERT INTO event (seq, event_id, ts, json, crc, features) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (stored.seq, stored.event_id, stored.ts, text, database.checksum(text), features),
+            )
+            db.execute("INSERT INTO pending (seq) VALUES (?)", (stored.seq,))
+            if stored.event_type is EventType.SORTED:
                 db.execute(
                     "INSERT INTO sorted (day, label, items) VALUES (?, ?, 1) "
                     "ON CONFLICT (day, label) DO UPDATE SET items = items + 1",
-                    (self._day(event.ts), event.label),
+                    (self._day(stored.ts), stored.label),
                 )
-        return event
+            if moving:
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('moving', ?)", (stored.event_id,))
+            elif stored.about is not None:
+                db.execute("DELETE FROM meta WHERE key = 'moving' AND value = ?", (stored.about,))
+            return stored
+
+        return self._write(append)
 
     def _make_room(self, db: sqlite3.Connection, coming: int) -> None:
         """Drop the oldest events until ``coming`` bytes fit below the cap."""
         while self._max_bytes is not None and _used(db) + coming > self._max_bytes:
             if self._drop_delivered(db, AT_ONCE):
+                continue
+            if db.execute("DELETE FROM damaged WHERE told = 1").rowcount:
                 continue
             oldest = db.execute("SELECT seq FROM pending ORDER BY seq LIMIT ?", (AT_ONCE,))
             seqs = [seq for (seq,) in oldest]
@@ -288,18 +330,14 @@ class Outbox:
         _forget(db, seqs)
         return len(seqs)
 
-    def _make_room_on_disk(self) -> None:
-        """The disk is full: let the log's space be used again, and drop what was delivered."""
-        with suppress(StoreError), self._reading() as db:
-            db.execute("PRAGMA wal_checkpoint(RESTART)")
-        with self._writing() as db:
-            gone = self._drop_delivered(db, AT_ONCE_WHERE_FULL)
+    def _forget_delivered(self, db: sqlite3.Connection) -> None:
+        gone = self._drop_delivered(db, AT_ONCE_WHERE_FULL)
         log.warning("%s: the disk is full; %d delivered events were dropped", self.path, gone)
 
     def _events(self, query: str, values: tuple[int, ...]) -> list[Event]:
         """What the query finds; damaged rows are set aside, and others take their places."""
         while True:
-            with self._reading() as db:
+            with self._file.reading() as db:
                 rows: list[Row] = db.execute(query, values).fetchall()
             read = [(row, database.decoded(row)) for row in rows]
             damaged = [row for row, event in read if event is None]
@@ -309,29 +347,33 @@ class Outbox:
 
     def _set_aside(self, rows: list[Row]) -> None:
         """Keep damaged rows where nobody takes them for events; nothing is thrown away."""
-        log.error("%s: damaged events, set aside: seq %s", self.path, [row[0] for row in rows])
-        with self._writing() as db:
+        seqs = [row[0] for row in rows]
+        log.error("%s: damaged events, set aside: seq %s", self.path, seqs)
+
+        def set_aside(db: sqlite3.Connection) -> None:
             db.executemany(
-                "INSERT OR IGNORE INTO damaged (seq, json) VALUES (?, ?)",
-                [(seq, text) for seq, text, _ in rows],
+                "INSERT OR IGNORE INTO damaged (seq, json, ts) "
+                "SELECT seq, CAST(json AS BLOB), ts FROM event WHERE seq = ?",
+                [(seq,) for seq in seqs],
             )
-            _forget(db, [row[0] for row in rows])
+            _forget(db, seqs)
+
+        self._write(set_aside)
 
     def _counts(self, query: str, values: tuple[str, ...] = ()) -> dict[str, int]:
-        with self._reading() as db:
+        with self._file.reading() as db:
             return dict(db.execute(query, values))
-
-    def _one(self, query: str) -> str:
-        with self._reading() as db:
-            return str(db.execute(query).fetchone()[0])
 
     def _day(self, ts: str) -> str:
         return datetime.fromisoformat(ts).astimezone(self._zone).date().isoformat()
 
 
 def _last_seq(db: sqlite3.Connection) -> int:
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
-    return 0 if row is None else int(row[0])
+    (seq,) = db.execute(  # the larger: a flipped bit must not give a seq away twice
+        "SELECT max(coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence "
+        "WHERE name = 'event'), 0), coalesce((SELECT max(seq) FROM event), 0))"
+    ).fetchone()
+    return int(seq)
 
 
 def _used(db: sqlite3.Connection) -> int:
@@ -350,4 +392,7 @@ def _forget(db: sqlite3.Connection, seqs: Iterable[int]) -> None:
 
 def _dropped(db: sqlite3.Connection) -> Dropped | None:
     row = db.execute("SELECT value FROM meta WHERE key = 'dropped'").fetchone()
-    return None if row is None else Dropped(**json.loads(row[0]))
+    try:
+        return None if row is None else Dropped(**json.loads(row[0]))
+    except (ValueError, TypeError):
+        return None  # the card has altered it

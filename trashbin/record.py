@@ -57,6 +57,7 @@ class Recorder:
         self.turned_away = 0  # requests that were not even read; counted on the network's thread
         self.last_item: Event | None = None
         self._settings: dict[str, str | None] = {}  # as last read
+        self._moving: str | None = None  # the last event of this run that moved something
 
     # what holds: a request, else the YAML, else the model's manifest
 
@@ -83,8 +84,11 @@ class Recorder:
         self.outbox.set("thresholds", json.dumps(kept))
 
     def _asked(self) -> dict[str, float | None]:
-        stored: dict[str, float | None] = json.loads(self._setting("thresholds") or "{}")
-        return stored
+        with suppress(ValueError):  # the card may have altered it
+            stored = json.loads(self._setting("thresholds") or "{}")
+            if isinstance(stored, dict):
+                return stored
+        return {}
 
     def _setting(self, key: str) -> str | None:
         """What holds does not change because the store cannot be read now."""
@@ -121,9 +125,19 @@ class Recorder:
             detail=Detail(part, message),
         )
 
-    def commit(self, event: Event) -> Event:
-        """Write the event to disk; only then wake the publisher. StoreError if it can't."""
-        return self._committed(self.outbox.append(event))
+    def commit(self, event: Event, *, moving: bool = False) -> Event:
+        """Write the event to disk; only then wake the publisher. StoreError if it can't.
+
+        With ``moving``, the next start tells of it unless ``moved`` follows, or a fault about it.
+        """
+        committed = self._committed(self.outbox.append(event, moving=moving))
+        if moving:
+            self._moving = committed.event_id
+        return committed
+
+    def moved(self) -> None:
+        """What the last event planned is done. StoreError if that can't be written."""
+        self.outbox.moved()
 
     def _committed(self, committed: Event) -> Event:
         if committed.event_type in (EventType.SORTED, EventType.UNCERTAIN):
@@ -153,6 +167,26 @@ class Recorder:
         if message is None or not self.outbox.delivering:
             return None
         return self._committed(self.outbox.append_dropped(self.notice("store", message)))
+
+    def commit_cut_off(self) -> Event | None:
+        """Tell of a move that the end of the last run cut off; None where none was."""
+        about = self.outbox.cut_off()
+        if about is None or about == self._moving:
+            return None
+        message = (
+            "the power failed, or the process ended, before the move was over: "
+            "the item may lie in the tray still, or in the wrong bin"
+        )
+        log.error("actuator: %s (event %s)", message, about)
+        return self.commit(self.fault("actuator", message, about))
+
+    def commit_set_aside(self) -> Event | None:
+        """Tell where a store lies that was damaged; None where none was."""
+        aside = self.outbox.set_aside
+        if aside is None:
+            return None
+        message = f"the event store was damaged; it lies in {aside}, and a new one began"
+        return self._committed(self.outbox.append_set_aside(self.fault("store", message)))
 
     def commit_damage(self) -> Event | None:
         """Tell of events that the card has altered; None where there are none to tell of."""
@@ -266,7 +300,6 @@ class Recorder:
 
     def health(self, frame_age_s: float | None, problems: Mapping[str, str]) -> Payload:
         """How the bin is: what an operator wants on a graph."""
-        free = shutil.disk_usage(self.config.store.path).free
         return {
             "ts": events.timestamp(self.clock.now()),
             "uptime_s": round(self.clock.monotonic(), 1),
@@ -275,7 +308,7 @@ class Recorder:
             "last_frame_age_s": None if frame_age_s is None else round(frame_age_s, 1),
             "temperature_c": temperature(),
             "broker_problem": self.publisher.problem,
-            "disk_free_mb": free // 2**20,
+            "disk_free_mb": disk_free_mb(self.config.store.path),
             "messages_dropped": self.dropped,
             "requests_refused": self.refused + self.turned_away,
             "timing_ms": None if self.last_item is None else self.last_item.timing_ms,
@@ -286,6 +319,14 @@ class Recorder:
         """A figure from the store; None where it cannot be read, which is no zero."""
         with suppress(StoreError):
             return figure()
+        return None
+
+
+def disk_free_mb(folder: Path) -> int | None:
+    """Free space on a folder's disk in mebibytes, or None where the folder is gone."""
+    try:
+        return shutil.disk_usage(folder).free // 2**20
+    except OSError:
         return None
 
 

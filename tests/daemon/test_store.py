@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.rig import Rig, sure
+from tests.support import connection
 from tests.support_events import an_event
 from trashbin.errors import StoreError
 from trashbin.status import Status
@@ -21,7 +22,7 @@ def rig(tmp_path: Path) -> Rig:
 
 def fill_disk(rig: Rig) -> int:
     """Not a page more for the file; the last ``seq`` that found room."""
-    rig.outbox._db.execute("PRAGMA max_page_count = 1")  # SQLite makes it what there is
+    connection(rig.outbox).execute("PRAGMA max_page_count = 1")  # SQLite makes it what there is
     with pytest.raises(StoreError):
         while True:
             rig.outbox.append(an_event())
@@ -29,7 +30,7 @@ def fill_disk(rig: Rig) -> int:
 
 
 def free_disk(rig: Rig) -> None:
-    rig.outbox._db.execute("PRAGMA max_page_count = 100000")
+    connection(rig.outbox).execute("PRAGMA max_page_count = 100000")
 
 
 @pytest.mark.parametrize("shares", [sure("metal", 0.9), sure("metal", 0.3)])  # sorted, held
@@ -138,3 +139,41 @@ def test_damaged_events_are_told_once_by_their_seq(rig: Rig) -> None:
     rig.drop()
     rig.go()
     assert rig.kinds()[-1] == "sorted"
+
+
+def test_a_move_that_the_power_cut_off_is_told_once_at_the_next_start(rig: Rig) -> None:
+    class PowerCut(Exception):
+        pass
+
+    def cut(bin: str) -> None:
+        raise PowerCut
+
+    rig.servo.on_sort = cut
+    with pytest.raises(PowerCut):
+        rig.drop()
+        rig.go()
+    rig.servo.on_sort = lambda bin: rig.tray.clear()
+    (item,) = rig.events()
+    rig.outbox.close()
+    rig.tray.clear()
+    for _ in range(2):
+        rig.start()
+        rig.go(70)
+        (fault,) = [event for event in rig.events() if event.event_type == "fault"]
+        assert (fault.about, fault.detail and fault.detail.part) == (item.event_id, "actuator")
+        assert rig.servo.visited == ["rest"]
+        assert rig.daemon.status is Status.IDLE
+    rig.drop()
+    rig.go(70)
+    rig.start()
+    rig.go(70)
+    assert rig.kinds() == ["sorted", "fault", "sorted"], "this one was over"
+
+
+def test_a_move_that_failed_is_told_once(rig: Rig) -> None:
+    rig.servo.broken = "no pulse"
+    rig.drop()
+    rig.go(1)
+    rig.start()
+    rig.go(1)
+    assert rig.kinds() == ["sorted", "fault"]

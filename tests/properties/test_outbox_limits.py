@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests.support import connection
 from tests.support_events import NOON, an_event
 from trashbin import database
 from trashbin.errors import StoreError
@@ -117,7 +118,7 @@ class Capped(RuleBasedStateMachine):
             Dropped(len(untold), min(untold), max(untold)) if untold else None
         )
         assert self.outbox.last_seq() == self.appended
-        (size,) = self.outbox._db.execute("PRAGMA page_count").fetchone()
+        (size,) = connection(self.outbox).execute("PRAGMA page_count").fetchone()
         assert size * PAGE <= CAP + 4 * PAGE  # the file itself, not only what is used of it
 
     def teardown(self) -> None:
@@ -174,8 +175,8 @@ def test_without_a_broker_history_ends_by_age(outbox: Outbox) -> None:
 
 
 def full_disk(box: Outbox) -> None:
-    (pages,) = box._db.execute("PRAGMA page_count").fetchone()
-    box._db.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = connection(box).execute("PRAGMA page_count").fetchone()
+    connection(box).execute(f"PRAGMA max_page_count = {pages}")
 
 
 def test_a_full_disk_costs_delivered_events_and_nothing_else(outbox: Outbox) -> None:
@@ -195,7 +196,7 @@ def test_a_full_disk_is_told_with_what_to_do_and_leaves_no_hole(outbox: Outbox) 
         while True:
             written += fill(outbox, 1)
     assert seqs(outbox.unacknowledged(*ALL)) == seqs(written)
-    outbox._db.execute("PRAGMA max_page_count = 10000")
+    connection(outbox).execute("PRAGMA max_page_count = 10000")
     assert fill(outbox, 1)[0].seq == len(written) + 1
 
 
@@ -227,26 +228,73 @@ def test_a_damaged_row_is_skipped_told_once_and_kept(path: Path, old: bytes, new
     assert box.depth() == 3  # nobody waits for it
     assert box.append_damaged(an_event(), [3]).seq == 5
     assert box.damaged() == []
-    ((kept,),) = box._db.execute("SELECT json FROM damaged")
+    ((kept,),) = connection(box).execute("SELECT json FROM damaged")
     assert kept == stored[2].to_json().encode().replace(old, new)
     box.close()
+
+
+def old_store(path: Path, version: int, *rows: tuple[Event, str]) -> None:
+    """A store as that version of the program wrote it, all events undelivered."""
+    with sqlite3.connect(path, isolation_level=None) as db:
+        db.executescript(database.TABLES)
+        for number in range(2, version + 1):
+            db.executescript(database.CHANGES[number])
+        db.execute("INSERT INTO meta VALUES ('store_id', 'an-old-one')")
+        for event, text in rows:
+            values = [event.seq, event.event_id, event.ts, text]
+            crc = [database.checksum(text)] if version > 1 else []
+            marks = ", ".join("?" * len(values + crc))
+            db.execute(f"INSERT INTO event VALUES ({marks})", values + crc)
+            db.execute("INSERT INTO pending VALUES (?)", (event.seq,))
+    db.close()
 
 
 def test_a_store_of_version_1_is_read_and_carried_on(path: Path) -> None:
     event = replace(an_event(), seq=1, store_id="an-old-one")
     broken = replace(an_event(), seq=2, store_id="an-old-one")
-    with sqlite3.connect(path, isolation_level=None) as db:
-        db.executescript(database.TABLES)
-        db.execute("INSERT INTO meta VALUES ('store_id', 'an-old-one')")
-        for row, text in [(event, event.to_json()), (broken, "{")]:
-            db.execute(
-                "INSERT INTO event VALUES (?, ?, ?, ?)", (row.seq, row.event_id, row.ts, text)
-            )
-            db.execute("INSERT INTO pending VALUES (?)", (row.seq,))
-    db.close()
+    old_store(path, 1, (event, event.to_json()), (broken, "{"))
     box = Outbox(path)
-    assert box.store_id == "an-old-one"
     assert seqs(box.unacknowledged(*ALL)) == [1]
+    assert box.store_id == "an-old-one"
     assert box.damaged() == [2]
     assert fill(box, 1)[0].seq == 3
+    box.close()
+
+
+def test_a_store_of_version_2_is_read_and_carried_on(path: Path) -> None:
+    before = [replace(an_event(), seq=seq, store_id="an-old-one") for seq in (1, 2)]
+    old_store(path, 2, *((event, event.to_json()) for event in before))
+    with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO damaged VALUES (3, x'00', 1), (4, x'00', 0)")
+    db.close()
+    box = Outbox(path)
+    assert box.unacknowledged(*ALL) == before
+    assert box.append(an_event(), b"features").seq == 3
+    assert box.set_aside is None
+    box.prune(datetime.now(UTC) + timedelta(days=29), 30)
+    assert kept_as_damaged(box) == [3, 4]
+    box.prune(datetime.now(UTC) + timedelta(days=31), 30)
+    assert kept_as_damaged(box) == [4]  # the other was never told
+    box.close()
+
+
+def kept_as_damaged(box: Outbox) -> list[int]:
+    return [seq for (seq,) in connection(box).execute("SELECT seq FROM damaged ORDER BY seq")]
+
+
+def test_damaged_events_are_forgotten_with_their_age(path: Path) -> None:
+    box = Outbox(path)
+    stored = box.append(an_event(uptime_ms=3))
+    box.append(an_event())
+    box.close()
+    flip(path, b'"uptime_ms":3,', b'"uptime_ms":7,')
+    box = Outbox(path)
+    assert box.damaged() == [] and seqs(box.span(0, 10)) == [2]
+    box.prune(NOON + timedelta(days=31), 30)
+    assert kept_as_damaged(box) == [stored.seq]  # not yet told
+    box.append_damaged(an_event(), [stored.seq])
+    box.prune(NOON + timedelta(days=29), 30)
+    assert kept_as_damaged(box) == [stored.seq]
+    box.prune(NOON + timedelta(days=31), 30)
+    assert kept_as_damaged(box) == []
     box.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from datetime import date, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests.support import connection
 from tests.support_events import NOON, a_fault, an_event, events
 from trashbin.errors import StoreError
 from trashbin.events import Event, EventType
@@ -41,8 +42,10 @@ class Store(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory()
         self.outbox = Outbox(Path(self.folder.name) / "events.sqlite")
+        self.outbox.open()
         self.store_id = self.outbox.store_id
         self.written: list[str] = []
+        self.dates: list[str] = []
         self.gone: set[int] = set()
         self.waiting: list[Event] = []
         self.ids: dict[str, int] = {}
@@ -52,6 +55,7 @@ class Store(RuleBasedStateMachine):
         stored = self.outbox.append(event)
         assert (stored.store_id, stored.seq) == (self.store_id, len(self.written) + 1)
         self.written.append(stored.to_json())
+        self.dates.append(stored.ts)
         self.waiting.append(Event.from_json(stored.to_json()))
         self.ids[stored.event_id] = stored.seq
 
@@ -65,14 +69,16 @@ class Store(RuleBasedStateMachine):
     def reopen(self) -> None:
         self.outbox.close()
         self.outbox = Outbox(self.outbox.path)
+        self.outbox.open()
         assert self.outbox.store_id == self.store_id
         assert self.outbox.set_aside is None
 
     @rule()
     def prune_all_that_may_go(self) -> None:
         self.outbox.prune(NOON + timedelta(days=365 * 200), 1)
+        dated = [seq for seq, ts in enumerate(self.dates, start=1) if ts >= "2026"]
         waiting = {event.seq for event in self.waiting}
-        self.gone = set(range(1, len(self.written) + 1)) - waiting
+        self.gone |= set(range(1, max(dated, default=0) + 1)) - waiting
 
     @invariant()
     def nothing_is_lost_or_altered(self) -> None:
@@ -105,10 +111,10 @@ def test_what_was_appended_is_there_without_a_close(path: Path) -> None:
 
 def test_every_commit_reaches_the_disk(path: Path, outbox: Outbox) -> None:
     def level() -> int:
-        (value,) = outbox._db.execute("PRAGMA synchronous").fetchone()
+        (value,) = connection(outbox).execute("PRAGMA synchronous").fetchone()
         return int(value)
 
-    assert outbox._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert connection(outbox).execute("PRAGMA journal_mode").fetchone() == ("wal",)
     stored = outbox.append(an_event())
     outbox.acknowledge([stored.event_id])  # the one write that need not be synced
     assert level() == 2  # FULL
@@ -157,6 +163,50 @@ def test_young_events_are_kept(outbox: Outbox) -> None:
     assert outbox.span(0, 10) == [stored]
 
 
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_wrong_clock_costs_no_history(outbox: Outbox, delivered: bool) -> None:
+    """1970 until the network told the time, and once far ahead: neither says an event's age."""
+    days = [timedelta(days=number) for number in range(4)]
+    start, ahead = datetime(1970, 1, 1, 0, 1, tzinfo=UTC), NOON + timedelta(days=9000)
+    for now in (start, NOON, start, NOON + days[1], ahead, start, NOON + days[2]):
+        outbox.append(an_event(now))
+    outbox.acknowledge([event.event_id for event in outbox.span(0, 10)] if delivered else [])
+
+    def kept(after: timedelta) -> list[int]:
+        outbox.prune(NOON + after, history_days=1.5, delivered=delivered)
+        return [event.seq for event in outbox.span(0, 10)]
+
+    assert kept(days[1]) == [1, 2, 3, 4, 5, 6, 7]
+    assert kept(days[2]) == [3, 4, 5, 6, 7]
+    assert kept(days[3]) == [5, 6, 7]
+    assert kept(timedelta(days=30)) == []
+    assert outbox.append(an_event()).seq == 8
+
+
+def test_features_are_kept_with_their_event(outbox: Outbox) -> None:
+    vector = bytes(range(256)) * 7
+    outbox.append(an_event(), vector)
+    outbox.append(a_fault())
+    kept = connection(outbox).execute("SELECT features FROM event ORDER BY seq").fetchall()
+    assert kept == [(vector,), (None,)]
+
+
+def test_a_move_that_was_cut_off_is_known_after_a_restart(path: Path, outbox: Outbox) -> None:
+    outbox.append(an_event(), moving=True)
+    outbox.moved()
+    assert outbox.cut_off() is None
+    outbox.append(an_event())  # in advisory mode nothing moves
+    assert outbox.cut_off() is None
+    moving = outbox.append(an_event(), moving=True)
+    again = Outbox(path)
+    assert again.cut_off() == moving.event_id
+    again.append(a_fault(about="another"))
+    assert again.cut_off() == moving.event_id
+    again.append(a_fault(about=moving.event_id))
+    assert again.cut_off() is None
+    again.close()
+
+
 def test_settings_outlive_a_restart(path: Path, outbox: Outbox) -> None:
     assert outbox.get("mode") is None
     outbox.set("mode", "paused")
@@ -180,6 +230,7 @@ def test_a_damaged_file_is_set_aside_and_a_new_store_begins(
     path.write_bytes(damaged)
 
     second = Outbox(path)
+    second.open()
     assert second.set_aside is not None
     assert second.set_aside.name.startswith("events.sqlite.damaged-2")
     assert second.set_aside.read_bytes() == damaged
@@ -188,19 +239,59 @@ def test_a_damaged_file_is_set_aside_and_a_new_store_begins(
     second.close()
 
 
+def test_a_file_that_is_damaged_while_it_is_open_is_set_aside_too(path: Path) -> None:
+    box = Outbox(path)
+    for _ in range(50):
+        box.append(an_event())
+    before = box.store_id
+    connection(box).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    with path.open("r+b") as file:  # the same file, as a failing card does it
+        file.write(content)
+    connection(box).execute("PRAGMA shrink_memory")  # what SQLite remembers of it
+    connection(box).execute("PRAGMA cache_size = 0")
+    with pytest.raises(StoreError):
+        box.span(0, 50)
+    assert box.append(an_event()).seq == 1
+    assert box.store_id not in ("", before)
+    assert box.set_aside is not None
+    box.append_set_aside(a_fault())
+    assert box.set_aside is None
+    box.close()
+
+
+@pytest.mark.parametrize("name", [b"event_id", b"CREATE TABLE setting"])
+def test_a_flipped_byte_in_the_tables_names_is_damage(path: Path, name: bytes) -> None:
+    box = Outbox(path)
+    box.append(an_event())
+    box.close()
+    path.write_bytes(path.read_bytes().replace(name, name[:-1] + b"q"))
+    box = Outbox(path)
+    box.open()
+    assert box.set_aside is not None
+    box.close()
+
+
 def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:
-    Outbox(path).close()
+    outbox = Outbox(path)
+    outbox.open()
+    outbox.close()
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     with pytest.raises(StoreError, match="newer"):
-        Outbox(path)
+        Outbox(path).open()
 
 
 def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
+    box = Outbox(tmp_path / "file" / "events.sqlite")
     with pytest.raises(StoreError, match="file"):
-        Outbox(tmp_path / "file" / "events.sqlite")
+        box.open()
+    (tmp_path / "file").unlink()
+    assert box.append(an_event()).seq == 1  # tried again with every use
+    box.close()
 
 
 def test_two_threads_at_once(outbox: Outbox) -> None:

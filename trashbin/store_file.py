@@ -1,0 +1,161 @@
+"""The store's file as the daemon holds it: open, locked, and mended where that needs no person.
+
+A file that cannot be opened now is tried again with every use, so that a disk which is full or
+gone for a while ends nothing. A damaged file is set aside, also in the middle of the day, and
+the next use begins a new one. Where the disk is full, a reserve gives way: SQLite needs room
+even to forget.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from trashbin import database
+from trashbin.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+RESERVE = "reserve"  # a file of nothing beside the store
+RESERVE_BYTES = 2**20  # more than the write-ahead log and one transaction that forgets events
+FREE_PAGES = 16  # of the file; fewer are made more where the disk is full
+
+
+class StoreFile:
+    """One connection behind a lock, for several threads. StoreError where the file fails."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.store_id = ""  # of the file that is open, or was last
+        self.set_aside: Path | None = None  # where the last damaged file lies
+        self._db: sqlite3.Connection | None = None
+        self._closed = False
+        self._lock = threading.RLock()
+        self._reserve = path.with_name(RESERVE)
+
+    def open(self) -> None:
+        """Open the file now. StoreError where that fails; the next use tries again."""
+        with self.reading():
+            pass
+
+    def close(self) -> None:
+        """Close the file for good; safe twice."""
+        with self._lock:
+            self._closed = True
+            self._leave()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for this thread alone while the block lasts."""
+        with database.told(self.path), self._lock:
+            try:
+                if self._db is None:
+                    self._db = self._opened()
+                yield self._db
+            except sqlite3.Error as exc:
+                if database.is_damaged(exc):
+                    self._move_aside(exc)
+                raise
+
+    def write(
+        self,
+        action: Callable[[sqlite3.Connection], T],
+        forget: Callable[[sqlite3.Connection], object],
+        *,
+        synced: bool = True,
+    ) -> T:
+        """``action`` as one transaction: all of it is on the disk at the end, or none of it.
+
+        Where the disk is full, again after ``forget`` has given up rows. Without ``synced`` a
+        power cut may undo it.
+        """
+        with self._lock:
+            try:
+                return self._transaction(action, synced)
+            except StoreError as exc:
+                if not database.is_full(exc.__cause__, self.path):
+                    raise
+            self._make_room(forget)
+            return self._transaction(action, synced)
+
+    def keep_reserve(self) -> None:
+        """Take room for the reserve again, where it had to give way and there is room."""
+        with self._lock:
+            self._keep_reserve()
+
+    def _transaction(self, action: Callable[[sqlite3.Connection], T], synced: bool) -> T:
+        with self.reading() as db:
+            if not synced:
+                db.execute("PRAGMA synchronous = NORMAL")
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                with db:
+                    return action(db)
+            finally:
+                if not synced:
+                    db.execute("PRAGMA synchronous = FULL")
+
+    def _make_room(self, forget: Callable[[sqlite3.Connection], object]) -> None:
+        """Room inside the files that there are; for as long as that takes, the reserve gives way.
+
+        What the log holds is written into the file, so that its space may be used again, and
+        the file gets free pages, so that it need not grow.
+        """
+        self._reserve.unlink(missing_ok=True)
+        try:
+            with self.reading() as db:
+                db.execute("PRAGMA wal_checkpoint(RESTART)")
+                (free,) = db.execute("PRAGMA freelist_count").fetchone()
+            if free < FREE_PAGES:
+                self._transaction(forget, True)
+        finally:
+            self._keep_reserve()
+
+    def _keep_reserve(self) -> None:
+        """As much of it as there is room for."""
+        with suppress(OSError):
+            descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                for size in (RESERVE_BYTES, RESERVE_BYTES // 2, RESERVE_BYTES // 4):
+                    with suppress(OSError):
+                        os.posix_fallocate(descriptor, 0, size)
+                        break
+            finally:
+                os.close(descriptor)
+
+    def _opened(self) -> sqlite3.Connection:
+        """A connection to a sound store, whatever has to give way for it."""
+        if self._closed:
+            raise sqlite3.ProgrammingError("it is closed")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            db = database.opened(self.path)
+        except sqlite3.Error as exc:
+            if database.is_full(exc, self.path):
+                self._reserve.unlink(missing_ok=True)
+            elif database.is_damaged(exc):
+                self._move_aside(exc)
+            else:
+                raise
+            db = database.opened(self.path)
+        (self.store_id,) = db.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()
+        self._keep_reserve()
+        return db
+
+    def _move_aside(self, exc: sqlite3.Error) -> None:
+        self._leave()
+        self.set_aside = database.moved_aside(self.path)
+        log.error("%s is damaged (%s): kept as %s", self.path, exc, self.set_aside)
+
+    def _leave(self) -> None:
+        if self._db is not None:
+            self._db.close()
+        self._db = None
