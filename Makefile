@@ -1,11 +1,12 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test test-data test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
+.PHONY: help run test fuzz soak test-data test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
 PY := .venv/bin/python
 TRASHNET ?= ../shared/trashnet
 WEIGHTS ?= ../shared/weights
+INPUTS ?= 110000
 export TRASHNET
 
 help: ## What there is to make
@@ -35,6 +36,12 @@ test-systemd: .venv/ready ## systemd-analyze verify and security against an inst
 
 bench: .venv/ready ## Stage times, ratios and cold start, all in one run
 	@.venv/bin/trashbin bench $(ARGS) && $(PY) -m pytest --benchmark-only tests/bench
+
+fuzz: .venv/ready ## 100,000 damaged inputs: no traceback, no hang, no move (make fuzz INPUTS=5000 ARGS="-k pictures")
+	@FUZZ_INPUTS=$(INPUTS) $(PY) -m pytest --hypothesis-profile random $(ARGS) tests/fuzz
+
+soak: .venv/ready ## The simulated bin at full speed for an hour: make soak ARGS="--minutes 5"
+	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.soak $(ARGS)
 
 accuracy: .venv/ready ## What README says of the network: rendered scenes, and held-out TrashNet
 	@$(PY) -m trashbin.scenes.folders .cache/scenes && .venv/bin/trashbin evaluate --wrong .cache/scenes

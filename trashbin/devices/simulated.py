@@ -9,6 +9,7 @@ model learns from frames of the camera, as at start.
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from collections import Counter
@@ -29,6 +30,9 @@ from trashbin.settings import SimulatedTrigger as TriggerSettings
 from trashbin.status import Status
 from trashbin.types import Frame, Signal, Source
 
+log = logging.getLogger(__name__)
+
+FALLS = "falls into the tray"  # in the log, once an item: make soak counts them
 NOISE = 1.6  # levels of 255, standard deviation
 RUN = 3  # items on one tray before the next tray
 TEACHING = 5  # frames that teach an exchanged tray
@@ -144,6 +148,7 @@ class SimulatedTrigger:
             if self._next.tray != self._world.tray:
                 self._change_tray()
             self._world.drop(self._next)
+            log.info("%s %s", self._next.id, FALLS)
             self.dropped.append(self._next)
             self._next = next(self._coming)
             self._waved = 0
