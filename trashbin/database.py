@@ -102,7 +102,7 @@ def decoded(row: Row) -> Event | None:
 def opened(path: Path) -> sqlite3.Connection:
     """A connection to a sound store, made where there is none."""
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    db.text_factory = lambda text: text.decode(errors="replace")  # a flipped byte is no error here
+    db.text_factory = _text
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
@@ -122,6 +122,8 @@ def opened(path: Path) -> sqlite3.Connection:
         db.close()
         if isinstance(exc, sqlite3.OperationalError) and "no such " in str(exc):
             raise _Corrupt(str(exc)) from exc  # a flipped byte in a name
+        if isinstance(exc, UnicodeDecodeError):  # of SQLite's message, which quotes such a name
+            raise _Corrupt("a name in it is no text") from exc
         raise
     return db
 
@@ -139,6 +141,7 @@ def opened_to_read(path: Path) -> sqlite3.Connection:
         alone = not path.with_name(f"{path.name}-wal").exists()
         for query in ("mode=ro", "mode=ro&immutable=1")[: 1 + alone]:
             db = sqlite3.connect(f"{uri}?{query}", uri=True, timeout=BUSY_S, isolation_level=None)
+            db.text_factory = _text
             try:
                 if _version(db, path) < VERSION:
                     raise StoreError(f"{path}: of an older trashbin; start the daemon once")
@@ -151,6 +154,11 @@ def opened_to_read(path: Path) -> sqlite3.Connection:
             else:
                 return db
         raise failed
+
+
+def _text(content: bytes) -> str:
+    """Text as it is stored; a flipped byte in it is no error here."""
+    return content.decode(errors="replace")
 
 
 def _version(db: sqlite3.Connection, path: Path) -> int:
@@ -212,3 +220,5 @@ def told(path: Path) -> Iterator[None]:
                 "or set store: path to a folder on another disk."
             ) from exc
         raise StoreError(f"The event store {path} failed: {exc}") from exc
+    except UnicodeDecodeError as exc:  # Python's, of a message that quotes what is damaged
+        raise StoreError(f"The event store {path} is damaged: a name in it is no text.") from exc

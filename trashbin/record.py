@@ -24,6 +24,7 @@ from trashbin.events import Detail, Event, EventType
 from trashbin.looking import Sight
 from trashbin.outbox import Outbox
 from trashbin.ports import Classifier, Clock, Publisher
+from trashbin.requests import VERBS
 from trashbin.settings import Config
 from trashbin.status import Status
 from trashbin.types import Action, Decision, Mode, Reason, Signal, Thresholds
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 Payload = dict[str, Any]
 T = TypeVar("T")
 
+THRESHOLD = VERBS["threshold"]
 NAMED = 20  # damaged events that one fault names
 
 
@@ -84,11 +86,10 @@ class Recorder:
         self.outbox.set("thresholds", json.dumps(kept))
 
     def _asked(self) -> dict[str, float | None]:
-        with suppress(ValueError):  # the card may have altered it
-            stored = json.loads(self._setting("thresholds") or "{}")
-            if isinstance(stored, dict):
-                return stored
-        return {}
+        try:
+            return THRESHOLD.model_validate_json(self._setting("thresholds") or "{}").data()
+        except ValueError:  # the card has altered it
+            return {}
 
     def _setting(self, key: str) -> str | None:
         """What holds does not change because the store cannot be read now."""

@@ -146,7 +146,9 @@ class StoreFile:
             else:
                 raise
             db = database.opened(self.path)
-        (self.store_id,) = db.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()
+        (self.store_id,) = db.execute(  # a flipped bit makes a BLOB of it
+            "SELECT CAST(value AS TEXT) FROM meta WHERE key = 'store_id'"
+        ).fetchone()
         self._keep_reserve()
         return db
 

@@ -216,11 +216,15 @@ class MqttPublisher:
         self._wait_a_little()
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
-        if message.topic == self._topics.availability:
+        try:
+            topic = message.topic  # only now decoded
+        except UnicodeDecodeError:
+            topic = self._topics.request(NO_WORD)
+        if topic == self._topics.availability:
             if not message.retain and not self._closing.is_set():  # a retained one is older
                 self._on_availability(bytes(message.payload))
             return
-        verb = message.topic.rpartition("/")[2]
+        verb = topic.rpartition("/")[2]
         if self._on_request is not None:
             verb = verb if VERB.fullmatch(verb) else NO_WORD
             self._on_request(verb, bytes(message.payload), message.retain)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trashbin.errors import ModelError
-from trashbin.model import golden, manifest
+from trashbin.model import golden, manifest, trial
 from trashbin.model.manifest import Golden, ModelFile
 from trashbin.preprocess import InputSpec, fill
 from trashbin.settings import Model
@@ -62,7 +62,8 @@ class TFLiteClassifier:
     """Runs one .tflite on the CPU; satisfies ``ports.Classifier``.
 
     Opening it loads the file, refuses one whose tensors or golden answers do not fit
-    the manifest (ModelError), and warms up. Not for use from two threads at once.
+    the manifest (ModelError), and warms up. One that did not come with trashbin runs in a
+    child process first (``trial``) unless ``tried``. Not for use from two threads at once.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class TFLiteClassifier:
         kernels: Kernels = "xnnpack",
         prefer: str | None = None,
         check: bool = True,
+        tried: bool = False,
     ) -> None:
         self.model: ModelId = file.id
         self.thresholds: Thresholds = file.thresholds
@@ -83,6 +85,9 @@ class TFLiteClassifier:
         self.kernels: Kernels = kernels
         self._spec: InputSpec = file.input_spec
         self._temperature = file.manifest.output.temperature
+        self._check_header()
+        if not tried:
+            trial.try_out(file, kernels, threads, self.runtime.name)
         self._interpreter = self._load(kernels)
         self._input = self._checked_input()
         self._output = self._checked_output()
@@ -110,8 +115,11 @@ class TFLiteClassifier:
         fill(view(), frame.pixels, self._spec)
 
     def invoke(self) -> None:
-        """One bare run of the network on what its input buffer holds."""
-        self._interpreter.invoke()
+        """One bare run of the network on what its input buffer holds. ModelError if it fails."""
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise ModelError(f"{self.file.path}: does not run ({_one_line(error)})") from error
 
     def logits(self) -> npt.NDArray[np.float64]:
         """The first output as float64 (labels,), dequantized where the file is integer."""
@@ -155,6 +163,13 @@ class TFLiteClassifier:
         gap = ranked[0] - ranked[1]
         return label == wanted.label and abs(gap - wanted.gap) <= GOLDEN_GAP_TOLERANCE
 
+    def _check_header(self) -> None:
+        content = self.file.content
+        if content[4:8] != b"TFL3":
+            raise ModelError(f"{self.file.path}: is no .tflite file (its header lacks TFL3)")
+        if not _root_lies_inside(content):
+            raise ModelError(f"{self.file.path}: is no .tflite file (its root lies outside of it)")
+
     def _load(self, kernels: Kernels) -> Any:
         module = self.runtime.module
         resolver = {
@@ -162,14 +177,9 @@ class TFLiteClassifier:
             "builtin": module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             "reference": module.OpResolverType.BUILTIN_REF,
         }[kernels]
-        content = self.file.content
-        if content[4:8] != b"TFL3":
-            raise ModelError(f"{self.file.path}: is no .tflite file (its header lacks TFL3)")
-        if not _root_lies_inside(content):
-            raise ModelError(f"{self.file.path}: is no .tflite file (its root lies outside of it)")
         try:
             interpreter = module.Interpreter(
-                model_content=content,
+                model_content=self.file.content,
                 num_threads=self.threads,
                 experimental_op_resolver_type=resolver,
             )
@@ -212,7 +222,7 @@ def _root_lies_inside(content: bytes) -> bool:
     """Does the FlatBuffer's root table, and that table's vtable, lie within the file?
 
     tflite-runtime 2.14 reads on without a look, and crashes. What lies deeper is
-    guarded by the digest alone. Layout: flatbuffers.dev, "FlatBuffer Internals".
+    found out by a trial (``trial.py``). Layout: flatbuffers.dev, "FlatBuffer Internals".
     """
     size = len(content)
     (root,) = struct.unpack_from("<I", content)

@@ -1,0 +1,108 @@
+"""What the fuzzing found, each as a test of its own."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fuzz.broker import Wire
+from tests.fuzz.inputs import publish
+from tests.fuzz.targets import CONFIG
+from tests.fuzz.worker import Worker
+from tests.support import FakeClock
+from tests.support_events import an_event
+from trashbin.database import NAME
+from trashbin.devices.mqtt import MqttPublisher
+from trashbin.errors import ModelError, StoreError
+from trashbin.history import History
+from trashbin.model import trial
+from trashbin.model.manifest import find
+from trashbin.model.tflite import TFLiteClassifier
+from trashbin.outbox import Outbox
+from trashbin.ports import Context
+from trashbin.settings import MqttPublisher as MqttSettings
+
+
+def test_a_topic_that_is_no_text_is_a_verb_that_is_none(tmp_path: Path) -> None:
+    asked: list[tuple[str, bytes, bool]] = []
+    with closing(Outbox(tmp_path / NAME)) as outbox:
+        context = Context(FakeClock(), CONFIG, outbox=outbox)
+        publisher = MqttPublisher(MqttSettings(kind="mqtt"), context)
+        publisher._on_request = lambda *request: asked.append(request)
+        Wire().say(publisher._client, publish(b"trashbin/demo/request/\xff", b"{}"))
+    assert asked == [("unknown", b"{}", False)]
+
+
+def test_a_name_in_the_store_that_is_no_text_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    with closing(Outbox(path)) as outbox:
+        outbox.append(an_event())
+    path.write_bytes(path.read_bytes().replace(b"TABLE damaged", b"TABL\x88 damaged"))
+    with pytest.raises(StoreError):
+        list(History(path).read())
+    with closing(Outbox(path)) as outbox:
+        assert outbox.append(an_event()).seq == 1
+        assert outbox.set_aside is not None
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Path:
+    """The shipped network in another folder."""
+    for name in (find().path.name, "manifest.json"):
+        shutil.copy(find().path.parent / name, tmp_path)
+    return tmp_path / find().path.name
+
+
+@pytest.mark.parametrize(("ended", "told"), [(-11, "SIGSEGV"), (None, "within 20 s")])
+def test_a_network_that_crashes_or_hangs_does_so_in_another_process(
+    stranger: Path, monkeypatch: pytest.MonkeyPatch, ended: int | None, told: str
+) -> None:
+    tried: list[list[str]] = []
+
+    def child(arguments: list[str]) -> int | None:
+        tried.append(arguments)
+        return ended
+
+    monkeypatch.setattr(trial, "child", child)
+    TFLiteClassifier(find())  # came with trashbin
+    assert tried == []
+    with pytest.raises(ModelError, match=told):
+        TFLiteClassifier(find(str(stranger)))
+    assert [arguments[0] for arguments in tried] == [str(stranger)]
+
+
+def test_the_other_process_opens_a_network_as_the_bin_does(
+    stranger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = TFLiteClassifier(find()).runtime.name
+    assert trial.child([str(stranger), "xnnpack", "1", runtime]) == 0
+    monkeypatch.setattr(trial, "LIMIT_S", 0.01)
+    assert trial.child([str(stranger), "xnnpack", "1", runtime]) is None
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(trial, "LIMIT_S", 20)
+    assert trial.child([]) == 1
+
+
+# and that something would be found
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Any:
+    with closing(Worker(tmp_path)) as made:
+        yield made
+
+
+def test_a_traceback_a_death_and_a_hang_are_findings(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "KeyError" in (worker.try_("broken", "no such way").finding or "")
+    assert worker.try_("pictures", b"no picture").finding is None
+    assert "SIGSEGV" in (worker.try_("broken", "die").finding or "")
+    monkeypatch.setattr("tests.fuzz.worker.LIMIT_S", 0.2)
+    assert "hangs" in (worker.try_("broken", "hang").finding or "")
+    assert "a thread died" in (worker.try_("broken", "thread").finding or "")
