@@ -143,6 +143,7 @@ def photographs(folder: Path) -> Target:
 def manifests(folder: Path) -> Target:
     """A manifest beside the shipped network, which is then opened and asked."""
     network = find().path
+    trial.child = _forked
     (folder / network.name).symlink_to(network)
 
     def try_(content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections import defaultdict
@@ -83,6 +84,16 @@ def test_its_exposure_is_low() -> None:
     # the threshold is in tenths: 1.8
     scored = analyze("security", "--offline=yes", "--threshold=18", str(UNIT))
     assert scored.returncode == 0, scored.stdout
+
+
+@pytest.mark.systemd
+def test_readme_says_what_each_exception_is_for() -> None:
+    readme = (UNIT.parents[1] / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("### The systemd unit")[2].partition("\n#")[0]
+    report = analyze("security", "--offline=yes", str(UNIT)).stdout
+    exceptions = re.findall(r"✗ (?:RestrictAddressFamilies=~)?(\w+)", report)
+    assert exceptions
+    assert [name for name in exceptions if name not in table] == []
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
