@@ -109,6 +109,7 @@ def classify(
     model: str | None,
     gap: float | None,
     top1: float | None,
+    familiarity: float | None,
     as_json: bool,
 ) -> int:
     """Say what pictures show, how sure the network is, and what the bin would do.
@@ -127,7 +128,7 @@ def classify(
       trashbin classify --json *.png | jq .label
       trashbin classify --gap 0.5 photo.jpg
     """
-    classifier, thresholds = _open(config, model, gap, top1)
+    classifier, thresholds = _open(config, model, gap=gap, top1=top1, familiarity=familiarity)
     from trashbin import classify
 
     return classify.run(files, classifier, thresholds, as_json=as_json)
@@ -148,6 +149,7 @@ def evaluate(
     model: str | None,
     gap: float | None,
     top1: float | None,
+    familiarity: float | None,
     wrong: bool,
     as_json: bool,
 ) -> int:
@@ -168,7 +170,7 @@ def evaluate(
       trashbin evaluate --wrong --config trashbin.yaml photographs/
       trashbin evaluate --json photographs/ | jq .accuracy
     """
-    classifier, thresholds = _open(config, model, gap, top1)
+    classifier, thresholds = _open(config, model, gap=gap, top1=top1, familiarity=familiarity)
     from trashbin import evaluate
 
     return evaluate.run(
@@ -249,7 +251,7 @@ def bench(runs: int, threads: int, models: Sequence[str], as_json: bool) -> int:
 
 
 def _open(
-    path: Path | None, model: str | None, gap: float | None, top1: float | None
+    path: Path | None, model: str | None, **asked: float | None
 ) -> tuple[TFLiteClassifier, Thresholds]:
     """The network and the thresholds that hold: options, else the YAML, else the manifest."""
     from dataclasses import replace
@@ -263,7 +265,7 @@ def _open(
     with quiet():
         classifier = tflite.open_model(section, model)
     given = read.rules.model_dump(exclude_none=True) if read else {}
-    given |= {key: value for key, value in (("gap", gap), ("top1", top1)) if value is not None}
+    given |= {key: value for key, value in asked.items() if value is not None}
     return classifier, replace(classifier.thresholds, **given)
 
 

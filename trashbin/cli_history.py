@@ -110,6 +110,7 @@ def events(
 def replay(
     gap: float | None,
     top1: float | None,
+    familiarity: float | None,
     config: Path | None,
     store: Path | None,
     since: datetime | None,
@@ -121,17 +122,18 @@ def replay(
     stays as it was applied. What was blurred, dark or in disagreement stays held. That the
     bin tries another burst before it holds cannot be replayed.
 
-    With --json, one object: gap, top1, items, now and then (sorted and uncertain), the same
-    for each label under labels, and changes.
+    With --json, one object: gap, top1, familiarity, items, now and then (sorted and
+    uncertain), the same for each label under labels, and changes.
 
     \b
     Examples:
       trashbin replay --gap 0.2 --top1 0.5
       trashbin replay --gap 0.5 --since 7d --json | jq .then
     """
-    if gap is None and top1 is None:
-        raise click.UsageError("Give --gap, --top1 or both: the thresholds to try.")
+    asked = {"gap": gap, "top1": top1, "familiarity": familiarity}
+    if all(value is None for value in asked.values()):
+        raise click.UsageError("Give --gap, --top1 or --familiarity: the thresholds to try.")
     from trashbin import history
 
     found = history.History(_store(config, store), since, kinds=("sorted", "uncertain"))
-    return history.replay(found, gap, top1, as_json=as_json)
+    return history.replay(found, asked, as_json=as_json)

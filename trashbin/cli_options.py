@@ -90,8 +90,13 @@ def model_option(multiple: bool = False) -> Callable[[F], F]:
 
 
 def rule_options(function: F) -> F:
-    """``--gap`` and ``--top1``, which stand above the configuration and the manifest."""
+    """``--gap``, ``--top1``, ``--familiarity``: above the configuration and the manifest."""
     share = Share()
+    function = click.option(
+        "--familiarity",
+        type=share,
+        help="Act only if the familiarity is >= this; 0: whatever it is.",
+    )(function)
     function = click.option("--top1", type=share, help="Act only if the largest share is >= this.")(
         function
     )

@@ -101,7 +101,7 @@ class View:
         return line
 
     def _shares(self) -> Panel:
-        """The shares of the last item, and its gap against the threshold."""
+        """The shares of the last item, and its gap and familiarity against their thresholds."""
         table = Table.grid(padding=(0, 1))
         event = self.last
         for label in self.config_labels():
@@ -116,8 +116,10 @@ class View:
         gap, threshold = 0.0, 0.0
         if event is not None and event.thresholds is not None:
             gap, threshold = event.gap or 0.0, event.thresholds.gap
-        enough = gap >= threshold
-        table.add_row("gap", bar(gap, "green" if enough else "yellow", threshold), f"{gap:4.0%}")
+        table.add_row("gap", _gate(gap, threshold), f"{gap:4.0%}")
+        if event is not None and event.familiarity is not None:
+            needed = (event.thresholds.familiarity if event.thresholds else None) or 0.0
+            table.add_row("familiar", _gate(event.familiarity, needed), f"{event.familiarity:4.0%}")
         subtitle = f"acts from a gap of {threshold:.0%}" if event else ""
         return Panel(table, title="shares", subtitle=subtitle, height=PANEL_HEIGHT)
 
@@ -228,6 +230,11 @@ class View:
                 f"From a frame to the decision: {median(self.totals_ms):.1f} ms (median), "
                 f"of which the network {median(self.invokes_ms):.1f} ms."
             )
+
+
+def _gate(value: float, threshold: float) -> Text:
+    """What must reach a threshold, and whether it does."""
+    return bar(value, "green" if value >= threshold else "yellow", threshold)
 
 
 def side_by_side(left: RenderableType, right: RenderableType) -> Table:

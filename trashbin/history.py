@@ -10,13 +10,13 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import click
 from rich.console import Console
@@ -30,6 +30,8 @@ from trashbin.events import Event, EventType, timestamp
 from trashbin.types import Action, Prediction, Reason
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+Asked: TypeAlias = Mapping[str, float | None]  # gap, top1 and familiarity to try
+
 TABLE_ROWS = 50  # of a table where nobody said how many
 # what thresholds have a say in; any other reason to hold stays one
 JUDGED = frozenset({Reason.CLEAR, Reason.LOW_GAP, Reason.LOW_TOP1, Reason.UNFAMILIAR})
@@ -141,9 +143,9 @@ def _table(shown: Sequence[Event]) -> Table:
     return table
 
 
-def replay(history: History, gap: float | None, top1: float | None, *, as_json: bool) -> ExitCode:
+def replay(history: History, asked: Asked, *, as_json: bool) -> ExitCode:
     """Print what other thresholds would have done to the items of the history."""
-    figures = compare(history.read(), gap, top1)
+    figures = compare(history.read(), asked)
     if as_json:
         click.echo(json.dumps(figures, indent=2))
     else:
@@ -151,7 +153,7 @@ def replay(history: History, gap: float | None, top1: float | None, *, as_json: 
     return history.status()
 
 
-def again(event: Event, gap: float | None, top1: float | None) -> tuple[Action, Reason]:
+def again(event: Event, asked: Asked) -> tuple[Action, Reason]:
     """What an item event's shares would lead to; None leaves a threshold as it was applied.
 
     Its shares are the mean of its burst, and its pictures agreed, or it was held for a
@@ -163,16 +165,15 @@ def again(event: Event, gap: float | None, top1: float | None) -> tuple[Action, 
     was = event.thresholds
     if was is None or event.reason not in JUDGED or not event.scores:
         return event.decision, event.reason
-    asked = replace(
-        was, gap=was.gap if gap is None else gap, top1=was.top1 if top1 is None else top1
-    )
-    if asked == was:
+    changed = {key: value for key, value in asked.items() if value is not None}
+    thresholds = replace(was, **changed)
+    if thresholds == was:
         return event.decision, event.reason
-    found = decide([Prediction(event.scores, event.familiarity)], asked)
+    found = decide([Prediction(event.scores, event.familiarity)], thresholds)
     return found.action, found.reason
 
 
-def compare(items: Iterator[Event], gap: float | None, top1: float | None) -> dict[str, Any]:
+def compare(items: Iterator[Event], asked: Asked) -> dict[str, Any]:
     """Counts of sorted and uncertain items, now and then, each label's, and what would change."""
     now: Counter[tuple[str, str]] = Counter()
     then: Counter[tuple[str, str]] = Counter()
@@ -181,7 +182,7 @@ def compare(items: Iterator[Event], gap: float | None, top1: float | None) -> di
         if event.decision is None or event.reason is None:
             continue
         label = event.label or "none"
-        action, reason = again(event, gap, top1)
+        action, reason = again(event, asked)
         now[label, event.decision] += 1
         then[label, action] += 1
         if action is not event.decision:
@@ -200,8 +201,7 @@ def compare(items: Iterator[Event], gap: float | None, top1: float | None) -> di
             )
     labels = sorted({label for label, _ in now})
     return {
-        "gap": gap,
-        "top1": top1,
+        **asked,
         "items": now.total(),
         "now": _counts(now, labels),
         "then": _counts(then, labels),
@@ -225,7 +225,8 @@ def _show(figures: dict[str, Any]) -> None:
     if not figures["items"]:
         _print(Text("No items in this history."))
         return
-    asked = [f"{key} {figures[key]:g}" for key in ("gap", "top1") if figures[key] is not None]
+    keys = ("gap", "top1", "familiarity")
+    asked = [f"{key} {figures[key]:g}" for key in keys if figures[key] is not None]
     _print(Text(f"{figures['items']} items as they were, and with {', '.join(asked)}:"))
     counts = Table(box=None, pad_edge=False)
     for column in ("", "sorted", "then", "uncertain", "then"):

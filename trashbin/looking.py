@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from trashbin import decision
 from trashbin.errors import CameraError, DeviceError
 from trashbin.ports import Camera, Classifier, Clock, Switch
 from trashbin.scene import Scene, SceneState, View, too_blurred, too_dark
 from trashbin.settings import Look as LookSettings
-from trashbin.types import Decision, Frame, Prediction, Reason, Thresholds
+from trashbin.types import Decision, Features, Frame, Prediction, Reason, Thresholds
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +38,17 @@ RETRIED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one look found. ``frame`` is the last one judged; ``timing_ms`` has the event's keys."""
+    """What one look found. ``frame`` is the last one judged; ``timing_ms`` has the event's keys.
+
+    ``features`` (C,) is the mean over the frames that the decision rests on; None where it
+    rests on none, or where the model has no such output.
+    """
 
     decision: Decision
     frame: Frame
     burst_at: float
     timing_ms: dict[str, float]
+    features: Features | None = field(default=None, compare=False, repr=False)
 
 
 class Looker:
@@ -97,13 +104,13 @@ class Looker:
             view = self._settle({SceneState.SETTLED})
             settled = self.clock.monotonic()
             timing = dict.fromkeys(STAGES, 0.0) | {"settle": (settled - started) * 1e3}
-            found = self._judge(view, thresholds, timing)
+            found, features = self._judge(view, thresholds, timing)
             for _ in range(self.settings.retries):
                 if found.reason not in RETRIED:
                     break
-                found = self._judge(self.glance(), thresholds, timing)
+                found, features = self._judge(self.glance(), thresholds, timing)
         timing["total"] = (self.clock.monotonic() - started) * 1e3
-        return Sight(found, self.seen, settled, timing)
+        return Sight(found, self.seen, settled, timing, features)
 
     def after_move(self) -> View:
         """What lies in the tray once the move is over; an empty one is believed at once."""
@@ -123,11 +130,13 @@ class Looker:
             if view.state in done or self.clock.monotonic() >= deadline:
                 return view
 
-    def _judge(self, view: View, thresholds: Thresholds, timing: dict[str, float]) -> Decision:
+    def _judge(
+        self, view: View, thresholds: Thresholds, timing: dict[str, float]
+    ) -> tuple[Decision, Features | None]:
         if too_dark(view, self.settings.dark_level):
-            return decision.hold(Reason.DARK)
+            return decision.hold(Reason.DARK), None
         if view.state is SceneState.EMPTY:
-            return decision.hold(Reason.EMPTY)
+            return decision.hold(Reason.EMPTY), None
         frames: list[Frame] = []
         views: list[View] = []
         with _stage(timing, "capture"):
@@ -141,10 +150,10 @@ class Looker:
         with _stage(timing, "decide"):
             found = decision.decide(predictions, thresholds)
         if not sharp:
-            return decision.overrule(found, Reason.BLURRED)
-        if min(view.items for view in views) > 1:
-            return decision.overrule(found, Reason.DISAGREE)
-        return found
+            found = decision.overrule(found, Reason.BLURRED)
+        elif min(view.items for view in views) > 1:
+            found = decision.overrule(found, Reason.DISAGREE)
+        return found, _mean_features(predictions)
 
     def _predict(self, frame: Frame, timing: dict[str, float]) -> Prediction:
         prediction = self.classifier.predict(frame)
@@ -165,6 +174,11 @@ class Looker:
         finally:
             with _tolerated():
                 self.tray_lamp.off()
+
+
+def _mean_features(predictions: Sequence[Prediction]) -> Features | None:
+    known = [p.features for p in predictions if p.features is not None]
+    return np.mean(known, axis=0, dtype=np.float32) if known else None
 
 
 @contextmanager

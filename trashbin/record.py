@@ -261,7 +261,7 @@ class Recorder:
     # the retained topics
 
     def info(self) -> Payload:
-        """Versions, model, labels and bins: what changes only with a restart."""
+        """Versions, model and its thresholds, labels, bins: what changes only with a restart."""
         model = self.classifier.model if self.classifier else None
         return {
             "device_id": self.config.device.id,
@@ -270,6 +270,7 @@ class Recorder:
             "event_schema": events.SCHEMA,
             "python": platform.python_version(),
             "model": None if model is None else asdict(model),
+            "thresholds": asdict(self.classifier.thresholds) if self.classifier else None,
             "labels": list(resources.labels()),
             "bins": {name: list(entry.labels) for name, entry in self.config.bins.items()},
             "store_id": self.outbox.store_id,

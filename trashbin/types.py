@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
+Features: TypeAlias = npt.NDArray[np.float32]
 
 
 class Source(StrEnum):
@@ -91,12 +92,14 @@ class Prediction:
     ``scores`` maps each label to its share (they sum to 1; they are relative
     between classes and none is an absolute probability). ``familiarity`` is in
     0..1, higher is more familiar, or None where the model has no such output.
+    ``features`` (C,) are what the network saw before it named a label, or None likewise.
     """
 
     scores: Mapping[str, float]
     familiarity: float | None = None
     preprocess_ms: float = 0.0
     invoke_ms: float = 0.0
+    features: Features | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,21 @@ def test_replay_counts_what_would_change(store: Path) -> None:
 @pytest.mark.parametrize("reason", [Reason.BLURRED, Reason.DISAGREE, Reason.TIE, Reason.INVALID])
 def test_what_no_threshold_has_a_say_in_stays_held(reason: Reason) -> None:
     event = an_event(event_type=EventType.UNCERTAIN, decision=Action.HOLD, reason=reason)
-    assert again(event, 0.0, 0.0) == (Action.HOLD, reason)
+    assert again(event, {"gap": 0.0, "top1": 0.0}) == (Action.HOLD, reason)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"),
+    [
+        (0.8, (Action.HOLD, Reason.UNFAMILIAR)),
+        (0.7, (Action.ACT, Reason.CLEAR)),
+        (0.0, (Action.ACT, Reason.CLEAR)),
+    ],
+)
+def test_replay_judges_the_stored_familiarity(
+    threshold: float, expected: tuple[Action, Reason]
+) -> None:
+    assert again(an_item(0.8, 0.7, familiarity=0.7), {"familiarity": threshold}) == expected
 
 
 SHARE = st.floats(0, 1)
@@ -160,7 +174,10 @@ def test_replay_says_what_the_rules_would_have_said(
 ) -> None:
     scores = {label: w / sum(weights) for label, w in zip(LABELS, weights, strict=True)}
     event = judged(scores, Thresholds(gap, top1))
-    assert again(event, gap, top1) == (event.decision, event.reason)
+    assert again(event, {"gap": gap, "top1": top1}) == (event.decision, event.reason)
     expected = judged(scores, Thresholds(other_gap, other_top1))
-    assert again(event, other_gap, other_top1) == (expected.decision, expected.reason)
-    assert compare(iter([event]), gap, top1)["changes"] == []
+    assert again(event, {"gap": other_gap, "top1": other_top1}) == (
+        expected.decision,
+        expected.reason,
+    )
+    assert compare(iter([event]), {"gap": gap, "top1": top1})["changes"] == []

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from trashbin import resources
 from trashbin.errors import ModelError
+from trashbin.model import familiarity
+from trashbin.model.familiarity import Familiarity
 from trashbin.preprocess import InputSpec
 from trashbin.types import ModelId, Thresholds
 
@@ -38,23 +40,28 @@ class Input(_Strict):
 
 
 class Output(_Strict):
-    """The network's first output: logits, turned to shares by softmax(logits / temperature)."""
+    """The network's outputs: logits, turned to shares by softmax(logits / temperature).
+
+    ``features`` is the length of the second output, the pooled features, where there is one.
+    """
 
     kind: Literal["logits"]
     temperature: float = Field(gt=0, allow_inf_nan=False)
+    features: int | None = Field(default=None, ge=2, le=65536)
 
 
 class Golden(_Strict):
     """What the file must answer to ``golden.pattern(seed)``.
 
     ``logits_reference`` are exact under the runtime's reference kernels; label and
-    gap hold within a tolerance under any kernels.
+    gap (and familiarity, where it is told) hold within a tolerance under any kernels.
     """
 
     seed: int
     logits_reference: tuple[float, ...]
     label: str
     gap: float = Field(ge=0, le=1)
+    familiarity: float | None = Field(default=None, ge=0, le=1)
 
 
 class Variant(_Strict):
@@ -64,6 +71,14 @@ class Variant(_Strict):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: int = Field(gt=0)
     golden: tuple[Golden, ...] = ()
+
+
+class FamiliarityIndex(_Strict):
+    """The file that tells the familiar from the unfamiliar, for all variants."""
+
+    file: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(gt=0)
 
 
 class ManifestThresholds(_Strict):
@@ -95,6 +110,7 @@ class Manifest(_Strict):
     thresholds: ManifestThresholds
     calibration: dict[str, Any] | None = None
     variants: dict[str, Variant] = Field(min_length=1)
+    familiarity: FamiliarityIndex | None = None
     sources: tuple[Source, ...] = ()
 
     @model_validator(mode="after")
@@ -107,6 +123,10 @@ class Manifest(_Strict):
                     raise ValueError(f"golden label {golden.label!r} is not among the labels")
                 if len(golden.logits_reference) != len(self.labels):
                     raise ValueError("golden: one logit for each label is needed")
+                if golden.familiarity is not None and self.familiarity is None:
+                    raise ValueError("golden: has a familiarity, but the model has no such file")
+        if self.familiarity is not None and self.output.features is None:
+            raise ValueError("familiarity: needs output.features, the length of that output")
         return self
 
 
@@ -134,6 +154,21 @@ class ModelFile:
                 "The file is torn or was exchanged; install the model again."
             )
         return content
+
+    @cached_property
+    def familiarity(self) -> Familiarity | None:
+        """What scores the features, or None where the manifest names no such file."""
+        entry = self.manifest.familiarity
+        if entry is None:
+            return None
+        path = self.path.parent / entry.file
+        read = familiarity.read(path, entry.sha256, entry.bytes)
+        if read.width != self.manifest.output.features:
+            raise ModelError(
+                f"{path}: mean: {read.width} long, "
+                f"but the manifest's output.features is {self.manifest.output.features}"
+            )
+        return read
 
     @property
     def id(self) -> ModelId:

@@ -19,13 +19,14 @@ from trashbin.model import golden, manifest, trial
 from trashbin.model.manifest import Golden, ModelFile
 from trashbin.preprocess import InputSpec, fill
 from trashbin.settings import Model
-from trashbin.types import Frame, ModelId, Prediction, Thresholds
+from trashbin.types import Features, Frame, ModelId, Prediction, Thresholds
 
 Kernels = Literal["xnnpack", "builtin", "reference"]
 
 # How far a gap may lie from the golden one under other kernels. Measured between kernels
 # and machines: float kernels differ by less than 1e-4, integer ones by up to 0.05.
 GOLDEN_GAP_TOLERANCE = 0.1
+GOLDEN_FAMILIARITY_TOLERANCE = 0.05
 
 # module of the interpreter -> distribution, in the order in which they are tried
 RUNTIMES = {
@@ -91,20 +92,30 @@ class TFLiteClassifier:
         self._interpreter = self._load(kernels)
         self._input = self._checked_input()
         self._output = self._checked_output()
+        self._features = self._checked_features()
+        self._familiarity = file.familiarity
         if check:
             self.check()
         self.invoke()  # the first invoke of a process allocates; users should not wait for it
 
     def predict(self, frame: Frame) -> Prediction:
-        """Shares of one frame; the two times are wall-clock milliseconds."""
+        """Shares, features and familiarity of one frame; the two times are in milliseconds.
+
+        Reading the outputs, familiarity included, counts as invoke: what is left to
+        ``decide`` is the rules alone.
+        """
         start = time.perf_counter()
         self.load_input(frame)
         ready = time.perf_counter()
         self.invoke()
         shares = softmax(self.logits(), self._temperature)
+        features = self.features()
+        familiarity = self.familiarity(features)
         done = time.perf_counter()
         return Prediction(
             scores=dict(zip(self.labels, shares, strict=True)),
+            familiarity=familiarity,
+            features=features,
             preprocess_ms=(ready - start) * 1e3,
             invoke_ms=(done - ready) * 1e3,
         )
@@ -123,11 +134,17 @@ class TFLiteClassifier:
 
     def logits(self) -> npt.NDArray[np.float64]:
         """The first output as float64 (labels,), dequantized where the file is integer."""
-        raw = self._interpreter.get_tensor(self._output["index"])[0]
-        scale, zero = self._output["quantization"]
-        if scale:
-            raw = (raw.astype(np.float64) - zero) * scale
-        return np.asarray(raw, dtype=np.float64)
+        return self._read(self._output)
+
+    def features(self) -> Features | None:
+        """The second output as float32 (C,), dequantized likewise; None where there is none."""
+        return None if self._features is None else self._read(self._features).astype(np.float32)
+
+    def familiarity(self, features: Features | None) -> float | None:
+        """How familiar features are, in 0..1; None where the model cannot tell."""
+        if self._familiarity is None or features is None:
+            return None
+        return self._familiarity.score(features)
 
     def check(self) -> None:
         """Compare the golden inputs' answers with the manifest's; ModelError where they differ.
@@ -144,6 +161,9 @@ class TFLiteClassifier:
                 same = bool(np.allclose(logits, wanted.logits_reference, rtol=0, atol=1e-4))
             else:
                 same = self._resembles(logits, wanted)
+            familiarity = self.familiarity(self.features())
+            if wanted.familiarity is not None and familiarity is not None:
+                self._check_familiarity(familiarity, wanted)
             if not same:
                 raise ModelError(
                     f"{self.file.path}: golden input {wanted.seed} gives logits "
@@ -169,6 +189,21 @@ class TFLiteClassifier:
             raise ModelError(f"{self.file.path}: is no .tflite file (its header lacks TFL3)")
         if not _root_lies_inside(content):
             raise ModelError(f"{self.file.path}: is no .tflite file (its root lies outside of it)")
+
+    def _check_familiarity(self, found: float, wanted: Golden) -> None:
+        if abs(found - (wanted.familiarity or 0.0)) > GOLDEN_FAMILIARITY_TOLERANCE:
+            raise ModelError(
+                f"{self.file.path}: golden input {wanted.seed} has a familiarity of {found:.3f}, "
+                f"the manifest promises {wanted.familiarity:.3f}. The file, its manifest and "
+                "its familiarity index do not fit together."
+            )
+
+    def _read(self, output: dict[str, Any]) -> npt.NDArray[np.float64]:
+        raw = self._interpreter.get_tensor(output["index"])[0]
+        scale, zero = output["quantization"]
+        if scale:
+            raw = (raw.astype(np.float64) - zero) * scale
+        return np.asarray(raw, dtype=np.float64)
 
     def _load(self, kernels: Kernels) -> Any:
         module = self.runtime.module
@@ -215,6 +250,21 @@ class TFLiteClassifier:
         raise ModelError(
             f"{self.file.path}: outputs are {found}, "
             f"the manifest's {len(self.labels)} labels need one of {wanted}"
+        )
+
+    def _checked_features(self) -> dict[str, Any] | None:
+        length = self.file.manifest.output.features
+        if length is None:
+            return None
+        details = self._interpreter.get_output_details()
+        for detail in details:
+            shape = tuple(int(n) for n in detail["shape"])
+            if detail["index"] != self._output["index"] and shape == (1, length):
+                return detail  # type: ignore[no-any-return]
+        found = [tuple(int(n) for n in d["shape"]) for d in details]
+        raise ModelError(
+            f"{self.file.path}: outputs are {found}, "
+            f"the manifest's output.features needs one more, of {(1, length)}"
         )
 
 
