@@ -145,6 +145,8 @@ def build(
             stack.callback(_close, switch)
     for actuator in parts.actuation.actuators:
         parts.open("actuator" if actuator.moves else "lamps", actuator, stack)
+    if parts.buttons is not None:
+        parts.open("buttons", parts.buttons, stack, daemon.press)
     parts.open("publisher", parts.publisher, stack, daemon.request)
     return daemon
 
@@ -166,6 +168,7 @@ class _Parts:
         self.triggers: list[Trigger] = []
         self.actuation = Actuation((), None, config.sorting, clock)
         self.tray_lamp: Switch | None = None
+        self.buttons: Any = None
         if "configuration" in problems:
             return  # safe mode: tell, and neither look nor move
         if config.camera.kind == "simulated":
@@ -193,6 +196,8 @@ class _Parts:
         if config.gpio.tray_lamp is not None and context.pins is not None:
             lamp = config.gpio.tray_lamp
             self.tray_lamp = self._try("tray_lamp", lambda: _gpio().TrayLamp(lamp, context))
+        if config.gpio.answers and context.pins is not None:
+            self.buttons = _gpio().AnswerButtons(config.gpio.answers, context)
         if self.camera is not None and self.classifier is not None:
             self.looker = Looker(
                 look, clock, scene, self.camera, _timeout(config), self.classifier, self.tray_lamp
@@ -274,6 +279,7 @@ def _wants_pins(config: Config) -> bool:
         any(section.kind in PIN_KINDS for section in sections)
         or config.gpio.stop is not None
         or config.gpio.tray_lamp is not None
+        or bool(config.gpio.answers)
     )
 
 

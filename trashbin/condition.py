@@ -14,7 +14,7 @@ from trashbin.looking import Looker
 from trashbin.ports import Actuator, Camera, Clock, Publisher, Trigger
 from trashbin.record import Recorder
 from trashbin.status import Change, Status
-from trashbin.types import Mode
+from trashbin.types import Features, Mode
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +61,21 @@ class Condition:
         self.on_event = on_event
         self.on_progress = on_progress
         self.on_recovered: Callable[[], None] = lambda: None
+        self.waiting: Callable[[], Event | None] = lambda: None  # for an answer
         self._tries = 0
 
     # what happened
 
-    def commit(self, event: Event, *, moving: bool = False) -> Event:
+    def commit(
+        self, event: Event, *, features: Features | None = None, moving: bool = False
+    ) -> Event:
         """Commit first, then let the world know: what follows may be cut off at any time.
 
         StoreError where it can't be written; then nothing may follow. ``moving`` where
         something will move.
         """
-        return self._committed(self.parts.recorder.commit(event, moving=moving))
+        recorder = self.parts.recorder
+        return self._committed(recorder.commit(event, features=features, moving=moving))
 
     def _committed(self, event: Event) -> Event:
         self.on_event(event)
@@ -108,7 +112,8 @@ class Condition:
 
     def tell_state(self) -> None:
         """Publish ``state``."""
-        state = self.parts.recorder.state(self.status, self.bin, self.problems)
+        recorder = self.parts.recorder
+        state = recorder.state(self.status, self.bin, self.problems, self.waiting())
         self.parts.publisher.announce("state", state)
 
     def prune(self) -> None:

@@ -26,6 +26,7 @@ class Checks:
         """Note everything that does not fit together."""
         self._pins()
         self._labels()
+        self._answers()
         self._servo()
         self._lamps()
         self._company()
@@ -78,6 +79,15 @@ class Checks:
                 f"add {homeless} to the labels of a bin",
                 found=f"no bin for {homeless}",
             )
+
+    def _answers(self) -> None:
+        """A button answers with a label that there is."""
+        known = resources.labels()
+        for path, gpio in self._of(settings.Gpio):
+            for label in gpio.answers or ():
+                if label not in known:
+                    at = (*path, "answers", label)
+                    self.document.note(at, one_of(known), did_you_mean(label, known), found=label)
 
     def _servo(self) -> None:
         """A servo's bounds are in order, and it reaches its rest and every bin."""
@@ -161,7 +171,7 @@ def pins_of(path: KeyPath, part: Section) -> Iterator[tuple[KeyPath, int]]:
         value = getattr(part, name)
         if isinstance(value, int) and schema_at(type(part), (name,)).get("pin"):
             yield (*path, name), value
-        elif isinstance(value, tuple):
-            for index, item in enumerate(value):
-                if schema_at(type(part), (name, index)).get("pin"):
-                    yield (*path, name, index), item
+        elif isinstance(value, tuple | dict):
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                if schema_at(type(part), (name, key)).get("pin"):
+                    yield (*path, name, key), item

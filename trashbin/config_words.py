@@ -90,7 +90,8 @@ def schema_at(cls: type[Section], path: KeyPath) -> dict[str, Any]:
     schema = root
     for part in path:
         if isinstance(part, str):
-            schema = schema.get("properties", {}).get(part, {})
+            others = schema.get("additionalProperties") or {}  # False where there are none
+            schema = schema.get("properties", {}).get(part, others)
         else:
             fixed = schema.get("prefixItems", [])
             schema = fixed[part] if part < len(fixed) else schema.get("items", {})

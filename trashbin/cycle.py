@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from trashbin.condition import Condition
 from trashbin.errors import DeviceError, StoreError
-from trashbin.events import Event, EventType
+from trashbin.events import ITEM_EVENTS, Answer, Event, EventType
 from trashbin.looking import Looker, Sight
 from trashbin.ports import Actuator
-from trashbin.scene import SceneState
+from trashbin.scene import SceneState, too_dark
 from trashbin.settings import Config
 from trashbin.status import Change, Status
 from trashbin.types import Action, Frame, Reason, Signal, Source
@@ -18,6 +19,16 @@ from trashbin.types import Action, Frame, Reason, Signal, Source
 log = logging.getLogger(__name__)
 
 MAX_ROUNDS = 3  # a thing that shifts with every move is a jam, too, and not for ever the next item
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A thing that waits for a person: what was seen of it, and the status that says so."""
+
+    sight: Sight
+    event: Event
+    waits_as: tuple[Change, str | None]
+    until: float = float("inf")  # monotonic seconds
 
 
 class Cycle:
@@ -44,10 +55,9 @@ class Cycle:
         self._emit = emit
         self._accepted_at = float("-inf")
         self._judged_at = float("-inf")  # until when what happened in the tray has been judged
-        self._held: Sight | None = None
-        self._waits_as: tuple[Change, str | None] = (Change.HOLD, None)
-        self._give_up_at = float("inf")
+        self._held: Held | None = None
         condition.on_recovered = self._look_again
+        condition.waiting = self._waiting
         self._rounds = 0  # sorts in a row after which the tray was not empty
 
     @property
@@ -100,8 +110,7 @@ class Cycle:
             self.condition.part_failed(error, about=event.event_id if event else None)
             return event
         if self._still_the_same(signal, sight):
-            given_up = self.clock.monotonic() >= self._give_up_at
-            self.condition.change(*((Change.NOTHING, None) if given_up else self._waits_as))
+            self._wait_on()
             return None
         self._held = None
         empty = sight.decision.reason is Reason.EMPTY
@@ -111,10 +120,17 @@ class Cycle:
             kind = EventType.EMPTY
             return None if quiet else self.condition.commit(self.recorder.item(kind, signal, sight))
         if sight.decision.action is Action.ACT:
-            return self._act(signal, sight)
-        event = self.condition.commit(self.recorder.item(EventType.UNCERTAIN, signal, sight))
-        self.condition.change(Change.HOLD)
-        self._wait_for_person(sight, Change.HOLD)
+            assert sight.decision.label is not None
+            bin = self.config.bin_of(sight.decision.label)
+            return self._act(
+                sight,
+                bin,
+                lambda planned: self.recorder.item(EventType.SORTED, signal, sight, bin, planned),
+            )
+        event = self.condition.commit(
+            self.recorder.item(EventType.UNCERTAIN, signal, sight), features=sight.features
+        )
+        self._wait_for_person(sight, event, Change.HOLD)
         return event
 
     def _still_the_same(self, signal: Signal, sight: Sight) -> bool:
@@ -122,7 +138,7 @@ class Cycle:
         return (
             signal.source is not Source.REQUEST
             and self._held is not None
-            and self.looker.scene.same_thing(self._held.frame, sight.frame)
+            and self.looker.scene.same_thing(self._held.sight.frame, sight.frame)
         )
 
     def _look_again(self) -> None:
@@ -131,25 +147,17 @@ class Cycle:
             self._accepted_at = self.clock.monotonic()  # so an empty tray is no news
             self._emit(Signal(Source.MOTION, self._accepted_at))
 
-    def _act(self, signal: Signal, sight: Sight) -> Event:
-        assert sight.decision.label is not None
-        bin = self.config.bin_of(sight.decision.label)
+    def _act(self, sight: Sight, bin: str, planned_as: Callable[[Sequence[str]], Event]) -> Event:
+        """Commit the event that ``planned_as`` makes of the actuators to be used, and move them."""
         broken = "actuator" in self.condition.problems
         movers = [] if broken else self.actuation.movers(self.recorder.mode)
-        event = self.condition.commit(
-            self.recorder.item(
-                EventType.SORTED,
-                signal,
-                sight,
-                bin=bin,
-                actuation=self.actuation.planned(movers),
-            ),
-            moving=bool(movers),
-        )
-        self.condition.change(Change.ACT, bin)
+        planned = planned_as(self.actuation.planned(movers))
+        features = sight.features if planned.event_type in ITEM_EVENTS else None
+        event = self.condition.commit(planned, features=features, moving=bool(movers))
         if not movers:  # the lamp says where; a person carries it there
-            self._wait_for_person(sight, Change.ACT, bin)
+            self._wait_for_person(sight, event, Change.ACT, bin)
             return event
+        self.condition.change(Change.ACT, bin)
         try:
             self._sort(bin, movers, sight, event)
         except DeviceError as error:
@@ -164,7 +172,7 @@ class Cycle:
             self.actuation.move(bin, movers)
             if self.config.look.empty_tray == "none":
                 break
-            view, frame = self.looker.after_move(), self.looker.seen
+            view, frame = self.looker.at_rest(), self.looker.seen
             if view.state is SceneState.EMPTY:
                 self._judged_at, self._rounds = frame.at, 0
                 break
@@ -192,14 +200,97 @@ class Cycle:
             "take it out",
             about=event.event_id,
         )
-        self._held = sight
-        self._give_up_at = float("inf")
+        self._held = Held(sight, event, (Change.HOLD, None))
+
+    # what a person says
+
+    def resolve(self, item: Event, answer: Answer) -> Event:
+        """A person says what an item is: what we hold and lies there still is sorted by it.
+
+        Any other answer labels, and moves nothing: one that comes late, corrects a sort, or
+        finds the bin paused or at fault. StoreError where it can't be written; then nothing
+        has moved.
+        """
+        held = self._held
+        try:
+            if held is not None and self._may_sort(held, item):
+                return self._sort_as_told(held, item, answer)
+            return self.condition.commit(self.recorder.resolved(item, answer))
+        except StoreError as error:
+            self.condition.store_failed(error)
+            raise
+
+    def press(self, label: str) -> Event | None:
+        """A button at the bin: about what we hold, or else corrects what was just sorted.
+
+        None where there is no such item, or the answer can't be written.
+        """
+        item, held = self.recorder.last_item, self._held
+        since = self.clock.monotonic() - self.config.look.hold_s
+        if item is None or (held is None and item.uptime_ms < since * 1e3):
+            log.info("the button for %s was pressed, and there is nothing to answer", label)
+            return None
+        try:
+            return self.resolve(item, Answer(label, "button"))
+        except StoreError:
+            return None  # told already
+
+    def _may_sort(self, held: Held, item: Event) -> bool:
+        return (
+            held.event.event_id == item.event_id
+            and item.event_type is EventType.UNCERTAIN
+            and self.condition.status in (Status.HOLDING, Status.IDLE)
+        )
+
+    def _sort_as_told(self, held: Held, item: Event, answer: Answer) -> Event:
+        """Look again, and move what we hold only where it is seen to lie there unchanged."""
+        self.condition.change(Change.SIGNAL)
+        bin = self.config.bin_of(answer.label)
+        try:
+            view, frame = self.looker.at_rest(), self.looker.seen
+        except DeviceError as error:
+            event = self.condition.commit(self.recorder.resolved(item, answer))
+            self.condition.part_failed(error)
+            return event
+        dark = too_dark(view, self.config.look.dark_level)
+        same = not dark and self.looker.scene.same_thing(held.sight.frame, frame)
+        if same and view.state is SceneState.SETTLED:
+            self._held, self._judged_at = None, frame.at
+            return self._act(
+                held.sight,
+                bin,
+                lambda planned: self.recorder.resolved(item, answer, bin, planned),
+            )
+        event = self.condition.commit(self.recorder.resolved(item, answer))
+        if view.state is SceneState.EMPTY:
+            self._held, self._judged_at, self._rounds = None, frame.at, 0
+            self.condition.change(Change.NOTHING)
+        else:
+            self._wait_on()
+        return event
 
     # waiting for a person
 
-    def _wait_for_person(self, sight: Sight, change: Change, bin: str | None = None) -> None:
-        self._held, self._waits_as = sight, (change, bin)
-        self._give_up_at = self.clock.monotonic() + self.config.look.hold_s
+    def _wait_for_person(
+        self, sight: Sight, event: Event, change: Change, bin: str | None = None
+    ) -> None:
+        until = self.clock.monotonic() + self.config.look.hold_s
+        self._held = Held(sight, event, (change, bin), until)
+        self.condition.change(change, bin)
+
+    def _wait_on(self) -> None:
+        """The look is over, and what we hold lies there unchanged."""
+        assert self._held is not None
+        given_up = self.clock.monotonic() >= self._held.until
+        self.condition.change(*((Change.NOTHING, None) if given_up else self._held.waits_as))
+
+    def _waiting(self) -> Event | None:
+        """The item that is held for an answer now."""
+        held = self._held
+        waits = self.condition.status in (Status.HOLDING, Status.LOOKING)
+        if held is None or not waits or held.event.event_type is not EventType.UNCERTAIN:
+            return None
+        return held.event
 
     def watch(self) -> None:
         """Has the held thing been taken out, or is the time for it over?"""
@@ -207,7 +298,7 @@ class Cycle:
             self._judged_at, self._rounds = self.looker.seen.at, 0
             self._held = None  # else kept, so that nobody is asked about it again
             self.condition.problems.pop("tray", None)
-        elif self.clock.monotonic() < self._give_up_at:
+        elif self._held is not None and self.clock.monotonic() < self._held.until:
             return
         if self.condition.status is not Status.FAULT:
             self.condition.change(Change.DONE)

@@ -14,7 +14,7 @@ from trashbin.condition import CURABLE, Condition, Parts
 from trashbin.cycle import Cycle
 from trashbin.desk import Desk
 from trashbin.errors import DeviceError, ModelError
-from trashbin.events import Event
+from trashbin.events import Answer, Event
 from trashbin.settings import Config
 from trashbin.status import Change, Status
 from trashbin.types import Mode, Signal
@@ -22,6 +22,7 @@ from trashbin.types import Mode, Signal
 log = logging.getLogger(__name__)
 
 INBOX_LIMIT = 64
+PRESSES_LIMIT = 4  # a person who presses more often means the last ones
 HEALTH_EVERY_S = 60.0
 PRUNE_EVERY_S = 3600.0
 IDENTIFY_S = 5.0
@@ -47,6 +48,7 @@ class Daemon:
         self.cycle = Cycle(config, self.condition, self._signalled_since, self.emit)
         self._desk = Desk(self, parts.clock, parts.recorder, parts.publisher)
         self._inbox: deque[Signal] = deque()
+        self._presses: deque[str] = deque(maxlen=PRESSES_LIMIT)  # labels
         self._ran: dict[str, float] = {}
         self._identify = False
 
@@ -65,6 +67,11 @@ class Daemon:
         self._inbox.append(signal)
         self.clock.notify()
 
+    def press(self, label: str) -> None:
+        """Somebody pressed the button for ``label`` at the bin."""
+        self._presses.append(label)
+        self.clock.notify()
+
     def request(self, verb: str, payload: bytes, retained: bool) -> None:
         """Somebody asks over MQTT."""
         if self._desk.put(verb, payload, retained):
@@ -75,7 +82,7 @@ class Daemon:
         return any(signal.at > at for signal in self._inbox.copy())
 
     def _has_mail(self) -> bool:
-        return bool(self._inbox or self._desk.waiting)
+        return bool(self._inbox or self._presses or self._desk.waiting)
 
     # the loop
 
@@ -101,6 +108,8 @@ class Daemon:
         """Follow a signal, answer a request, do what is due by time: none waits for a flood."""
         if self._inbox:
             self.cycle.take(self._inbox.popleft())
+        if self._presses and not self.clock.wait(0):
+            self.cycle.press(self._presses.popleft())
         if self._desk.waiting and not self.clock.wait(0):
             self._desk.answer_next()
         now = self.clock.monotonic()
@@ -152,6 +161,10 @@ class Daemon:
     def take(self, signal: Signal) -> Event | None:
         """Look now; None where the bin cannot."""
         return self.cycle.take(signal)
+
+    def resolve(self, item: Event, answer: Answer) -> Event:
+        """A person says what an item is; what lies there still is sorted by it."""
+        return self.cycle.resolve(item, answer)
 
     def tell(self) -> None:
         """Publish info, state and health anew."""

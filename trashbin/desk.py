@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from trashbin import requests
+from trashbin import requests, resources
 from trashbin.errors import DeviceError, RequestError, StoreError
-from trashbin.events import Event
+from trashbin.events import ITEM_EVENTS, Answer, Event
 from trashbin.ports import Clock, Publisher
 from trashbin.record import Recorder
 from trashbin.requests import Request
@@ -34,6 +34,10 @@ class Bin(Protocol):
 
     def take(self, signal: Signal) -> Event | None:
         """Look now; None where the bin cannot."""
+        ...
+
+    def resolve(self, item: Event, answer: Answer) -> Event:
+        """A person says what an item is; what lies there still is sorted. What is now told."""
         ...
 
     def set_mode(self, mode: Mode) -> None:
@@ -84,6 +88,7 @@ class Desk:
             "look": self._look,
             "mode": self._mode,
             "threshold": self._threshold,
+            "resolve": self._resolve,
             "identify": self._identify,
             "selftest": self._selftest,
             "events": self._events,
@@ -140,6 +145,25 @@ class Desk:
         self.recorder.set_thresholds(dict(request.data))
         self.bin.tell()
         return asdict(self.recorder.thresholds)
+
+    def _resolve(self, request: Request) -> dict[str, Any]:
+        event_id, label = request.data["event_id"], request.data["label"]
+        known = resources.labels()
+        if label not in known:
+            raise RequestError(f"there is no label {label!r}; there are {', '.join(known)}")
+        item = self.recorder.outbox.find(event_id)
+        if item is None:
+            raise RequestError(
+                f"there is no event {event_id!r} here: it is another bin's, "
+                "or older than the history"
+            )
+        if item.event_type not in ITEM_EVENTS:
+            raise RequestError(
+                f"the event {event_id} is {item.event_type}: only sorted and uncertain ones "
+                "are of an item that has a label"
+            )
+        told = self.bin.resolve(item, Answer(label, request.data["way"]))
+        return {"event_id": told.event_id, "resolves": event_id, "label": label, "bin": told.bin}
 
     def _identify(self, request: Request) -> dict[str, Any]:
         self.bin.identify()

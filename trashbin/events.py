@@ -37,12 +37,18 @@ class EventType(StrEnum):
     NOTICE = "notice"
 
 
+Way = Literal["button", "page", "homeassistant", "request"]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a person said an item is, and by which way: button, page, homeassistant, request."""
+    """What a person said an item is, and by which way: a button at the bin, or a dashboard."""
 
     label: str
-    by: Literal["button", "page", "homeassistant", "request"]
+    way: Way
+
+
+ITEM_EVENTS = frozenset({EventType.SORTED, EventType.UNCERTAIN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,9 @@ class Event:
     ``ts`` is UTC text from ``timestamp``. ``store_id`` and ``seq`` are assigned by
     ``Outbox.append``. ``actuation`` names the actuators that are to move or light, None
     where none does. A ``fault`` has the decision hold and the reason fault; ``notice`` and
-    ``resolved`` have neither. ``detail`` is this project's one addition to the agreed keys.
+    ``resolved`` have neither. A ``resolved`` has a ``bin`` where the answer lets its item be
+    sorted, and none where it only labels. ``detail`` is this project's one addition to the
+    agreed keys.
     """
 
     event_id: str
@@ -95,6 +103,14 @@ class Event:
     resolves: str | None = None
     answer: Answer | None = None
     detail: Detail | None = None
+
+    @property
+    def sorted_as(self) -> str | None:
+        """The label that an item is sorted by: the bin's own, or a person's where it had held."""
+        if self.event_type is EventType.SORTED:
+            return self.label
+        # an answer without a bin only labels: it may be the second one for an item
+        return self.answer.label if self.answer is not None and self.bin is not None else None
 
     def to_json(self) -> str:
         """Compact JSON; shares have six digits, times three. ValueError on NaN, never written."""

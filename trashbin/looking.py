@@ -112,8 +112,8 @@ class Looker:
         timing["total"] = (self.clock.monotonic() - started) * 1e3
         return Sight(found, self.seen, settled, timing, features)
 
-    def after_move(self) -> View:
-        """What lies in the tray once the move is over; an empty one is believed at once."""
+    def at_rest(self) -> View:
+        """What lies in the tray once it is at rest; an empty one is believed at once."""
         with self._lit():
             return self._settle({SceneState.SETTLED, SceneState.EMPTY})
 

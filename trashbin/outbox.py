@@ -23,7 +23,7 @@ from typing import TypeVar
 from trashbin import database
 from trashbin.database import COLUMNS, Row
 from trashbin.errors import StoreError
-from trashbin.events import Event, EventType, timestamp
+from trashbin.events import Event, timestamp
 from trashbin.store_file import StoreFile
 
 log = logging.getLogger(__name__)
@@ -138,6 +138,11 @@ class Outbox:
             f"SELECT {COLUMNS} FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
         )
 
+    def find(self, event_id: str) -> Event | None:
+        """The event of this id; None where it is not kept, or damaged."""
+        query = f"SELECT {COLUMNS} FROM event WHERE event_id = ?"
+        return next(iter(self._events(query, (event_id,))), None)
+
     def acknowledge(self, event_ids: Iterable[str]) -> None:
         """The broker has these. Not synced: one that a power cut undoes is merely sent twice."""
 
@@ -215,10 +220,10 @@ class Outbox:
     # counts
 
     def sorted_on(self, day: date) -> dict[str, int]:
-        """Label to number of ``sorted`` events on a local day, kept when events are pruned.
+        """Label to number of items sorted on a local day, kept when events are pruned.
 
-        A held item has no sure label and is not counted; a label that did not occur is
-        left out.
+        A held item has no sure label, and is counted once an answer lets it be sorted; a
+        label that did not occur is left out.
         """
         return self._counts(
             "SELECT label, CAST(items AS INTEGER) FROM sorted WHERE day = ?", (day.isoformat(),)
@@ -277,11 +282,12 @@ class Outbox:
                 (stored.seq, stored.event_id, stored.ts, text, database.checksum(text), features),
             )
             db.execute("INSERT INTO pending (seq) VALUES (?)", (stored.seq,))
-            if stored.event_type is EventType.SORTED:
+            label = stored.sorted_as
+            if label is not None:
                 db.execute(
                     "INSERT INTO sorted (day, label, items) VALUES (?, ?, 1) "
                     "ON CONFLICT (day, label) DO UPDATE SET items = items + 1",
-                    (self._day(stored.ts), stored.label),
+                    (self._day(stored.ts), label),
                 )
             if moving:
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('moving', ?)", (stored.event_id,))
@@ -334,7 +340,7 @@ class Outbox:
         gone = self._drop_delivered(db, AT_ONCE_WHERE_FULL)
         log.warning("%s: the disk is full; %d delivered events were dropped", self.path, gone)
 
-    def _events(self, query: str, values: tuple[int, ...]) -> list[Event]:
+    def _events(self, query: str, values: tuple[int | str, ...]) -> list[Event]:
         """What the query finds; damaged rows are set aside, and others take their places."""
         while True:
             with self._file.reading() as db:

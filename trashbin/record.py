@@ -20,14 +20,14 @@ from trashbin import events, resources
 from trashbin.clock import is_synchronized
 from trashbin.decision import hold
 from trashbin.errors import StoreError
-from trashbin.events import Detail, Event, EventType
+from trashbin.events import ITEM_EVENTS, Answer, Detail, Event, EventType
 from trashbin.looking import Sight
 from trashbin.outbox import Outbox
 from trashbin.ports import Classifier, Clock, Publisher
 from trashbin.requests import VERBS
 from trashbin.settings import Config
 from trashbin.status import Status
-from trashbin.types import Action, Decision, Mode, Reason, Signal, Thresholds
+from trashbin.types import Action, Decision, Features, Mode, Reason, Signal, Thresholds
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,9 @@ Payload = dict[str, Any]
 T = TypeVar("T")
 
 THRESHOLD = VERBS["threshold"]
+# of an item that waits for an answer, and of the last answer, in ``state``
+WAITING = ("event_id", "ts", "reason", "label", "second", "top1", "gap", "scores", "image_id")
+ANSWERED = ("event_id", "ts", "resolves", "answer", "bin")
 NAMED = 20  # damaged events that one fault names
 
 
@@ -58,6 +61,7 @@ class Recorder:
         self.refused = 0
         self.turned_away = 0  # requests that were not even read; counted on the network's thread
         self.last_item: Event | None = None
+        self.last_answer: Event | None = None
         self._settings: dict[str, str | None] = {}  # as last read
         self._moving: str | None = None  # the last event of this run that moved something
 
@@ -116,6 +120,22 @@ class Recorder:
         """An item was dropped and a part failed before it was judged."""
         return self._decided(self._event(EventType.UNCERTAIN, signal), hold(Reason.FAULT))
 
+    def resolved(
+        self,
+        item: Event,
+        answer: Answer,
+        bin: str | None = None,
+        actuation: Sequence[str] | None = None,
+    ) -> Event:
+        """A person said what an item is; with a ``bin``, it is sorted now."""
+        return replace(
+            self._event(EventType.RESOLVED),
+            resolves=item.event_id,
+            answer=answer,
+            bin=bin,
+            actuation=actuation or None,
+        )
+
     def fault(self, part: str, message: str, about: str | None = None) -> Event:
         """A part failed; ``about`` is the event whose move was cut off."""
         return replace(
@@ -126,12 +146,16 @@ class Recorder:
             detail=Detail(part, message),
         )
 
-    def commit(self, event: Event, *, moving: bool = False) -> Event:
+    def commit(
+        self, event: Event, *, features: Features | None = None, moving: bool = False
+    ) -> Event:
         """Write the event to disk; only then wake the publisher. StoreError if it can't.
 
-        With ``moving``, the next start tells of it unless ``moved`` follows, or a fault about it.
+        ``features`` are kept beside it. With ``moving``, the next start tells of it unless
+        ``moved`` follows, or a fault about it.
         """
-        committed = self._committed(self.outbox.append(event, moving=moving))
+        kept = None if features is None else features.astype("<f2").tobytes()
+        committed = self._committed(self.outbox.append(event, kept, moving=moving))
         if moving:
             self._moving = committed.event_id
         return committed
@@ -141,8 +165,10 @@ class Recorder:
         self.outbox.moved()
 
     def _committed(self, committed: Event) -> Event:
-        if committed.event_type in (EventType.SORTED, EventType.UNCERTAIN):
+        if committed.event_type in ITEM_EVENTS:
             self.last_item = committed
+        elif committed.event_type is EventType.RESOLVED:
+            self.last_answer = committed
         self.publisher.wake()
         return committed
 
@@ -277,8 +303,17 @@ class Recorder:
             "boot_id": events.boot_id(),
         }
 
-    def state(self, status: Status, bin: str | None, problems: Mapping[str, str]) -> Payload:
-        """What a dashboard shows: status, mode, thresholds, the last item, the counts."""
+    def state(
+        self,
+        status: Status,
+        bin: str | None,
+        problems: Mapping[str, str],
+        waiting: Event | None = None,
+    ) -> Payload:
+        """What a dashboard shows: status, mode, thresholds, the last item, the counts.
+
+        ``waiting`` is the item that is held for an answer.
+        """
         local = self.clock.now().astimezone()
         return {
             "ts": events.timestamp(self.clock.now()),
@@ -289,7 +324,9 @@ class Recorder:
             "problem": bool(problems),
             "problems": dict(problems),
             "thresholds": asdict(self.thresholds),
-            "last": None if self.last_item is None else json.loads(self.last_item.to_json()),
+            "last": _as_sent(self.last_item),
+            "waiting": _as_sent(waiting, WAITING),
+            "last_answer": _as_sent(self.last_answer, ANSWERED),
             "counts": self._read(
                 lambda: {
                     "day": local.date().isoformat(),
@@ -322,6 +359,14 @@ class Recorder:
         with suppress(StoreError):
             return figure()
         return None
+
+
+def _as_sent(event: Event | None, keys: Sequence[str] | None = None) -> Payload | None:
+    """What a dashboard needs of an event, as the event itself has it; all of it without keys."""
+    if event is None:
+        return None
+    sent: Payload = json.loads(event.to_json())
+    return sent if keys is None else {key: sent[key] for key in keys}
 
 
 def disk_free_mb(folder: Path) -> int | None:

@@ -47,6 +47,14 @@ class _Threshold(_Nothing):
         return self.model_dump(exclude_unset=True)
 
 
+class _Resolve(_Nothing):
+    """A person's answer; a dashboard says which way it came."""
+
+    event_id: str = Field(min_length=1, max_length=64)
+    label: str = Field(min_length=1, max_length=64)
+    way: Literal["page", "homeassistant", "request"] = "request"
+
+
 class _Events(_Nothing):
     after_seq: int = Field(ge=0, lt=2**63)  # what SQLite can count to
     limit: int = Field(default=MAX_EVENTS, ge=1, le=MAX_EVENTS)
@@ -56,11 +64,12 @@ VERBS: dict[str, type[_Nothing]] = {
     "look": _Nothing,
     "mode": _Mode,
     "threshold": _Threshold,
+    "resolve": _Resolve,
     "identify": _Nothing,
     "selftest": _Nothing,
     "events": _Events,
 }
-LATER = ("resolve", "image", "remove")
+LATER = ("image", "remove")
 
 
 class Bucket:

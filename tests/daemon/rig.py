@@ -21,7 +21,7 @@ from trashbin.record import Recorder
 from trashbin.scene import Scene
 from trashbin.settings import Config
 from trashbin.status import Status
-from trashbin.types import Frame, ModelId, Pixels, Prediction, Signal, Source, Thresholds
+from trashbin.types import Features, Frame, ModelId, Pixels, Prediction, Signal, Source, Thresholds
 
 LABELS = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
 
@@ -95,9 +95,11 @@ class Network:
     def __init__(self) -> None:
         self.answers: list[Mapping[str, float]] = []
         self.usual: Mapping[str, float] = sure("metal")
+        self.features: Features | None = None
 
     def predict(self, frame: Frame) -> Prediction:
-        return Prediction(self.answers.pop(0) if self.answers else self.usual)
+        scores = self.answers.pop(0) if self.answers else self.usual
+        return Prediction(scores, features=self.features)
 
     def check(self) -> None: ...
 

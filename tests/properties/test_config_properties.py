@@ -174,6 +174,8 @@ def _configurations(draw: st.DrawFn) -> dict[str, Any]:
     servo = _sections(keys.ServoActuator, pin=next(pins), rest_angle=draw(angle), **reach)
     rgb = [next(pins) for _ in range(3)]
     lamps = _sections(keys.LampsActuator, rgb=rgb, uncertain=next(pins))
+    buttons = draw(st.lists(st.sampled_from(labels), max_size=3, unique=True))
+    answers = {label: next(pins) for label in buttons}
     tls = draw(st.none() | _sections(keys.Tls, cert="/a", key="/b"))
     mqtt = _sections(keys.MqttPublisher, username="hall", password_file="/c", tls=tls)
     return {
@@ -187,7 +189,7 @@ def _configurations(draw: st.DrawFn) -> dict[str, Any]:
         "triggers": triggers,
         "actuators": [draw(servo), draw(lamps), {"kind": "none"}],
         "sorting": draw(_sections(keys.Sorting)),
-        "gpio": draw(_sections(keys.Gpio, stop=next(pins), tray_lamp=next(pins))),
+        "gpio": draw(_sections(keys.Gpio, stop=next(pins), tray_lamp=next(pins), answers=answers)),
         "publisher": draw(mqtt),
         "store": draw(_sections(keys.Store)),
     }

@@ -228,6 +228,18 @@ ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
         "as cert is set",
     ),
     "tls left empty": (("kind: mqtt", "kind: mqtt\n  tls:"), 19, "publisher.tls", "tls: {}"),
+    "a button for no label": (
+        ("bins:", "gpio: {answers: {glas: 22}}\nbins:"),
+        4,
+        "gpio.answers.glas",
+        "did you mean glass?",
+    ),
+    "a button on a taken pin": (
+        ("bins:", "gpio: {answers: {glass: 17}}\nbins:"),
+        12,
+        "triggers[0].pin",
+        "pin 17 is gpio.answers.glass in line 4",
+    ),
     # the YAML itself
     "a tab": (("  id: hall-2", "\tid: hall-2"), 3, "", "indent with spaces, not with tabs"),
     "an open quote": (("hall-2", "'hall-2"), 19, "", "expected valid YAML"),

@@ -57,6 +57,11 @@ def test_any_bytes_are_a_request_or_a_refusal(verb: str, payload: bytes, retaine
         ("mode", {"mode": "paused"}, {"mode": "paused"}),
         ("threshold", {"gap": 0.3, "top1": None}, {"gap": 0.3, "top1": None}),
         ("threshold", {"familiarity": 1}, {"familiarity": 1.0}),
+        (
+            "resolve",
+            {"event_id": "x", "label": "glass"},
+            {"event_id": "x", "label": "glass", "way": "request"},
+        ),
         ("events", {"after_seq": 7}, {"after_seq": 7, "limit": 500}),
         ("events", {"after_seq": 0, "limit": 1}, {"after_seq": 0, "limit": 1}),
     ],
@@ -70,7 +75,8 @@ def test_what_may_be_asked(verb: str, sent: dict[str, Any] | None, data: dict[st
     ("verb", "sent", "says"),
     [
         ("dance", {}, "there are look, mode, threshold"),
-        ("resolve", {"event_id": "x", "label": "glass"}, "not supported by this version yet"),
+        ("resolve", {"event_id": "x"}, "label: field required"),
+        ("resolve", {"event_id": "x", "label": "glass", "way": "button"}, "'page'"),
         ("image", {}, "not supported by this version yet"),
         ("remove", {}, "not supported by this version yet"),
         ("mode", {}, "mode: field required"),

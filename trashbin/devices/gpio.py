@@ -1,8 +1,9 @@
-"""What hangs on single GPIO pins: PIR sensor, push button, stop switch, the lamp over the tray."""
+"""What hangs on single GPIO pins: PIR sensor, push buttons, stop switch, the lamp over the tray."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from gpiozero import LED, Button, DigitalInputDevice
 
@@ -12,6 +13,8 @@ from trashbin.ports import Context, Emit
 from trashbin.settings import ButtonTrigger as ButtonSettings
 from trashbin.settings import PirTrigger as PirSettings
 from trashbin.types import Signal, Source
+
+BOUNCE_S = 0.05  # of an answer button
 
 
 class _PinTrigger:
@@ -73,6 +76,29 @@ class ButtonTrigger(_PinTrigger):
 
     def _make(self) -> DigitalInputDevice:
         return Button(self._pin, bounce_time=self._bounce_s, pin_factory=self._context.pins)
+
+
+class AnswerButtons:
+    """A push button for each label, between its pin and ground: a person says what an item is."""
+
+    def __init__(self, pins: Mapping[str, int], context: Context) -> None:
+        self._pins = pins
+        self._context = context
+        self._buttons: list[Button] = []
+
+    def open(self, on_press: Callable[[str], None]) -> None:
+        """Take the pins; ``on_press(label)`` runs on the GPIO thread. TriggerError if it can't."""
+        self.close()
+        for label, pin in self._pins.items():
+            with told_as(TriggerError, f"The button for {label} on pin {pin} cannot be opened"):
+                button = Button(pin, bounce_time=BOUNCE_S, pin_factory=self._context.pins)
+                self._buttons.append(button)
+                button.when_activated = partial(on_press, label)
+
+    def close(self) -> None:
+        """Free the pins."""
+        while self._buttons:
+            self._buttons.pop().close()
 
 
 class StopInput:
