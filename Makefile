@@ -62,7 +62,7 @@ scenes: ## Render the demo's sample scenes again (Blender as a module, in .venv-
 lock: .venv/ready ## Resolve pyproject.toml anew into requirements*.lock
 	@$(PY) -m pip install -q uv
 	@.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
-	    --extra demo --extra dev pyproject.toml .ci/build.in -o requirements.lock
+	    --extra demo --extra dashboard --extra dev pyproject.toml .ci/build.in -o requirements.lock
 
 lock-train: .venv-train/ready ## Write down what the training environment holds
 	@{ echo "# Made by: make lock-train (CPython 3.11, x86-64 Linux). torch itself is installed before, see the Makefile."; \

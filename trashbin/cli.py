@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 import trashbin
+from trashbin.cli_dashboard import dashboard
 from trashbin.cli_history import events, replay
 from trashbin.cli_options import (
     EXIT_STATUSES,
@@ -48,6 +49,7 @@ def main() -> None:
 
 
 main.epilog = EXIT_STATUSES
+main.add_command(dashboard)
 main.add_command(events)
 main.add_command(replay)
 

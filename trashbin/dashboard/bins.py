@@ -1,0 +1,71 @@
+"""What each bin on the broker last said of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from trashbin.dashboard import wire
+from trashbin.events import Event
+
+MAX_BINS = 5000  # more than that and somebody plays with topics
+
+
+@dataclass
+class Bin:
+    """The retained topics of one bin, as they came; every property copes with any content."""
+
+    id: str
+    online: bool = False
+    info: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+    health: dict[str, Any] = field(default_factory=dict)
+    last: Event | None = None  # item event, of those heard here
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return wire.text(self.info, "name") or self.id
+
+    @property
+    def site(self) -> str:
+        """Where it stands; empty where nobody said."""
+        return wire.text(self.info, "site")
+
+    @property
+    def status(self) -> str:
+        """``offline``, else what it says."""
+        return (wire.text(self.state, "status") or "idle") if self.online else "offline"
+
+    @property
+    def mode(self) -> str:
+        """auto, advisory or paused; empty where it has not said."""
+        return wire.text(self.state, "mode")
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with it, in its own words."""
+        told = {**wire.table(self.health, "problems"), **wire.table(self.state, "problems")}
+        return [f"{part}: {message}" for part, message in told.items() if isinstance(message, str)]
+
+    @property
+    def compartments(self) -> dict[str, list[str]]:
+        """Compartment -> the labels that go there."""
+        return {
+            name: [label for label in labels if isinstance(label, str)]
+            for name, labels in wire.table(self.info, "bins").items()
+            if isinstance(labels, list)
+        }
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels that an answer may have; empty where it has not said."""
+        found = wire.at(self.info, "labels")
+        listed = found if isinstance(found, list) else []
+        return [label for label in listed if isinstance(label, str)]
+
+    @property
+    def counts(self) -> Mapping[str, Any]:
+        """Sorted today, by label."""
+        return wire.table(self.state, "counts", "today")

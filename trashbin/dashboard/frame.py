@@ -1,0 +1,166 @@
+"""What stands around every page: language, colours, header, and a place for messages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from urllib.parse import urlencode
+
+from nicegui import ui
+from starlette.requests import Request
+
+from trashbin.dashboard import cards, glyphs
+from trashbin.dashboard.watch import Watch
+from trashbin.dashboard.words import LANGUAGES, Words, preferred
+from trashbin.settings import ID_PATTERN
+
+PAGES = {
+    "/": "live",
+    "/queue": "queue",
+    "/figures": "figures",
+    "/events": "events",
+    "/replay": "replay",
+    "/try": "try",
+    "/bins": "bins",
+}
+THEMES = {"auto": None, "light": False, "dark": True}
+REFRESH_S = 0.2  # how often an open page looks whether something changed
+TOAST_S = 8.0
+YEAR_S = 31_536_000
+
+
+@dataclass
+class Sheet:
+    """One page that somebody has open."""
+
+    watch: Watch
+    words: Words
+    path: str
+    device: str | None  # show this bin alone
+    theme: str
+    toasts: ui.element
+    spoken: ui.html
+
+    def name(self, device: str) -> str:
+        """What people call a bin."""
+        bin = self.watch.bins.get(device)
+        return bin.name if bin else device
+
+    def toast(self, text: str) -> None:
+        """Say something for a while; screen readers read it out."""
+        with self.toasts:
+            shown = ui.html(escape(text), sanitize=False, tag="p")
+            ui.timer(TOAST_S, shown.delete, once=True)
+
+    def say(self, text: str) -> None:
+        """For screen readers alone."""
+        self.spoken.set_content(escape(text))
+
+    def every_change(self, draw: Callable[[], None], seconds: float = REFRESH_S) -> None:
+        """Draw now, and whenever something was heard since; not more often than ``seconds``."""
+        seen = self.watch.version
+
+        def look() -> None:
+            nonlocal seen
+            if self.watch.version != seen:
+                seen = self.watch.version
+                draw()
+
+        draw()
+        ui.timer(seconds, look)
+
+
+def language_of(request: Request) -> str:
+    """What the person chose, else what the browser asks for."""
+    return request.cookies.get("language") or preferred(request.headers.get("accept-language", ""))
+
+
+@contextmanager
+def sheet(watch: Watch, request: Request, path: str) -> Iterator[Sheet]:
+    """The frame; what is drawn inside the block is the page's content."""
+    words = Words(language_of(request))
+    theme = request.cookies.get("theme", "auto")
+    theme = theme if theme in THEMES else "auto"
+    device = request.query_params.get("bin") or None
+    if device is not None and not _is_id(device):
+        device = None
+    heading = words(PAGES[path])
+    ui.page_title(f"{heading} · {words('title')}")
+    ui.add_head_html(
+        f'<script>document.documentElement.lang = "{words.language}"</script>'
+        '<link rel="stylesheet" href="/look/style.css"><script src="/look/page.js" defer></script>'
+    )
+    ui.dark_mode(THEMES[theme])
+    with ui.header(fixed=False, bordered=False, elevated=False, wrap=True).classes("bar"):
+        links = _header(watch, words, path, device, theme)
+    with ui.element("div").props('id="content" tabindex="-1"').classes("content"):
+        warning = ui.html("", sanitize=False).props('role="alert"')
+        ui.html(escape(heading), sanitize=False, tag="h1").classes("hidden")
+        toasts = ui.element("div").classes("toast").props('role="status"')
+        spoken = ui.html("", sanitize=False).classes("hidden").props('role="status"')
+        made = Sheet(watch, words, path, device, theme, toasts, spoken)
+
+        def around() -> None:
+            warning.classes(replace="" if watch.connected else "warnbar")
+            told = f"{words('broker_lost')}: {watch.problem}" if watch.problem else ""
+            warning.set_content("" if watch.connected else escape(told))
+            waiting = watch.waiting_count(device)
+            links.set_content(str(waiting) if waiting else "")
+            links.classes(replace="count" if waiting else "")
+
+        made.every_change(around, 0.5)
+        yield made
+
+
+def _header(watch: Watch, words: Words, path: str, device: str | None, theme: str) -> ui.html:
+    """Navigation and settings; what is returned shows how many items wait."""
+    query = f"?{urlencode({'bin': device})}" if device else ""
+    with ui.element("div"):
+        ui.html(escape(words("skip")), sanitize=False, tag="a").classes("skip").props(
+            'href="#content"'
+        )
+        ui.html(glyphs.of("trash") + words("title"), sanitize=False, tag="a").classes(
+            "brand"
+        ).props(f'href="/{query}"')
+        with ui.element("nav").props(f'aria-label="{words("pages")}"'), ui.element("ul"):
+            for target, key in PAGES.items():
+                current = 'aria-current="page"' if target == path else ""
+                link = f'<a href="{target}{query}" {current}>{escape(words(key))}'
+                with ui.element("li"):
+                    if key == "queue":
+                        with ui.element("a").props(f'href="{target}{query}" {current}'):
+                            ui.html(escape(words(key)), sanitize=False, tag="span")
+                            count = ui.html("", sanitize=False, tag="span")
+                    else:
+                        ui.html(link + "</a>", sanitize=False)
+        ui.html(_settings(watch, words, device, theme), sanitize=False).classes("settings")
+    return count
+
+
+def _settings(watch: Watch, words: Words, device: str | None, theme: str) -> str:
+    known = {bin.id: bin.name for bin in list(watch.bins.values())}
+    if device:
+        known.setdefault(device, device)
+    named = sorted(known.items(), key=lambda pair: pair[1].lower())
+    bins = [("", words("all_bins")), *named]
+    themes = [(name, words(f"theme_{name}")) for name in THEMES]
+    return (
+        _select("bin", words("bin"), bins, device or "")
+        + _select("language", words("language"), list(LANGUAGES.items()), words.language)
+        + _select("theme", words("theme"), themes, theme)
+    )
+
+
+def _select(name: str, label: str, pairs: list[tuple[str, str]], chosen: str) -> str:
+    """A native select: ``page.js`` does what it says."""
+    return (
+        f'<label class="field"><span>{escape(label)}</span>'
+        f'<select data-set="{name}">{cards.options(pairs, chosen)}</select></label>'
+    )
+
+
+def _is_id(text: str) -> bool:
+    return re.fullmatch(ID_PATTERN, text) is not None

@@ -1,0 +1,46 @@
+// What the page does without the server: settings, and handing over a picture.
+"use strict";
+
+document.addEventListener("change", (event) => {
+  const { set, go } = event.target.dataset;
+  if (set === "bin") {
+    const url = new URL(location.href);
+    if (event.target.value) url.searchParams.set("bin", event.target.value);
+    else url.searchParams.delete("bin");
+    url.searchParams.delete("page");
+    location.href = url;
+  } else if (set) {
+    document.cookie = `${set}=${event.target.value};path=/;max-age=31536000;samesite=strict`;
+    location.reload();
+  } else if (go !== undefined) {
+    event.target.form.requestSubmit();
+  } else if (event.target.id === "picture" && event.target.files.length) {
+    judge(event.target.files[0]);
+  }
+});
+
+async function judge(file) {
+  const result = document.getElementById("result");
+  result.setAttribute("aria-busy", "true");
+  result.innerHTML = result.dataset.judging;
+  try {
+    const answer = await fetch(`/try/judge?name=${encodeURIComponent(file.name)}`, {
+      method: "POST",
+      body: file,
+    });
+    result.innerHTML = await answer.text();
+  } catch (error) {
+    result.textContent = String(error);
+  }
+  result.removeAttribute("aria-busy");
+}
+
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    const place = event.target.closest?.(".drop");
+    if (!place) return;
+    event.preventDefault();
+    place.classList.toggle("over", kind === "dragover");
+    if (kind === "drop" && event.dataTransfer.files.length) judge(event.dataTransfer.files[0]);
+  });
+}

@@ -1,0 +1,251 @@
+"""The page's ear on the broker: keeps events, knows the bins, asks them for what is missing.
+
+Two threads beside the page's. paho's owns the socket and only puts messages into a queue.
+The *keeper* takes them out: events go into the archive, many in one transaction, and only
+then does ``version`` rise, at which each open page looks anew.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import threading
+import time
+from concurrent.futures import Future
+from secrets import token_hex
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from trashbin import mqtt_access
+from trashbin.dashboard import wire
+from trashbin.dashboard.archive import ITEMS, Archive
+from trashbin.dashboard.bins import MAX_BINS, Bin
+from trashbin.dashboard.holes import Holes
+from trashbin.errors import StoreError
+from trashbin.events import Event, Topics
+from trashbin.settings import MqttPublisher
+
+log = logging.getLogger(__name__)
+
+FILTERS = ("availability", "info", "state", "health", "event/#", "response/+")
+CONNECT_S = 5.0
+RECONNECT_S = (1, 30)
+TICK_S = 0.5  # between looks at holes
+BATCH = 500  # messages taken at once
+MAX_WAITING = 200  # requests without an answer
+STORE_RETRY_S = 2.0
+COUNT_S = 1.0
+
+Answer = dict[str, Any]
+
+
+class Watch:
+    """Everything a page draws from. ``version`` rises with every change."""
+
+    def __init__(self, archive: Archive, section: MqttPublisher) -> None:
+        self.archive = archive
+        self.version = 0
+        self.bins: dict[str, Bin] = {}
+        self.connected = False
+        self.problem = ""  # why there is no connection, in plain words
+        self.ignored = 0  # messages that were no bin's
+        self._waiting: dict[str | None, tuple[float, int]] = {}
+        self._section = section
+        self._inbox: queue.SimpleQueue[MQTTMessage | None] = queue.SimpleQueue()
+        self._holes: dict[tuple[str, str], Holes] = {}
+        self._asked: dict[str, Future[Answer]] = {}
+        self._client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"trashbin-page-{token_hex(4)}",
+            clean_session=True,
+            protocol=MQTTProtocolVersion.MQTTv311,
+        )
+        self._client.connect_timeout = CONNECT_S
+        self._client.reconnect_delay_set(*RECONNECT_S)
+        mqtt_access.give(self._client, section)
+        self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = lambda client, userdata, message: self._inbox.put(message)
+        self._keeper = threading.Thread(target=self._keep, name="page-keeper", daemon=True)
+
+    def open(self) -> None:
+        """Begin to listen, and keep trying."""
+        self._keeper.start()
+        section = self._section
+        self._client.connect_async(section.host, section.port, section.keepalive_s)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        """Leave the broker, and write what was heard."""
+        self._client.disconnect()
+        self._client.loop_stop()
+        self._inbox.put(None)
+        if self._keeper.is_alive():
+            self._keeper.join(5)
+
+    def waiting_count(self, device: str | None) -> int:
+        """How many uncertain items wait; counted once a second at most, whoever asks."""
+        at, count = self._waiting.get(device, (float("-inf"), 0))
+        now = time.monotonic()
+        if now - at >= COUNT_S:
+            count = self.archive.waiting_count(device)
+            self._waiting[device] = now, count
+        return count
+
+    def ask(self, device: str, verb: str, data: dict[str, Any]) -> Future[Answer]:
+        """Send a request; the future holds the bin's answer. From any thread."""
+        transaction = f"page-{token_hex(8)}"
+        future: Future[Answer] = Future()
+        while len(self._asked) >= MAX_WAITING:  # the oldest got no answer
+            self._asked.pop(next(iter(self._asked)), Future()).cancel()
+        self._asked[transaction] = future
+        payload = json.dumps({**data, "transaction": transaction})
+        self._client.publish(Topics(device).request(verb), payload, qos=1)
+        return future
+
+    # paho's thread
+
+    def _on_connect(self, client: Client, userdata: Any, flags: Any, reason: Any, _: Any) -> None:
+        if reason.is_failure:
+            self._lost(f"The broker refuses the page ({reason}): check --user and --password-file")
+            return
+        client.subscribe([(f"trashbin/+/{name}", 1) for name in FILTERS])
+        self.connected, self.problem = True, ""
+        self.version += 1
+
+    def _on_connect_fail(self, client: Client, userdata: Any) -> None:
+        self._lost(f"The broker {self._section.host}:{self._section.port} cannot be reached")
+
+    def _on_disconnect(self, *_: Any) -> None:
+        self._lost(self.problem or "The connection to the broker was lost")
+
+    def _lost(self, problem: str) -> None:
+        if problem != self.problem:
+            log.warning("%s; trying again", problem)
+        self.connected, self.problem = False, problem
+        self.version += 1
+
+    # the keeper's thread
+
+    def _keep(self) -> None:
+        pending: list[Event] = []
+        ticked = time.monotonic()
+        while True:
+            messages = self._take(0 if len(pending) > BATCH else TICK_S)
+            for message in messages:
+                if message is not None:
+                    self._hear(message, pending)
+            try:
+                self._write(pending)
+                if time.monotonic() - ticked >= TICK_S:
+                    ticked = time.monotonic()
+                    self._mend(ticked)
+            except StoreError as exc:
+                self._lost(str(exc))
+                time.sleep(STORE_RETRY_S)
+            if None in messages:
+                return
+            if messages:
+                self.version += 1
+
+    def _take(self, wait: float) -> list[MQTTMessage | None]:
+        taken: list[MQTTMessage | None] = []
+        try:
+            taken.append(self._inbox.get(timeout=wait))
+            while len(taken) < BATCH:
+                taken.append(self._inbox.get_nowait())
+        except queue.Empty:
+            pass
+        return taken
+
+    def _hear(self, message: MQTTMessage, pending: list[Event]) -> None:
+        try:
+            address = wire.address(message.topic)
+        except UnicodeDecodeError:
+            address = None
+        if address is None or len(message.payload) > wire.MAX_BYTES:
+            self.ignored += 1
+            return
+        device, what = address
+        payload = bytes(message.payload)
+        if what.startswith("event"):
+            event = wire.event(payload)
+            if event is None or event.device_id != device or message.retain:
+                self.ignored += 1
+            else:
+                pending.append(event)
+        elif what.startswith("response/"):
+            self._answered(wire.mapping(payload) or {})
+        else:
+            self._said(device, what, payload)
+
+    def _answered(self, answer: Answer) -> None:
+        future = self._asked.pop(wire.text(answer, "transaction"), None)
+        if future is not None and future.set_running_or_notify_cancel():
+            future.set_result(answer)
+
+    def _said(self, device: str, what: str, payload: bytes) -> None:
+        if not payload:  # taken back: the bin was removed
+            if what in ("availability", "info"):
+                self.bins.pop(device, None)
+            return
+        if device not in self.bins and len(self.bins) >= MAX_BINS:
+            self.ignored += 1
+            return
+        bin = self.bins.setdefault(device, Bin(device))
+        if what == "availability":
+            came_back = payload == b"online" and not bin.online
+            bin.online = payload == b"online"
+            if came_back:
+                for (owner, _), holes in self._holes.items():
+                    if owner == device:
+                        holes.again(time.monotonic())
+            return
+        found = wire.mapping(payload)
+        if found is None:
+            self.ignored += 1
+        elif what in ("info", "state", "health"):
+            setattr(bin, what, found)
+
+    def _write(self, pending: list[Event]) -> None:
+        if not pending:
+            return
+        self.archive.add(pending)
+        now = time.monotonic()
+        for event in pending:
+            self._holes_of(event.device_id, event.store_id).came(event.seq, now)
+            bin = self.bins.get(event.device_id)
+            if bin and event.event_type in ITEMS and (not bin.last or event.ts >= bin.last.ts):
+                bin.last = event
+        pending.clear()
+
+    def _holes_of(self, device: str, store: str) -> Holes:
+        """What is known of a store's numbers, read from the archive at first sight."""
+        key = device, store
+        if key not in self._holes:
+            holes = self._holes[key] = Holes(self.archive.gone(device, store))
+            now = time.monotonic()
+            for seq in self.archive.seqs(device, store, holes.floor or 0, self.archive.keep):
+                holes.came(seq, now)
+        return self._holes[key]
+
+    def _mend(self, now: float) -> None:
+        """Ask every bin that is there for what is missing of it."""
+        for bin in list(self.bins.values()):
+            store = wire.text(bin.info, "store_id")
+            if not (store and bin.online and self.connected):
+                continue
+            holes = self._holes_of(bin.id, store)
+            said = wire.number(bin.health, "last_seq")
+            if said is not None and 0 < said < 2**53:
+                holes.expect(int(said), now)
+            before = holes.floor
+            asked = holes.due(now)
+            if before is not None and holes.floor not in (None, before):
+                self.archive.set_gone(bin.id, store, int(holes.floor or 0))
+            if asked is not None:
+                self.ask(bin.id, "events", {"after_seq": asked[0], "limit": asked[1]})

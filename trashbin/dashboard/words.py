@@ -1,0 +1,258 @@
+"""Every word of the page, in English and Indonesian: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
+
+# key -> English, Indonesian
+TABLE: dict[str, tuple[str, str]] = {
+    # around the page
+    "title": ("trashbin", "trashbin"),
+    "skip": ("Skip to the content", "Langsung ke isi"),
+    "pages": ("Pages", "Halaman"),
+    "live": ("Live", "Langsung"),
+    "queue": ("To answer", "Perlu dijawab"),
+    "figures": ("Figures", "Grafik"),
+    "events": ("Events", "Peristiwa"),
+    "replay": ("What if", "Andaikan"),
+    "try": ("Try a picture", "Coba gambar"),
+    "bins": ("Bins", "Tempat sampah"),
+    "bin": ("Bin", "Tempat sampah"),
+    "all_bins": ("All bins", "Semua tempat sampah"),
+    "language": ("Language", "Bahasa"),
+    "theme": ("Colours", "Warna"),
+    "theme_auto": ("As the system", "Ikuti sistem"),
+    "theme_light": ("Light", "Terang"),
+    "theme_dark": ("Dark", "Gelap"),
+    "logout": ("Log out", "Keluar"),
+    "login": ("Log in", "Masuk"),
+    "password": ("Password", "Kata sandi"),
+    "login_wrong": ("That is not the password.", "Kata sandi salah."),
+    "login_slow": (
+        "Too many tries. Wait a minute, then try again.",
+        "Terlalu banyak percobaan. Tunggu satu menit, lalu coba lagi.",
+    ),
+    "broker_lost": ("No connection to the broker", "Tidak terhubung ke broker"),
+    # statuses of a bin
+    "idle": ("Ready", "Siap"),
+    "looking": ("Looking", "Melihat"),
+    "sorting": ("Sorting", "Memilah"),
+    "holding": ("Holding: needs an answer", "Menahan: perlu jawaban"),
+    "fault": ("Fault", "Gangguan"),
+    "paused": ("Paused", "Dijeda"),
+    "offline": ("Offline", "Luring"),
+    "online": ("Online", "Daring"),
+    "mode": ("Mode", "Mode"),
+    "auto": ("sorts by itself", "memilah sendiri"),
+    "advisory": ("shows lamps only", "hanya lampu"),
+    "site": ("Site", "Lokasi"),
+    "compartments": ("Compartments", "Wadah"),
+    "model": ("Network", "Jaringan"),
+    "version": ("Version", "Versi"),
+    "thresholds": ("Acts from", "Bertindak mulai"),
+    "undelivered": ("Not yet delivered", "Belum terkirim"),
+    "temperature": ("Temperature", "Suhu"),
+    "disk": ("Free disk", "Ruang disk"),
+    "frame_age": ("Last picture", "Gambar terakhir"),
+    "ago": ("{} ago", "{} yang lalu"),
+    "uptime": ("Running for", "Berjalan selama"),
+    "problems": ("Problems", "Masalah"),
+    "none": ("none", "tidak ada"),
+    "today": ("Sorted today", "Dipilah hari ini"),
+    "no_bins": (
+        "No bin has spoken yet. Start one with: trashbin run, or trashbin demo.",
+        "Belum ada tempat sampah yang terhubung. Jalankan: trashbin run, atau trashbin demo.",
+    ),
+    "level": ("Fill level", "Tingkat isi"),
+    # cards
+    "no_items": ("Nothing has fallen in yet.", "Belum ada yang masuk."),
+    "newest": ("What falls in", "Yang masuk"),
+    "sorted": ("Sorted", "Dipilah"),
+    "uncertain": ("Uncertain", "Tidak pasti"),
+    "resolved": ("Answered", "Dijawab"),
+    "empty": ("Nothing there", "Kosong"),
+    "notice": ("Notice", "Pemberitahuan"),
+    "into": ("into {}", "ke {}"),
+    "planned": ("belongs into {}", "untuk {}"),
+    "shares": ("Shares", "Bagian"),
+    "share": ("Share", "Bagian"),
+    "gap": ("Gap", "Selisih"),
+    "familiarity": ("Familiar", "Dikenal"),
+    "top1": ("Largest share", "Bagian terbesar"),
+    "needs": ("needs {}", "perlu {}"),
+    "enough": ("enough", "cukup"),
+    "too_little": ("too little", "kurang"),
+    "took": ("{} ms, of which network and rules {} ms", "{} ms, jaringan dan aturan {} ms"),
+    "late": ("told late", "terlambat"),
+    "picture_of": ("Picture of the item", "Gambar benda"),
+    "no_picture": ("no picture", "tanpa gambar"),
+    "answered": ("A person said: {} ({})", "Dijawab: {} ({})"),
+    "way_button": ("button at the bin", "tombol"),
+    "way_page": ("on this page", "di halaman ini"),
+    "way_homeassistant": ("Home Assistant", "Home Assistant"),
+    "way_request": ("over MQTT", "lewat MQTT"),
+    "what_is_it": ("What is it?", "Benda apa ini?"),
+    "correct": ("Wrong? Say what it is", "Salah? Katakan benda apa"),
+    "sent": ("Sent: {}", "Terkirim: {}"),
+    "no_answer": (
+        "{} did not answer. Is it online?",
+        "{} tidak menjawab. Apakah daring?",
+    ),
+    "refused": ("{} refused: {}", "{} menolak: {}"),
+    "queue_empty": (
+        "Nothing waits for an answer. Well sorted.",
+        "Tidak ada yang menunggu jawaban. Semua beres.",
+    ),
+    "queue_intro": (
+        "The bin was not sure about these. Your answer labels the item; if it still lies there, "
+        "the bin sorts it now.",
+        "Tempat sampah tidak yakin tentang benda ini. Jawaban Anda memberi label; bila bendanya "
+        "masih ada, akan langsung dipilah.",
+    ),
+    "more_wait": ("{} more wait.", "{} lagi menunggu."),
+    # reasons
+    "clear": ("clear", "jelas"),
+    "low_gap": ("two classes are too close", "dua kelas terlalu dekat"),
+    "low_top1": ("even the largest share is small", "bagian terbesar pun kecil"),
+    "tie": ("two classes are equal", "dua kelas sama besar"),
+    "disagree": ("the pictures disagree, or two things lie there", "gambar berbeda pendapat"),
+    "unfamiliar": ("unlike anything it learned", "tidak mirip yang dipelajari"),
+    "blurred": ("blurred", "kabur"),
+    "dark": ("too dark", "terlalu gelap"),
+    "invalid": ("the network gave no answer", "jaringan tidak menjawab"),
+    "reason_fault": ("a part failed", "ada bagian yang gagal"),
+    # labels
+    "cardboard": ("cardboard", "kardus"),
+    "glass": ("glass", "kaca"),
+    "metal": ("metal", "logam"),
+    "paper": ("paper", "kertas"),
+    "plastic": ("plastic", "plastik"),
+    "trash": ("trash", "sampah lain"),
+    # figures
+    "last": ("Period", "Rentang"),
+    "hours_1": ("Last hour", "Satu jam terakhir"),
+    "hours_24": ("Last 24 hours", "24 jam terakhir"),
+    "hours_168": ("Last 7 days", "7 hari terakhir"),
+    "hours_720": ("Last 30 days", "30 hari terakhir"),
+    "by_class": ("Items by class and hour", "Benda per kelas dan jam"),
+    "by_share": ("Share of uncertain items", "Bagian yang tidak pasti"),
+    "by_latency": ("Time to a decision", "Waktu sampai keputusan"),
+    "items": ("items", "benda"),
+    "hour": ("Hour", "Jam"),
+    "total_ms": ("from the signal, ms", "sejak sinyal, ms"),
+    "think_ms": ("network and rules, ms", "jaringan dan aturan, ms"),
+    "as_table": ("As a table", "Sebagai tabel"),
+    "median": ("median", "median"),
+    "nothing_yet": ("No items in this period.", "Tidak ada benda dalam rentang ini."),
+    # table of events
+    "time": ("Time", "Waktu"),
+    "kind": ("Event", "Peristiwa"),
+    "label": ("Class", "Kelas"),
+    "reason": ("Why", "Sebab"),
+    "compartment": ("Into", "Ke"),
+    "any": ("all", "semua"),
+    "search": ("Search", "Cari"),
+    "csv": ("Download as CSV", "Unduh sebagai CSV"),
+    "found": ("{} events", "{} peristiwa"),
+    "newer": ("Newer", "Lebih baru"),
+    "older": ("Older", "Lebih lama"),
+    "page_of": ("Page {} of {}", "Halaman {} dari {}"),
+    # replay
+    "replay_intro": (
+        "What other thresholds would have done to the items that were kept. Nothing changes "
+        "at the bin.",
+        "Apa yang terjadi bila ambang berbeda, dihitung dari benda yang tersimpan. Tidak ada "
+        "yang berubah di tempat sampah.",
+    ),
+    "as_it_was": ("as it was", "seperti semula"),
+    "then": ("then", "menjadi"),
+    "all": ("all", "semua"),
+    "would_change": ("{} of {} items would change", "{} dari {} benda akan berubah"),
+    "newest_only": ("Of the newest {} items.", "Dari {} benda terbaru."),
+    "reset": ("As it was", "Kembalikan"),
+    # try a picture
+    "try_intro": (
+        "A photograph goes through the bin's network and rules, and is kept nowhere.",
+        "Foto diproses oleh jaringan dan aturan tempat sampah, dan tidak disimpan.",
+    ),
+    "choose": ("Choose a picture (.jpg, .jpeg, .png)", "Pilih gambar (.jpg, .jpeg, .png)"),
+    "drop_here": ("or drop it here", "atau letakkan di sini"),
+    "judging": ("Looking at it ...", "Sedang dilihat ..."),
+    "confidence": ("relative confidence {}", "keyakinan relatif {}"),
+    "would_sort": ("would be sorted", "akan dipilah"),
+    "would_hold": ("held as uncertain", "ditahan: tidak pasti"),
+    "not_ambiguous": (
+        "Not ambiguous: gap {}, needed {}; second is {}",
+        "Tidak ambigu: selisih {}, perlu {}; kedua {}",
+    ),
+    "ambiguous": ("Ambiguous", "Ambigu"),
+    "unambiguous": ("Not ambiguous", "Tidak ambigu"),
+    "no_class": ("no class: held", "tanpa kelas: ditahan"),
+    "relative": (
+        "Shares are relative between the classes: none is a probability of being right.",
+        "Bagian bersifat relatif antarkelas: bukan peluang kebenaran.",
+    ),
+    "every_digit": (
+        "Every digit, as trashbin classify --json",
+        "Semua angka, seperti trashbin classify --json",
+    ),
+    "too_large": ("is larger than {} MB", "lebih besar dari {} MB"),
+    "cannot_judge": ("This picture cannot be judged: {}", "Gambar ini tidak dapat dinilai: {}"),
+}
+
+
+class Words:
+    """The table in one language. KeyError for a key that is not there: a bug."""
+
+    def __init__(self, language: str = "en") -> None:
+        self.language = language if language in LANGUAGES else "en"
+        self._column = list(LANGUAGES).index(self.language)
+
+    def __call__(self, key: str, *values: object) -> str:
+        """The words of ``key``, with ``values`` in their places."""
+        text = TABLE[key][self._column]
+        return text.format(*values) if values else text
+
+    def known(self, key: str) -> str:
+        """The words of ``key``, or the key itself: for words that a bin sent."""
+        return TABLE[key][self._column] if key in TABLE else key
+
+    def both(self, label: str) -> str:
+        """A label in this language, and in the other where that differs."""
+        here = self.known(label)
+        other = TABLE[label][1 - self._column] if label in TABLE else label
+        return here if other == here else f"{here} ({other})"
+
+    def reason(self, reason: str) -> str:
+        """Why a bin acted or held."""
+        return self("reason_fault") if reason == "fault" else self.known(reason)
+
+    def percent(self, share: float, digits: int = 1) -> str:
+        """A share as people write it."""
+        text = f"{share:.{digits}%}"
+        return text.replace(".", ",") if self.language == "id" else text
+
+
+def preferred(header: str) -> str:
+    """The first of our languages that a browser's Accept-Language names; English otherwise."""
+    wanted: list[tuple[float, str]] = []
+    for entry in header[:500].split(","):
+        name, _, weight = entry.strip().partition(";q=")
+        try:
+            wanted.append((-float(weight or 1), name.lower().split("-")[0]))
+        except ValueError:
+            continue
+    found = [name for _, name in sorted(wanted, key=lambda pair: pair[0])]
+    return next((name for name in found if name in LANGUAGES), "en")
+
+
+def spans(seconds: float) -> str:
+    """A span of time, short."""
+    units: Mapping[str, Any] = {"d": 86400, "h": 3600, "min": 60}
+    for unit, size in units.items():
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

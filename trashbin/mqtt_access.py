@@ -1,0 +1,57 @@
+"""How any client of ours is let in by a broker: user, password from its file, TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from paho.mqtt.client import Client
+
+from trashbin.errors import ConfigError
+from trashbin.settings import MqttPublisher
+
+
+def give(client: Client, section: MqttPublisher) -> None:
+    """Hand the client what the section names. ConfigError where a file it needs cannot be used."""
+    try:
+        section.host.encode("idna")
+    except UnicodeError as exc:
+        raise ConfigError(f"publisher.host {section.host!r} is no host name: {exc}") from exc
+    if section.username is not None:
+        client.username_pw_set(section.username, _password(section.password_file))
+    if section.tls is not None:
+        files = {key: str(path) for key, path in section.tls.model_dump(exclude_none=True).items()}
+        _readable(files)
+        try:
+            # with an empty password, OpenSSL refuses a locked key and does not ask for it
+            client.tls_set(
+                files.get("ca"), files.get("cert"), files.get("key"), keyfile_password=""
+            )
+        except (OSError, ValueError) as exc:
+            named = ", ".join(f"{key} {file}" for key, file in files.items())
+            raise ConfigError(
+                f"publisher.tls cannot be used ({named}): {exc}; each must be PEM text, and key "
+                "the one that cert was made with, without a password"
+            ) from exc
+
+
+def _readable(files: Mapping[str, str]) -> None:
+    """OpenSSL does not say which file it misses. ConfigError names it."""
+    for key, file in files.items():
+        try:
+            Path(file).open("rb").close()
+        except OSError as exc:
+            raise ConfigError(f"publisher.tls.{key} cannot be read: {exc}") from exc
+
+
+def _password(file: Path | None) -> str | None:
+    """The first line of a file that holds nothing but a password."""
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as exc:
+        raise ConfigError(f"publisher.password_file {file} cannot be read: {exc}") from exc
+    except UnicodeDecodeError:
+        # without its cause, which carries what the file holds
+        raise ConfigError(f"publisher.password_file {file} is not UTF-8 text") from None
