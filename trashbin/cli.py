@@ -43,6 +43,7 @@ def main() -> None:
     Ask the network about a photograph:    trashbin classify photo.jpg
     Check a bin's configuration:           trashbin check-config trashbin.yaml
     Run the bin:                           trashbin run --config trashbin.yaml
+    Is everything well with it?            trashbin doctor
 
     Each command has a --help of its own.
     """
@@ -250,6 +251,47 @@ def bench(runs: int, threads: int, models: Sequence[str], as_json: bool) -> int:
     with quiet():
         opened = [tflite.TFLiteClassifier(file, threads=threads) for file in files]
     return bench.run(opened, runs, as_json=as_json)
+
+
+@main.command(epilog=EXIT_STATUSES)
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The bin's YAML.  [default: /etc/trashbin/trashbin.yaml]",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 600),
+    default=10.0,
+    show_default=True,
+    help="Seconds to wait for each trigger; 0: do not wait.",
+)
+@click.option(
+    "--move/--no-move",
+    default=None,
+    help="Sweep the servo through all bins.  [default: only in a terminal, after asking]",
+)
+@json_option
+def doctor(config: Path | None, wait: float, move: bool | None, as_json: bool) -> int:
+    """Examine a bin: is every part well, and what is to be done where one is not?
+
+    Looks at camera, triggers, servo, lamps, network, broker, clock, disk, heat, power,
+    permissions, systemd and watchdog. In a terminal it asks what only a person can see.
+    Where the daemon runs, it is asked how it is, and its devices are left alone.
+
+    With --json, one object: config, daemon (running, stopped, unknown), good, warning, bad
+    (counts) and checks, a list with the keys check, level, found, means and do.
+
+    \b
+    Examples:
+      sudo trashbin doctor
+      trashbin doctor --json --wait 0 | jq '.checks[] | select(.level != "good")'
+    """
+    from trashbin.doctor import examine
+
+    person = examine.at_terminal(wait, move, as_json=as_json)
+    return examine.run(config, person, as_json=as_json)
 
 
 def _open(

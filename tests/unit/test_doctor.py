@@ -1,0 +1,376 @@
+"""What the doctor makes of a machine, a camera and pins: good, warning or bad, and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from gpiozero.pins.mock import MockFactory, MockPWMPin
+
+from tests.support import FakeClock
+from trashbin.devices.pins import pin_factory
+from trashbin.doctor import brain, eyes, machine
+from trashbin.doctor.machine import Host
+from trashbin.doctor.pins import Pins
+from trashbin.doctor.report import Finding, Level, Report, bad, good, show, unreachable, warning
+from trashbin.errors import CameraError, ExitCode
+from trashbin.model import golden
+from trashbin.ports import Context
+from trashbin.settings import Config, Model
+from trashbin.types import Frame, Pixels
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+PIR, SERVO, STOP, UNCERTAIN, TRAY = 17, 18, 27, 19, 22
+PI = "Raspberry Pi 4 Model B Rev 1.5\0"
+
+
+def lay(root: Path, **files: str) -> None:
+    """Files by their paths, with __ for each slash."""
+    for name, text in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+# the report
+
+
+def test_a_wrong_configuration_counts_more_than_what_does_not_answer() -> None:
+    report = Report()
+    report.add(good("a", "", ""), warning("b", "", "", "do"))
+    assert report.exit_code is ExitCode.GOOD
+    report.add(bad("c", "", "", "do"))
+    assert report.exit_code is ExitCode.BAD_INPUT
+    report.add(unreachable("d", "", "", "do"))
+    assert report.exit_code is ExitCode.UNREACHABLE
+    report.add(bad("e", "", "", "do", ExitCode.BAD_USAGE))
+    assert report.exit_code is ExitCode.BAD_USAGE
+
+
+def test_json_has_every_finding_and_the_counts() -> None:
+    report = Report()
+    report.add(good("a", "found", "means"), warning("b", "found", "means", "do"))
+    told = json.loads(report.as_json(daemon="stopped"))
+    assert (told["good"], told["warning"], told["bad"]) == (1, 1, 0)
+    assert told["checks"][1] == {
+        "check": "b",
+        "level": "warning",
+        "found": "found",
+        "means": "means",
+        "do": "do",
+    }
+
+
+def test_a_finding_fits_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    show(warning("watchdog", "it is there " * 9, "what it means " * 9, "what to do " * 9))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any("→ what to do" in line for line in lines)
+
+
+# the machine
+
+
+@pytest.mark.parametrize(
+    ("celsius", "level"), [(45, Level.GOOD), (78, Level.WARNING), (86, Level.BAD)]
+)
+def test_heat(tmp_path: Path, celsius: int, level: Level) -> None:
+    lay(tmp_path, sys__class__thermal__thermal_zone0__temp=f"{celsius}000\n")
+    assert machine.temperature(Host(tmp_path)).level is level
+
+
+@pytest.mark.parametrize(
+    ("throttled", "level", "told"),
+    [
+        ("0x0", Level.GOOD, "no undervoltage"),
+        ("0x50000", Level.WARNING, "undervoltage and throttling since boot"),
+        ("0x50005", Level.BAD, "undervoltage and throttling now"),
+    ],
+)
+def test_power_is_what_the_firmware_remembers(
+    tmp_path: Path, throttled: str, level: Level, told: str
+) -> None:
+    lay(tmp_path, **{"proc__device-tree__model": PI})
+    found = machine.power(Host(tmp_path, run=lambda command: f"throttled={throttled}\n"))
+    assert (found.level, told in found.found) == (level, True)
+
+
+def test_a_pi_that_does_not_tell_of_its_power_is_a_warning_and_a_laptop_is_not(
+    tmp_path: Path,
+) -> None:
+    host = Host(tmp_path, run=lambda command: None)
+    assert machine.power(host).level is Level.GOOD
+    lay(tmp_path, **{"proc__device-tree__model": PI})
+    assert machine.power(host).level is Level.WARNING
+
+
+def test_the_clock(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    assert machine.clock(host, datetime(2021, 1, 1, tzinfo=UTC), True).level is Level.BAD
+    assert machine.clock(host, NOW, True).level is Level.GOOD
+    assert machine.clock(host, NOW, False).level is Level.GOOD  # nobody there to keep it
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    assert machine.clock(host, NOW, False).level is Level.WARNING
+
+
+def test_the_account_must_be_in_the_groups_that_own_the_devices(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    lay(tmp_path, etc__passwd="root:x:0:0::/root:/bin/sh\n", etc__group="root:x:0:\n")
+    assert machine.account(host).level is Level.WARNING
+    lay(tmp_path, etc__passwd="trashbin:x:99:99::/nonexistent:/bin/false\n")
+    assert "no group gpio, video, render" in machine.account(host).found
+    groups = "gpio:x:1:trashbin\nvideo:x:2:pi,trashbin\nrender:x:3:\n"
+    lay(tmp_path, etc__group=groups)
+    found = machine.account(host)
+    assert (found.level, "not in render" in found.found) == (Level.BAD, True)
+    lay(tmp_path, etc__group=groups.replace("3:", "3:trashbin"))
+    assert machine.account(host).level is Level.GOOD
+
+
+def test_a_password_that_others_may_read_is_told(tmp_path: Path) -> None:
+    lay(tmp_path, **{"etc__credstore__trashbin.mqtt-password": "secret"})
+    password = tmp_path / "etc/credstore/trashbin.mqtt-password"
+    password.chmod(0o644)
+    (found,) = machine.files(Host(tmp_path), tmp_path / "none.yaml", tmp_path)
+    assert (found.level, "mode 644" in found.found) == (Level.WARNING, True)
+    assert "secret" not in repr(found)
+    password.chmod(0o600)
+    (found,) = machine.files(Host(tmp_path), tmp_path / "none.yaml", tmp_path)
+    assert found.level is Level.GOOD
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "told"),
+    [
+        ("LoadState=not-found", Level.WARNING, "there is no trashbin.service"),
+        ("LoadState=loaded\nActiveState=failed\nSubState=failed", Level.BAD, "failed"),
+        (
+            "LoadState=loaded\nActiveState=active\nUnitFileState=disabled\nNRestarts=0",
+            Level.WARNING,
+            "not enabled",
+        ),
+        (
+            "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNRestarts=4",
+            Level.WARNING,
+            "restarted 4 times",
+        ),
+        (
+            "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNRestarts=0",
+            Level.GOOD,
+            "runs",
+        ),
+    ],
+)
+def test_the_unit(tmp_path: Path, answer: str, level: Level, told: str) -> None:
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    found = machine.service(Host(tmp_path, run=lambda command: answer))
+    assert (found.level, told in found.found) == (level, True)
+
+
+def test_without_systemd_and_watchdog_both_are_absent(tmp_path: Path) -> None:
+    for found in (machine.service(Host(tmp_path)), machine.watchdog(Host(tmp_path))):
+        assert (found.level, found.found.startswith("absent")) == (Level.WARNING, True)
+
+
+def test_a_watchdog_that_nobody_feeds_is_a_warning(tmp_path: Path) -> None:
+    lay(tmp_path, dev__watchdog0="")
+    assert machine.watchdog(Host(tmp_path, lambda command: "0\n")).level is Level.WARNING
+    assert machine.watchdog(Host(tmp_path, lambda command: "15s\n")).level is Level.GOOD
+
+
+# the camera
+
+
+@dataclass
+class FakeCamera:
+    """Shows one picture."""
+
+    pixels: Pixels | None
+    closed: bool = False
+
+    def open(self) -> None:
+        if self.pixels is None:
+            raise CameraError("There is no /dev/video0.")
+
+    def capture(self, timeout: float) -> Frame:
+        assert self.pixels is not None
+        return Frame(self.pixels, 0.0)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+CONFIG: dict[str, Any] = {
+    "version": 1,
+    "device": {"id": "b"},
+    "bins": {"left": {"labels": ["paper"], "angle": -45, "lamp": 5}},
+    "camera": {"kind": "v4l2"},
+    "triggers": [{"kind": "pir", "pin": PIR}, {"kind": "mqtt"}],
+    "actuators": [{"kind": "servo", "pin": SERVO}, {"kind": "lamps", "uncertain": UNCERTAIN}],
+    "gpio": {"stop": STOP, "tray_lamp": TRAY},
+    "publisher": {"kind": "none"},
+}
+SEEN = Config.model_validate(CONFIG)
+
+
+def looked_at(pixels: Pixels | None, answer: bool | None = None) -> dict[str, Finding]:
+    camera = FakeCamera(pixels)
+    found = {f.check: f for f in eyes.check(camera, SEEN, lambda question: answer)}
+    assert camera.closed
+    return found
+
+
+def test_a_sharp_well_lit_picture_is_good() -> None:
+    found = looked_at(golden.pattern(3, 480, 640))
+    assert {f.level for f in found.values()} == {Level.GOOD}
+    assert set(found) == {f"camera{what}" for what in ("", " light", " focus", " colours", " rate")}
+
+
+def test_what_a_camera_may_have_is_told_apart() -> None:
+    sharp = golden.pattern(3, 480, 640)
+    blurred: Pixels = np.asarray(cv2.GaussianBlur(sharp, (0, 0), 8), np.uint8)
+    dark: Pixels = (sharp // 40).astype(np.uint8)
+    white: Pixels = np.full_like(sharp, 255)
+    assert looked_at(None)["camera"].exit_code is ExitCode.UNREACHABLE
+    assert looked_at(None)["camera"].found == "absent: There is no /dev/video0."
+    assert looked_at(dark)["camera light"].level is Level.BAD
+    assert looked_at(white)["camera light"].level is Level.WARNING
+    assert "one flat colour" in looked_at(white)["camera focus"].found
+    assert looked_at(blurred)["camera focus"].level is Level.WARNING
+
+
+def test_red_and_blue_are_told_by_something_red() -> None:
+    red: Pixels = np.empty((480, 640, 3), np.uint8)
+    red[:] = (200, 40, 30)
+    assert looked_at(red, True)["camera colours"].found == "red 200, blue 30"
+    swapped = looked_at(np.ascontiguousarray(red[:, :, ::-1]), True)["camera colours"]
+    assert (swapped.level, "swapped" in swapped.found) == (Level.BAD, True)
+    assert looked_at(np.full_like(red, 90), True)["camera colours"].level is Level.WARNING
+
+
+# pins
+
+
+@dataclass
+class FakePerson:
+    """Answers each question alike; ``when`` does something when a text is said."""
+
+    answer: bool | None = None
+    wait_s: float = 0.0
+    may_move: bool = False
+    when: dict[str, Callable[[], None]] = field(default_factory=dict)
+
+    def ask(self, question: str) -> bool | None:
+        return self.answer
+
+    def say(self, text: str) -> None:
+        for start, action in self.when.items():
+            if text.startswith(start):
+                action()
+
+
+def on_pins(person: FakePerson, pins: Any, config: Config = SEEN) -> dict[str, Finding]:
+    context = Context(FakeClock(), config, pins=pins)
+    return {finding.check: finding for finding in Pins(config, context, person).check()}
+
+
+def test_nothing_moves_unless_it_may() -> None:
+    pins = pin_factory("mock")
+    found = on_pins(FakePerson(), pins)
+    assert found["servo"].means == "It was not moved: --move sweeps it."
+    assert found["lamps"].found == "lit in turn: left, uncertain"
+    assert found["stop switch"].level is found["trigger pir"].level is Level.GOOD
+    assert found["gpio"].level is Level.WARNING  # mock
+
+
+def test_the_servo_is_swept_where_it_may_and_a_person_says_how_it_went() -> None:
+    pins = pin_factory("mock")
+    pulses = []
+    servo = pins.pin(SERVO)
+    when = {"servo": lambda: pulses.append(servo.frequency)}
+    assert on_pins(FakePerson(True, 0.0, True, when), pins)["servo"].level is Level.GOOD
+    assert pulses == [None]  # at rest before it moves: no jump
+    assert servo.frequency is None  # released
+    pins.reset()
+
+    class Honest(FakePerson):
+        def ask(self, question: str) -> bool | None:
+            return "hands" in question
+
+    assert on_pins(Honest(may_move=True), pins)["servo"].exit_code is ExitCode.UNREACHABLE
+
+
+class ShortedStop(MockPWMPin):
+    """Its stop switch holds the pin at ground, whatever pulls at it."""
+
+    def _change_state(self, value: Any) -> bool:
+        return bool(super()._change_state(value and self.info.name != f"GPIO{STOP}"))
+
+
+def test_the_servo_stands_still_while_the_stop_switch_is_closed() -> None:
+    found = on_pins(FakePerson(True, 0.0, True), MockFactory(pin_class=ShortedStop))
+    assert found["stop switch"].level is Level.WARNING
+    assert (found["servo"].level, "stop switch" in found["servo"].found) == (Level.WARNING, True)
+
+
+def test_a_trigger_is_waited_for_and_what_it_saw_is_told() -> None:
+    pins = pin_factory("mock")
+    pir = pins.pin(PIR)
+    wave = {"pir": pir.drive_high}
+    found = on_pins(FakePerson(wait_s=5.0, when=wave), pins)["trigger pir"]
+    assert (found.level, "fired after" in found.found) == (Level.GOOD, True)
+    pins.reset()
+    assert on_pins(FakePerson(wait_s=0.02), pins)["trigger pir"].level is Level.WARNING
+
+
+def test_a_trigger_that_flickers_is_told() -> None:
+    pins = pin_factory("mock")
+    pir = pins.pin(PIR)
+
+    def flicker() -> None:
+        for _ in range(4):
+            pir.drive_high()
+            pir.drive_low()
+
+    found = on_pins(FakePerson(wait_s=5.0, when={"pir": flicker}), pins)["trigger pir"]
+    assert (found.level, "4 times" in found.found) == (Level.WARNING, True)
+
+
+def test_without_pins_one_line_names_all_that_hangs_on_them() -> None:
+    # a factory by name, on a machine that has no such pins
+    config = SEEN.model_copy(update={"gpio": SEEN.gpio.model_copy(update={"pins": "pigpio"})})
+    found = on_pins(FakePerson(), None, config)
+    assert set(found) == {"gpio", "trigger mqtt"}
+    assert found["gpio"].found.startswith("absent: ")
+    for part in ("pir on GPIO17", "servo on GPIO18", "stop switch", "tray lamp"):
+        assert part in found["gpio"].means
+
+
+# the network
+
+
+def test_the_shipped_network_is_whole_and_answers_as_promised() -> None:
+    found = {finding.check: finding for finding in brain.check(Model(), None)}
+    assert {finding.level for finding in found.values()} == {Level.GOOD}
+    assert "exact under reference kernels" in found["model answers"].found
+
+
+def test_a_network_that_is_slower_than_its_board_should_be_is_told() -> None:
+    assert brain._latency(1000.0, PI).level is Level.WARNING
+    assert brain._latency(20.0, PI).level is Level.GOOD
+
+
+def test_a_network_that_is_not_there_is_told() -> None:
+    (found,) = brain.check(replace_name(Model(), "nobody"), None)
+    assert (found.level, found.exit_code) == (Level.BAD, ExitCode.BAD_USAGE)
+
+
+def replace_name(model: Model, name: str) -> Model:
+    return model.model_copy(update={"name": name})

@@ -1,0 +1,314 @@
+"""What hangs on the pins: triggers, servo, lamps, stop switch. Nothing moves unless it may."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from trashbin import devices
+from trashbin.doctor.report import Finding, good, unreachable, warning
+from trashbin.errors import DeviceError, StoppedError, TrashbinError
+from trashbin.ports import Context
+from trashbin.settings import Config, LampsActuator, ServoActuator
+from trashbin.status import Status
+from trashbin.types import Signal
+
+PIN_KINDS = frozenset({"pir", "button", "servo", "lamps"})
+LIT_S = 0.4
+GATHER_S = 1.0  # after the first signal, to see whether it fires twice
+
+
+class Person(Protocol):
+    """Who stands at the bin, if anybody does."""
+
+    wait_s: float  # for a trigger
+    may_move: bool
+
+    def ask(self, question: str) -> bool | None:
+        """Yes or no; None where nobody is there to be asked."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Tell what happens now."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pins:
+    """Checks of one bin's pins; ``context`` carries the pin factory, or None where is none."""
+
+    config: Config
+    context: Context
+    person: Person
+
+    def wired(self) -> list[str]:
+        """What hangs on a pin, in words."""
+        config = self.config
+        sections = [*config.triggers, *config.actuators]
+        named = [self._name(section) for section in sections if section.kind in PIN_KINDS]
+        if config.gpio.stop is not None:
+            named.append(f"stop switch on GPIO{config.gpio.stop}")
+        if config.gpio.tray_lamp is not None:
+            named.append(f"tray lamp on GPIO{config.gpio.tray_lamp}")
+        return named
+
+    def check(self) -> Iterator[Finding]:
+        """The way to the pins, then each part on them; the rest of the triggers too."""
+        wired = self.wired()
+        pins = self.context.pins
+        if wired and pins is None:
+            try:
+                from trashbin.devices.pins import pin_factory
+
+                pins = pin_factory(self.config.gpio.pins)
+            except DeviceError as error:
+                yield unreachable(
+                    "gpio",
+                    f"absent: {error}",
+                    f"Nothing on a pin works. Not tested: {', '.join(wired)}.",
+                    "On a Pi: sudo ./install.sh, and run this with sudo. Elsewhere there are none.",
+                )
+                yield from self._pinless()
+                return
+        context = Context(self.context.clock, self.config, pins=pins, camera=self.context.camera)
+        if wired:
+            yield self._way(pins)
+            yield from self._stop(context)
+        for section in self.config.triggers:
+            if section.kind in PIN_KINDS:
+                yield self._trigger(section, context)
+        yield from self._pinless()
+        for actuator in self.config.actuators:
+            if isinstance(actuator, ServoActuator):
+                yield self._servo(actuator, context)
+            elif isinstance(actuator, LampsActuator):
+                yield self._lamps(actuator, context)
+            elif actuator.kind in PIN_KINDS:
+                yield self._opened(actuator, context)
+        yield from self._tray_lamp(context)
+
+    def _way(self, pins: Any) -> Finding:
+        name = type(pins).__name__.removesuffix("Factory")
+        if name == "Mock":
+            return warning(
+                "gpio",
+                "mock: these pins are in memory only",
+                "Nothing real moves or lights.",
+                "On a Pi set gpio: pins: auto.",
+            )
+        return good("gpio", f"through {name}", "The pins can be reached.")
+
+    def _pinless(self) -> Iterator[Finding]:
+        """Triggers that need no pin have nothing of their own to break."""
+        means = {
+            "mqtt": ("request/look over the broker", "It works as far as the broker does."),
+            "motion": ("the camera itself", "It works as far as the camera does."),
+            "timer": ("a timer", "Nothing can be wrong with it."),
+            "simulated": ("simulated items", "Nothing real falls."),
+        }
+        for section in self.config.triggers:
+            if section.kind in means:
+                yield good(f"trigger {section.kind}", *means[section.kind])
+
+    def _name(self, section: Any) -> str:
+        pin = getattr(section, "pin", None)
+        return section.kind if pin is None else f"{section.kind} on GPIO{pin}"
+
+    def _trigger(self, section: Any, context: Context) -> Finding:
+        check, name = f"trigger {section.kind}", self._name(section)
+        seen: queue.SimpleQueue[Signal] = queue.SimpleQueue()
+        trigger = None
+        try:
+            trigger = devices.load("trigger", section.kind)(section, context)
+            trigger.open(seen.put)
+            do = "press the button" if section.kind == "button" else "wave a hand over the tray"
+            wait_s = self.person.wait_s
+            if wait_s > 0:
+                self.person.say(f"{name}: {do} within {wait_s:g} s ...")
+            started = context.clock.monotonic()
+            try:
+                seen.get(timeout=max(wait_s, 0.01))
+            except queue.Empty:
+                if wait_s == 0:
+                    return good(check, f"{name} can be read", "Not waited for: --wait 10 does.")
+                return warning(
+                    check,
+                    f"{name} saw nothing within {wait_s:g} s",
+                    "Nobody came, or the sensor is not connected, or to another pin.",
+                    f"Run this again and {do}. Check the pin, its 5 V and ground.",
+                )
+            after = context.clock.monotonic() - started
+            context.clock.wait(GATHER_S)
+            more = seen.qsize()
+        except TrashbinError as error:
+            return unreachable(check, str(error), "This trigger wakes nobody.", "Check the pin.")
+        finally:
+            if trigger is not None:
+                trigger.close()
+        told = f"{name} fired after {after:.1f} s" + (f", {1 + more} times" if more else "")
+        if more > 1:
+            return warning(
+                check,
+                told,
+                "It flickers: one item may count as several.",
+                "A larger look: refractory_s; for a button a larger bounce_s; a shorter wire.",
+            )
+        return good(check, told, "The bin notices.")
+
+    def _stop(self, context: Context) -> Iterator[Finding]:
+        pin = self.config.gpio.stop
+        if pin is None:
+            return
+        from trashbin.devices.gpio import StopInput
+
+        try:
+            switch = StopInput(pin, context, lambda: None)
+        except DeviceError as error:
+            yield unreachable("stop switch", str(error), "Nothing moves without it.", "Check it.")
+            return
+        try:
+            active = switch.active
+        finally:
+            switch.close()
+        if active:
+            yield warning(
+                "stop switch",
+                f"GPIO{pin} is closed: the bin is stopped",
+                "While it is closed nothing moves.",
+                "Close the lid or release the switch. If both are, it is wired the other way"
+                " round: it must close to ground when it shall stop.",
+            )
+        else:
+            yield good("stop switch", f"GPIO{pin} is open", "The bin may move.")
+
+    def _servo(self, section: ServoActuator, context: Context) -> Finding:
+        bins = self.config.bins
+        told = ", ".join(f"{name} {bin.angle or 0:g}°" for name, bin in bins.items())
+        move = self.person.may_move
+        if move and self.person.ask("The servo turns to every bin. Are all hands away?") is False:
+            move = False
+        switch = servo = None
+        try:
+            if self.config.gpio.stop is not None:
+                from trashbin.devices.gpio import StopInput
+
+                switch = StopInput(self.config.gpio.stop, context, lambda: None)
+            own = Context(context.clock, self.config, pins=context.pins, stop=switch)
+            servo = devices.load("actuator", section.kind)(section, own)
+            servo.open()
+            if not move:
+                return good(
+                    "servo",
+                    f"{self._name(section)} can be driven ({told})",
+                    "It was not moved: --move sweeps it.",
+                )
+            for name in bins:
+                self.person.say(f"servo: to {name} ...")
+                self._drive(servo, name, context)
+            seen = self.person.ask("Did it reach every bin, and come back to rest?")
+        except StoppedError as error:
+            return warning("servo", str(error), "It was not moved.", "Release the stop switch.")
+        except TrashbinError as error:
+            return unreachable("servo", str(error), "Nothing is sorted.", "Check its pin.")
+        finally:
+            for part in (servo, switch):
+                if part is not None:
+                    part.close()
+        return _swept(f"{self._name(section)}: {told}", seen)
+
+    def _drive(self, servo: Any, bin: str, context: Context) -> None:
+        servo.sort(bin)
+        context.clock.wait(self.config.sorting.move_s)
+        servo.rest()
+        context.clock.wait(self.config.sorting.move_s)
+        servo.release()
+
+    def _lamps(self, section: LampsActuator, context: Context) -> Finding:
+        lamps = None
+        shown: list[str] = []
+        try:
+            lamps = devices.load("actuator", "lamps")(section, context)
+            lamps.open()
+            for name, entry in self.config.bins.items():
+                if entry.lamp is not None or section.rgb is not None:
+                    self.person.say(f"lamps: {name} ...")
+                    lamps.show(Status.SORTING, name)
+                    context.clock.wait(LIT_S)
+                    shown.append(name)
+            if section.uncertain is not None or section.rgb is not None:
+                self.person.say("lamps: uncertain ...")
+                lamps.show(Status.HOLDING, None)
+                context.clock.wait(2 * LIT_S)
+                shown.append("uncertain")
+            lamps.show(Status.IDLE, None)
+            seen = self.person.ask("Did each lamp light in turn?")
+        except TrashbinError as error:
+            return unreachable("lamps", str(error), "The bin shows nothing.", "Check their pins.")
+        finally:
+            if lamps is not None:
+                lamps.close()
+        told = f"lit in turn: {', '.join(shown)}"
+        if seen is False:
+            return unreachable(
+                "lamps",
+                f"{told}; not all were seen",
+                "People cannot tell what the bin does.",
+                "An LED has a right way round: its long leg towards the pin (active_high: true)."
+                " Check the resistor and the pin table in the README.",
+            )
+        return good("lamps", told, "Seen by a person." if seen else "Nobody was asked to look.")
+
+    def _opened(self, section: Any, context: Context) -> Finding:
+        part = None
+        try:
+            part = devices.load("actuator", section.kind)(section, context)
+            part.open()
+        except TrashbinError as error:
+            return unreachable(section.kind, str(error), "Nothing is sorted.", "Check its wiring.")
+        finally:
+            if part is not None:
+                part.close()
+        return good(section.kind, "can be reached", "It was not moved.")
+
+    def _tray_lamp(self, context: Context) -> Iterator[Finding]:
+        pin = self.config.gpio.tray_lamp
+        if pin is None:
+            return
+        from trashbin.devices.gpio import TrayLamp
+
+        lamp = None
+        try:
+            lamp = TrayLamp(pin, context)
+            lamp.on()
+            context.clock.wait(LIT_S)
+            seen = self.person.ask("Did the lamp over the tray light?")
+        except DeviceError as error:
+            yield unreachable("tray lamp", str(error), "The tray stays dark.", "Check its pin.")
+            return
+        finally:
+            if lamp is not None:
+                lamp.close()
+        if seen is False:
+            yield unreachable(
+                "tray lamp",
+                f"GPIO{pin} was on, and no light was seen",
+                "The tray may be too dark to judge.",
+                "Check the MOSFET, its 5 V, and that all grounds are joined.",
+            )
+        else:
+            yield good("tray lamp", f"GPIO{pin} was lit", "The bin lights its tray for a look.")
+
+
+def _swept(told: str, seen: bool | None) -> Finding:
+    if seen is False:
+        return unreachable(
+            "servo",
+            f"{told}; it did not reach all of them",
+            "Items go to the wrong place, or stay where they are.",
+            "Check its own 5 V supply and that the grounds are joined; if it hums at an end,"
+            " narrow min_pulse_ms and max_pulse_ms.",
+        )
+    means = "Seen by a person." if seen else "It was told to; nobody was asked to look."
+    return good("servo", told, means)
