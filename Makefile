@@ -1,5 +1,5 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test fuzz soak test-data test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
+.PHONY: help run test test-devices fuzz soak test-data test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -17,7 +17,7 @@ run: .venv/ready ## Set up, and show the simulated bin: make run ARGS="--items 1
 
 test: .venv/ready ## Set up, and run lint, unit, contract and daemon tests, with a real Mosquitto
 	@broker=$$(.ci/mosquitto) && $(MAKE) --no-print-directory lint && \
-	MOSQUITTO=$$broker $(PY) -m pytest -m "not systemd and not data" --ignore tests/bench tests
+	MOSQUITTO=$$broker $(PY) -m pytest -m "not systemd and not data and not devices" --ignore tests/bench tests
 
 lint: .venv/ready ## ruff, mypy --strict, and "imports point down only"
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \
@@ -29,6 +29,9 @@ test-data: .venv-train/ready ## Accuracy and training on the photographs (needs 
 
 test-tflite-runtime: .venv-tflite/ready ## The model room under tflite-runtime 2.14 (Python 3.11)
 	@.venv-tflite/bin/python -m pytest tests/model
+
+test-devices: .venv-devices/ready ## The camera on picamera2's own code, servos and lamps on their libraries' (needs libcap-dev)
+	@REAL_PICAMERA2=1 .venv-devices/bin/python -m pytest -m "devices or not devices" tests/contract
 
 test-systemd: .venv/ready ## systemd-analyze verify and security against an installed tree
 	@command -v systemd-analyze >/dev/null || { echo "make test-systemd needs systemd-analyze: sudo apt-get install systemd" >&2; exit 2; }
@@ -63,6 +66,8 @@ lock: .venv/ready ## Resolve pyproject.toml anew into requirements*.lock
 	@$(PY) -m pip install -q uv
 	@.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	    --extra demo --extra dashboard --extra dev pyproject.toml .ci/build.in -o requirements.lock
+	@.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	    --extra demo --extra dev --extra pi --extra pca9685 --extra hardware-pwm -c requirements.lock pyproject.toml .ci/build.in -o requirements-devices.lock
 
 lock-train: .venv-train/ready ## Write down what the training environment holds
 	@{ echo "# Made by: make lock-train (CPython 3.11, x86-64 Linux). torch itself is installed before, see the Makefile."; \
@@ -80,6 +85,15 @@ lock-train: .venv-train/ready ## Write down what the training environment holds
 	.venv-tflite/bin/python -m pip install -q --disable-pip-version-check -e '.[tflite-runtime]' pytest hypothesis && \
 	.venv-tflite/bin/python -m pip uninstall -q -y ai-edge-litert && touch $@
 
+# python3-prctl, which picamera2 wants, is compiled.
+.venv-devices/ready: pyproject.toml requirements-devices.lock
+	@[ -f /usr/include/sys/capability.h ] && command -v cc >/dev/null || { \
+	echo "make test-devices compiles a part of picamera2: sudo apt-get install libcap-dev gcc python3-dev" >&2; exit 2; }
+	@python=$$(.ci/python) && echo "Setting up .venv-devices (once; a minute or two) ..." && \
+	$$python -m venv --clear .venv-devices && \
+	.venv-devices/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-devices.lock && \
+	.venv-devices/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e . && touch $@
+
 # The training environment is gigabytes and needs a CPU build of torch where there is one.
 .venv-train/ready: pyproject.toml requirements-train.lock
 	@python=$$(PYTHON=python3.11 .ci/python) && echo "Setting up .venv-train (once; some minutes) ..." && \
@@ -89,4 +103,4 @@ lock-train: .venv-train/ready ## Write down what the training environment holds
 	.venv-train/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e . && touch $@
 
 clean: ## Remove every environment and cache
-	rm -rf .venv .venv-train .venv-tflite .venv-scenes .cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-train .venv-tflite .venv-devices .venv-scenes .cache .mypy_cache .ruff_cache

@@ -28,6 +28,10 @@ class Machine:
     opened: set[int] = field(default_factory=set)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        libcamera: Any = ModuleType("libcamera")
+        libcamera.Transform = lambda hflip, vflip: (hflip, vflip)
+        libcamera.controls = ModuleType("libcamera.controls")
+        monkeypatch.setitem(sys.modules, "libcamera", libcamera)
         module: Any = ModuleType("picamera2")
         module.Picamera2 = lambda camera_num=0: Picamera2(self, camera_num)
         monkeypatch.setitem(sys.modules, "picamera2", module)
@@ -46,11 +50,18 @@ class Picamera2:
         self.started = False
         self.pending = 0
         self.config: dict[str, Any] = {}
+        self.sensor_resolution = (3280, 2464)
+        self.camera_controls = {"AwbEnable": (False, True, True)}
 
-    def create_video_configuration(
-        self, main: dict[str, Any], buffer_count: int = 6, controls: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        return {"main": main, "buffer_count": buffer_count, "controls": controls or {}}
+    def create_video_configuration(self, **configuration: Any) -> dict[str, Any]:
+        return configuration
+
+    def set_controls(self, controls: dict[str, Any]) -> None:
+        assert set(controls) <= {*self.camera_controls, "FrameDurationLimits"}
+
+    def drop_frames(self, num_frames: int, wait: bool) -> str:
+        assert not wait, "a start must have a limit"
+        return "drop"
 
     def configure(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -65,9 +76,11 @@ class Picamera2:
         self.pending += 1
         return "job"
 
-    def wait(self, job: str, timeout: float) -> Request:
+    def wait(self, job: str, timeout: float) -> Request | None:
         if self.machine.silent or not self.started or not self.free:
             raise TimeoutError
+        if job == "drop":
+            return None
         self.pending -= 1
         self.free -= 1
         return Request(self)
@@ -90,7 +103,8 @@ class Request:
         width, height = stream["size"]
         assert self.camera.machine.scene.shape == (height, width, 3)
         in_memory = {"RGB888": slice(None, None, -1), "BGR888": slice(None)}[stream["format"]]
-        return np.array(self.camera.machine.scene[:, :, in_memory])
+        turn = -1 if self.camera.config["transform"] == (True, True) else 1
+        return np.array(self.camera.machine.scene[::turn, ::turn, in_memory])
 
     def release(self) -> None:
         self.camera.free += 1

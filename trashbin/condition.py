@@ -25,6 +25,8 @@ UNFINISHED = {Status.LOOKING: Change.NOTHING, Status.SORTING: Change.DONE}
 CURABLE = frozenset(
     {"camera", "actuator", "lamps", "stop", "store"}
 )  # those that ``recover`` can cure
+# while these last, something may lie in the tray
+ATTENTIVE = frozenset({Status.LOOKING, Status.SORTING, Status.HOLDING})
 LID_S = 1.0  # how often the lid is looked at while it is open
 REOPEN_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses between tries at a part that failed
 
@@ -100,6 +102,8 @@ class Condition:
     def change(self, change: Change, bin: str | None = None) -> None:
         """Move along the table, and let lamps and dashboards show it."""
         self.status, self.bin = status.after(self.status, change), bin
+        if self.parts.looker is not None:
+            self.parts.looker.attend(self.status in ATTENTIVE)
         self.parts.actuation.show(self.status, bin)
         self.tell_state()
         self.on_progress(self.status)

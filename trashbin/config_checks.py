@@ -29,6 +29,7 @@ class Checks:
         self._answers()
         self._servo()
         self._lamps()
+        self._camera()
         self._company()
 
     def _of(self, cls: type[S]) -> Iterator[tuple[KeyPath, S]]:
@@ -121,6 +122,34 @@ class Checks:
             if lamps.rgb is None and lamps.uncertain is None and bins and not some:
                 expected = "rgb:, uncertain: or a lamp: in each bin"
                 note(path, expected, "remove this actuator if there are no lamps", "no pin")
+
+    def _camera(self) -> None:
+        """What is to be cut out lies within the picture, and an exposure within its frame."""
+        note = self.document.note
+        for path, camera in self._of(settings.Picamera2Camera):
+            if camera.region is not None:
+                left, top, width, height = camera.region
+                if not (width > 0 and height > 0 and left + width <= 1 and top + height <= 1):
+                    note(
+                        (*path, "region"),
+                        "a part of the picture: left + width and top + height"
+                        " at most 1, width and height above 0",
+                    )
+            if camera.exposure_ms is not None and camera.exposure_ms * camera.fps > 1000:
+                note(
+                    (*path, "exposure_ms"),
+                    f"at most {1000 / camera.fps:.3g}, one of {camera.fps:g} pictures a second",
+                    found=f"{camera.exposure_ms:g}",
+                )
+            if camera.idle_fps is not None and camera.idle_fps > camera.fps:
+                note((*path, "idle_fps"), f"at most fps, {camera.fps:g}")
+            if camera.idle_fps == 0:
+                for at, _ in self._of(settings.MotionTrigger):
+                    note(
+                        (*at, "kind"),
+                        "a trigger that works while the camera is stopped",
+                        "or take idle_fps: 0 out under camera:",
+                    )
 
     def _company(self) -> None:
         """Parts and keys that are of no use without another."""

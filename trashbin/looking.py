@@ -12,7 +12,7 @@ import numpy as np
 
 from trashbin import decision
 from trashbin.errors import CameraError, DeviceError
-from trashbin.ports import Camera, Classifier, Clock, Switch
+from trashbin.ports import Attentive, Camera, Classifier, Clock, Switch
 from trashbin.scene import Scene, SceneState, View, too_blurred, too_dark
 from trashbin.settings import Look as LookSettings
 from trashbin.types import Decision, Features, Frame, Prediction, Reason, Thresholds
@@ -87,6 +87,11 @@ class Looker:
         assert self.last_frame is not None
         return self.last_frame
 
+    def attend(self, attentive: bool) -> None:
+        """Tell a camera that cares whether something may lie in the tray."""
+        if isinstance(self.camera, Attentive):
+            self.camera.attend(attentive)
+
     def learn_empty_tray(self, frames: int = 5) -> None:
         """Take what the camera shows now for the empty tray."""
         if self.settings.empty_tray == "none":
@@ -95,6 +100,7 @@ class Looker:
             for _ in range(frames):
                 self.glance()
                 self.scene.learn(self.seen)
+        self.attend(False)
 
     def look(self, thresholds: Thresholds) -> Sight:
         """Wait until the tray is settled, then judge it; one more burst before holding."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from trashbin.settings import Config
 from trashbin.status import Status
@@ -81,6 +81,15 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Stop the camera. ``open`` may follow."""
+        ...
+
+
+@runtime_checkable
+class Attentive(Protocol):
+    """A camera that saves work while nobody looks, and holds its colours while somebody does."""
+
+    def attend(self, attentive: bool) -> None:
+        """Something may lie in the tray from now on, or nothing does."""
         ...
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -103,11 +103,11 @@ class Scene:
 
     def learn(self, frame: Frame) -> None:
         """This is the empty tray; several calls are averaged."""
-        self._teach(_small(frame.pixels))
+        self._teach(_small(frame))
 
     def look(self, frame: Frame) -> View:
         """Judge the next frame."""
-        now = _small(frame.pixels)
+        now = _small(frame)
         motion = self._motion(now)
         self._still = 0 if motion >= MOVED else self._still + 1
         mask: Mask | None = None
@@ -154,7 +154,7 @@ class Scene:
         After a move that means a jam; False means that the tray is empty or that something
         else lies there now.
         """
-        old, new = _small(before.pixels), _small(after.pixels)
+        old, new = _small(before), _small(after)
         differs = _differs(new, _relit(old, new)[0])
         if not self._learns or self._tray is None:
             return float(cv2.countNonZero(differs)) / PIXELS < self.changed_area
@@ -227,10 +227,12 @@ def too_blurred(view: View, floor: float) -> bool:
     return view.sharpness < floor
 
 
-def _small(pixels: Pixels) -> Small:
+def _small(frame: Frame) -> Small:
     """The frame at 160 x 120, smoothed a little against noise."""
-    small = cv2.resize(pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (3, 3), 0)
+    made: npt.NDArray[Any] | None = frame.small
+    if made is None or made.shape != (HEIGHT, WIDTH, 3):
+        made = cv2.resize(frame.pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(made, (3, 3), 0)
     return np.stack(cv2.split(small)).astype(np.float32)
 
 

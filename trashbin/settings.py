@@ -119,6 +119,7 @@ class V4l2Camera(Section):
 
     kind: Literal["v4l2"]
     device: int | str = 0
+    format: Literal["auto", "mjpg", "yuyv"] = "auto"
     width: int = Field(default=640, ge=64, le=4096)
     height: int = Field(default=480, ge=64, le=4096)
     fps: float = Field(default=15.0, gt=0, le=120)
@@ -131,11 +132,25 @@ class Picamera2Camera(Section):
 
     kind: Literal["picamera2"]
     index: int = Field(default=0, ge=0, le=3)
-    width: int = Field(default=640, ge=64, le=4096)
-    height: int = Field(default=480, ge=64, le=4096)
+    width: int = Field(default=320, ge=64, le=4096)
+    height: int = Field(default=240, ge=64, le=4096)
     fps: float = Field(default=15.0, gt=0, le=120)
+    idle_fps: float | None = Field(
+        default=None, ge=0, le=120, description="pictures a second, or 0 to stop between items"
+    )
     timeout_s: float = Field(default=2.0, gt=0, le=60)
     rotate: Literal[0, 180] = 0
+    region: tuple[Share, Share, Share, Share] | None = Field(
+        default=None, description="[left, top, width, height], each a share from 0 to 1"
+    )
+    focus_cm: float | None = Field(default=None, ge=3, le=1000)
+    exposure_ms: float | None = Field(default=None, gt=0, le=1000)
+    gain: float | None = Field(default=None, ge=1, le=64)
+    white_balance: Literal["auto", "tungsten", "fluorescent", "indoor", "daylight", "cloudy"] = (
+        "auto"
+    )
+    warm_up: int = Field(default=8, ge=0, le=120)
+    buffers: int = Field(default=4, ge=2, le=12)
 
 
 Camera = Annotated[

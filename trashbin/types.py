@@ -68,11 +68,13 @@ class Signal:
 class Frame:
     """One picture: ``pixels`` is RGB uint8 (height, width, 3); ``at`` is monotonic seconds.
 
+    ``small`` is the same view at 160 x 120 where the camera made one besides, or None.
     Whoever receives a frame may read it and must not write to it.
     """
 
     pixels: Pixels
     at: float
+    small: Pixels | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -54,13 +55,21 @@ class Driver:
         self.torn = 0  # this many of the next pictures are half a JPEG
         self.unplugged = False
         self.in_use = 0
+        self.knows = ("YUYV", "MJPG")
+        self.code = 0.0
 
     def open(self, source: int | str, backend: int) -> bool:
         self.in_use += 1
         return not self.busy
 
     def set(self, key: int, value: float) -> bool:
+        if key == cv2.CAP_PROP_FOURCC:
+            known = [float(cv2.VideoWriter.fourcc(*name)) for name in self.knows]
+            self.code = value if value in known else known[0]
         return True
+
+    def get(self, key: int) -> float:
+        return self.code if key == cv2.CAP_PROP_FOURCC else 0.0
 
     def grab(self) -> bool:
         self.awake.wait()
@@ -152,3 +161,33 @@ def test_a_camera_that_another_program_holds_is_told(bench: Bench, driver: Drive
     driver.busy = True
     with pytest.raises(CameraError, match="does another program use it"):
         live(bench).open()
+
+
+@pytest.mark.parametrize(
+    ("settings", "travels"),
+    [
+        ({}, "yuyv"),
+        ({"width": 1280, "height": 720}, "mjpg"),
+        ({"fps": 60}, "mjpg"),
+        ({"format": "mjpg"}, "mjpg"),
+        ({"width": 1280, "height": 720, "format": "yuyv"}, "yuyv"),
+    ],
+)
+def test_pictures_travel_whole_where_usb_carries_them(
+    bench: Bench, driver: Driver, settings: dict[str, Any], travels: str
+) -> None:
+    camera = bench.make("v4l2", device="/dev/null", **settings)
+    camera.open()
+    camera.close()
+    assert driver.code == cv2.VideoWriter.fourcc(*travels.upper())
+
+
+def test_a_camera_that_has_not_the_format_is_told_and_used_all_the_same(
+    bench: Bench, driver: Driver, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver.knows = ("MJPG",)
+    camera = live(bench)
+    camera.open()
+    camera.capture(2.0)
+    camera.close()
+    assert "gives mjpg, not yuyv" in caplog.text

@@ -215,6 +215,33 @@ ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
         "actuators[0].kind",
         "kind: simulated under camera:",
     ),
+    "a region beyond the picture": (
+        ("kind: v4l2", "kind: picamera2\n  region: [0.5, 0, 0.6, 1]"),
+        9,
+        "camera.region",
+        "a part of the picture",
+    ),
+    "an exposure longer than its frame": (
+        ("kind: v4l2", "kind: picamera2\n  exposure_ms: 100"),
+        9,
+        "camera.exposure_ms",
+        "found 100, expected at most 66.7",
+    ),
+    "idle quicker than at work": (
+        ("kind: v4l2", "kind: picamera2\n  idle_fps: 30"),
+        9,
+        "camera.idle_fps",
+        "at most fps, 15",
+    ),
+    "a stopped camera that is to notice": (
+        (
+            "v4l2\ntriggers:\n  - kind: pir\n    pin: 17",
+            "picamera2\n  idle_fps: 0\ntriggers:\n  - kind: motion",
+        ),
+        11,
+        "triggers[0].kind",
+        "take idle_fps: 0 out",
+    ),
     "a user without password": (
         ("kind: mqtt", "kind: mqtt\n  username: hall"),
         17,

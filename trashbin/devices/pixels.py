@@ -20,12 +20,22 @@ def from_bgr(array: npt.NDArray[Any], rotate: int) -> Pixels:
     The result is read-only and shares no memory with ``array``, which the camera may fill
     again. CameraError where the array is no such picture.
     """
+    rgb = cv2.cvtColor(_colour_picture(array), cv2.COLOR_BGR2RGB)
+    if rotate:
+        rgb = cv2.rotate(rgb, _TURNS[rotate])
+    return checked(rgb)
+
+
+def checked(rgb: npt.NDArray[Any]) -> Pixels:
+    """The same array, read-only from now on. CameraError where it is no colour picture."""
+    picture = _colour_picture(rgb)
+    picture.flags.writeable = False
+    return picture
+
+
+def _colour_picture(array: npt.NDArray[Any]) -> Pixels:
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
         raise CameraError(
             f"The camera gave an array {array.shape} of {array.dtype}, not a colour picture."
         )
-    rgb = cv2.cvtColor(array, cv2.COLOR_BGR2RGB)
-    if rotate:
-        rgb = cv2.rotate(rgb, _TURNS[rotate])
-    rgb.flags.writeable = False
-    return rgb  # type: ignore[return-value]
+    return array

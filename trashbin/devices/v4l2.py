@@ -18,6 +18,8 @@ from trashbin.types import Frame, Pixels
 
 log = logging.getLogger(__name__)
 
+# of the 24 MB/s that USB 2 reserves for one device at most; a hub's other devices want some
+YUYV_BYTES_S = 20e6
 OPEN_S = 10.0  # a USB camera may take seconds to start
 CLOSE_S = 1.0
 
@@ -120,10 +122,16 @@ class _Reader(threading.Thread):
                 if live
                 else f"{self.source} is no video that OpenCV can read."
             )
-        if live:  # a camera takes the nearest that it can do
+        if live:  # a camera takes the nearest that it can do; the sizes depend on the format
+            wanted = travels_as(self.settings)
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*wanted.upper()))
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, self.settings.width)
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self.settings.height)
             capture.set(cv2.CAP_PROP_FPS, self.settings.fps)
+            code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+            found = code.to_bytes(4, "little").decode("latin-1").strip("\0 ").lower()
+            if found != wanted:
+                log.warning("Camera %s gives %s, not %s.", self.source, found or "?", wanted)
 
     def _read(self, capture: cv2.VideoCapture, live: bool) -> None:
         while True:
@@ -145,6 +153,14 @@ class _Reader(threading.Thread):
                 continue
             self.wanted.clear()
             self.answers.put(from_bgr(bgr, self.settings.rotate))
+
+
+def travels_as(settings: V4l2Settings) -> str:
+    """``yuyv`` as long as USB 2 carries it (no JPEG to decode, and none in the edges), or mjpg."""
+    if settings.format != "auto":
+        return settings.format
+    bytes_s = 2 * settings.width * settings.height * settings.fps
+    return "yuyv" if bytes_s <= YUYV_BYTES_S else "mjpg"
 
 
 def _source(device: int | str) -> int | str:
