@@ -10,11 +10,11 @@ from trashbin import status
 from trashbin.actuation import Actuation
 from trashbin.errors import DeviceError, StoreError
 from trashbin.events import Event
-from trashbin.looking import Looker
+from trashbin.looking import Looker, Sight
 from trashbin.ports import Actuator, Camera, Clock, Publisher, Trigger
 from trashbin.record import Recorder
 from trashbin.status import Change, Status
-from trashbin.types import Features, Mode
+from trashbin.types import Mode
 
 log = logging.getLogger(__name__)
 
@@ -68,16 +68,23 @@ class Condition:
 
     # what happened
 
-    def commit(
-        self, event: Event, *, features: Features | None = None, moving: bool = False
-    ) -> Event:
+    def commit(self, event: Event, sight: Sight | None = None, *, moving: bool = False) -> Event:
         """Commit first, then let the world know: what follows may be cut off at any time.
 
         StoreError where it can't be written; then nothing may follow. ``moving`` where
         something will move.
         """
-        recorder = self.parts.recorder
-        return self._committed(recorder.commit(event, features=features, moving=moving))
+        committed = self.parts.recorder.commit(event, sight, moving=moving)
+        self._watch_pictures()
+        return self._committed(committed)
+
+    def _watch_pictures(self) -> None:
+        """A bin sorts without pictures, too; that it keeps none is told."""
+        problem = self.parts.recorder.album.problem
+        if problem is not None:
+            self.problems["pictures"] = problem
+        else:
+            self.problems.pop("pictures", None)
 
     def _committed(self, event: Event) -> Event:
         self.on_event(event)

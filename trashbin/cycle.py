@@ -127,9 +127,7 @@ class Cycle:
                 bin,
                 lambda planned: self.recorder.item(EventType.SORTED, signal, sight, bin, planned),
             )
-        event = self.condition.commit(
-            self.recorder.item(EventType.UNCERTAIN, signal, sight), features=sight.features
-        )
+        event = self.condition.commit(self.recorder.item(EventType.UNCERTAIN, signal, sight), sight)
         self._wait_for_person(sight, event, Change.HOLD)
         return event
 
@@ -152,8 +150,8 @@ class Cycle:
         broken = "actuator" in self.condition.problems
         movers = [] if broken else self.actuation.movers(self.recorder.mode)
         planned = planned_as(self.actuation.planned(movers))
-        features = sight.features if planned.event_type in ITEM_EVENTS else None
-        event = self.condition.commit(planned, features=features, moving=bool(movers))
+        seen = sight if planned.event_type in ITEM_EVENTS else None  # else it is kept already
+        event = self.condition.commit(planned, seen, moving=bool(movers))
         if not movers:  # the lamp says where; a person carries it there
             self._wait_for_person(sight, event, Change.ACT, bin)
             return event

@@ -102,6 +102,8 @@ class Daemon:
                 self.parts.looker.learn_empty_tray()
             except DeviceError as error:
                 self.condition.part_failed(error)
+        if not self.config.pictures.publish:  # what an earlier configuration left on the broker
+            self.parts.publisher.announce("image/last", b"")
         self.condition.tell()
 
     def step(self) -> None:

@@ -10,7 +10,7 @@ import errno
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import count
@@ -97,6 +97,30 @@ def decoded(row: Row) -> Event | None:
     except (ValueError, KeyError, TypeError):
         return None  # a row of version 1, without a checksum
     return event if event.seq == seq else None
+
+
+def last_seq(db: sqlite3.Connection) -> int:
+    """The newest event's ``seq``, also where it is no longer kept; 0 in a new store."""
+    (seq,) = db.execute(  # the larger: a flipped bit must not give a seq away twice
+        "SELECT max(coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence "
+        "WHERE name = 'event'), 0), coalesce((SELECT max(seq) FROM event), 0))"
+    ).fetchone()
+    return int(seq)
+
+
+def used(db: sqlite3.Connection) -> int:
+    """Bytes of the file that hold something; both figures stand in its header."""
+    (size,), (pages,), (free,) = (
+        db.execute(f"PRAGMA {name}").fetchone()
+        for name in ("page_size", "page_count", "freelist_count")
+    )
+    return int(size * (pages - free))
+
+
+def forget(db: sqlite3.Connection, seqs: Iterable[int]) -> None:
+    """Delete events, delivered or not."""
+    for table in ("pending", "event"):
+        db.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq in seqs])
 
 
 def opened(path: Path) -> sqlite3.Connection:

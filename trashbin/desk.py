@@ -5,6 +5,7 @@ The network's thread only puts them here, and turns away what nobody could answe
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -91,6 +92,7 @@ class Desk:
             "resolve": self._resolve,
             "identify": self._identify,
             "selftest": self._selftest,
+            "image": self._image,
             "events": self._events,
         }
 
@@ -171,6 +173,15 @@ class Desk:
 
     def _selftest(self, request: Request) -> dict[str, Any]:
         return {"parts": dict(self.bin.selftest())}
+
+    def _image(self, request: Request) -> dict[str, Any]:
+        if not self.recorder.config.pictures.publish:
+            raise RequestError("pictures do not leave this bin: its pictures: publish is false")
+        image_id = request.data["image_id"]
+        jpeg = self.recorder.album.read(image_id)
+        if jpeg is None:
+            raise RequestError(f"there is no picture {image_id!r} here (any more)")
+        return {"image_id": image_id, "jpeg": base64.b64encode(jpeg).decode()}
 
     def _events(self, request: Request) -> dict[str, Any]:
         count = self.publisher.resend(request.data["after_seq"], request.data["limit"])

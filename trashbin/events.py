@@ -126,6 +126,11 @@ class Event:
             data["gap"] = round(data["top1"] - data["top2"], 6)
         return _compact(data)
 
+    def sent(self, keys: Sequence[str] | None = None) -> dict[str, Any]:
+        """What ``to_json`` says, as data; only some ``keys`` of it where they are named."""
+        data: dict[str, Any] = json.loads(self.to_json())
+        return data if keys is None else {key: data[key] for key in keys}
+
     @classmethod
     def from_json(cls, text: str | bytes) -> Event:
         """The event that ``to_json`` wrote."""

@@ -52,6 +52,7 @@ COLUMNS = (
     "trigger",
     "event_id",
     "about",
+    "resolves",
 )
 
 
@@ -91,7 +92,7 @@ class History:
                 event = database.decoded(row)
                 if event is None:
                     self.damaged.append(row[0])
-                elif self.label in (None, event.label) and (
+                elif self.label in (None, _label(event)) and (
                     not self.kinds or event.event_type in self.kinds
                 ):
                     yield event
@@ -112,11 +113,13 @@ def events(history: History, limit: int | None, form: Literal["table", "json", "
             click.echo(event.to_json())
     elif form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow([*COLUMNS, "part", "message"])
+        writer.writerow([*COLUMNS, "answer", "way", "part", "message"])
         for event in history.read(limit):
             data = json.loads(event.to_json())
+            answer = data["answer"] or {"label": None, "way": None}
             detail = data["detail"] or {"part": None, "message": None}
-            writer.writerow([data[key] for key in COLUMNS] + list(detail.values()))
+            row = [*(data[key] for key in COLUMNS), *answer.values(), *detail.values()]
+            writer.writerow(row)
     else:
         shown = list(history.read(limit or TABLE_ROWS))
         _print(_table(shown) if shown else Text("No such events."))
@@ -129,18 +132,28 @@ def _table(shown: Sequence[Event]) -> Table:
         table.add_column(column, justify="right" if column in ("seq", "top-1", "gap") else "left")
     table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
     for event in shown:
-        detail = event.detail
-        why = f"{detail.part}: {detail.message}" if detail else str(event.reason or "")
         table.add_row(
             str(event.seq),
             _local(event),
             str(event.event_type),
-            event.label or "-",
+            _label(event) or "-",
             _share(event.top1),
             _share(event.gap),
-            Text(why),
+            Text(_why(event)),
         )
     return table
+
+
+def _label(event: Event) -> str | None:
+    """What the bin took an item for, or what a person answered."""
+    return event.answer.label if event.answer is not None else event.label
+
+
+def _why(event: Event) -> str:
+    if event.answer is not None:
+        return f"answered ({event.answer.way})" + (f", to {event.bin}" if event.bin else "")
+    detail = event.detail
+    return f"{detail.part}: {detail.message}" if detail else str(event.reason or "")
 
 
 def replay(history: History, asked: Asked, *, as_json: bool) -> ExitCode:

@@ -143,6 +143,12 @@ class Outbox:
         query = f"SELECT {COLUMNS} FROM event WHERE event_id = ?"
         return next(iter(self._events(query, (event_id,))), None)
 
+    def missing(self, event_ids: Iterable[str]) -> list[str]:
+        """Those of the ids whose events are no longer kept."""
+        query = "SELECT 1 FROM event WHERE event_id = ?"
+        with self._file.reading() as db:
+            return [name for name in event_ids if db.execute(query, (name,)).fetchone() is None]
+
     def acknowledge(self, event_ids: Iterable[str]) -> None:
         """The broker has these. Not synced: one that a power cut undoes is merely sent twice."""
 
@@ -169,7 +175,7 @@ class Outbox:
     def last_seq(self) -> int:
         """The newest event's ``seq``; 0 in a new store."""
         with self._file.reading() as db:
-            return _last_seq(db)
+            return database.last_seq(db)
 
     def prune(self, now: datetime, history_days: float, *, delivered: bool = True) -> int:
         """Forget events older than ``history_days``, only delivered ones or all; how many.
@@ -273,7 +279,7 @@ class Outbox:
         def append(db: sqlite3.Connection) -> Event:
             if closing is not None:
                 db.execute(closing)
-            stored = replace(event, store_id=self.store_id, seq=_last_seq(db) + 1)
+            stored = replace(event, store_id=self.store_id, seq=database.last_seq(db) + 1)
             text = stored.to_json()
             self._make_room(db, len(text) + len(features or b""))
             db.execute(
@@ -299,7 +305,7 @@ class Outbox:
 
     def _make_room(self, db: sqlite3.Connection, coming: int) -> None:
         """Drop the oldest events until ``coming`` bytes fit below the cap."""
-        while self._max_bytes is not None and _used(db) + coming > self._max_bytes:
+        while self._max_bytes is not None and database.used(db) + coming > self._max_bytes:
             if self._drop_delivered(db, AT_ONCE):
                 continue
             if db.execute("DELETE FROM damaged WHERE told = 1").rowcount:
@@ -313,7 +319,7 @@ class Outbox:
                     f"The event store {self.path} is full of events that the broker does not "
                     "have (store: max_mb). Bring the broker back, or raise store: max_mb."
                 )
-            _forget(db, seqs)
+            database.forget(db, seqs)
             before = _dropped(db) or Dropped(0, seqs[0], seqs[-1])
             tally = Dropped(
                 before.events + len(seqs), min(before.first, seqs[0]), max(before.last, seqs[-1])
@@ -332,8 +338,8 @@ class Outbox:
         )
         seqs = [seq for (seq,) in found]
         # else every event of a long outage would be read again for each one appended
-        self._delivered_from = seqs[-1] + 1 if seqs else _last_seq(db) + 1
-        _forget(db, seqs)
+        self._delivered_from = seqs[-1] + 1 if seqs else database.last_seq(db) + 1
+        database.forget(db, seqs)
         return len(seqs)
 
     def _forget_delivered(self, db: sqlite3.Connection) -> None:
@@ -362,7 +368,7 @@ class Outbox:
                 "SELECT seq, CAST(json AS BLOB), ts FROM event WHERE seq = ?",
                 [(seq,) for seq in seqs],
             )
-            _forget(db, seqs)
+            database.forget(db, seqs)
 
         self._write(set_aside)
 
@@ -372,28 +378,6 @@ class Outbox:
 
     def _day(self, ts: str) -> str:
         return datetime.fromisoformat(ts).astimezone(self._zone).date().isoformat()
-
-
-def _last_seq(db: sqlite3.Connection) -> int:
-    (seq,) = db.execute(  # the larger: a flipped bit must not give a seq away twice
-        "SELECT max(coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence "
-        "WHERE name = 'event'), 0), coalesce((SELECT max(seq) FROM event), 0))"
-    ).fetchone()
-    return int(seq)
-
-
-def _used(db: sqlite3.Connection) -> int:
-    """Bytes of the file that hold something; both figures stand in its header."""
-    (size,), (pages,), (free,) = (
-        db.execute(f"PRAGMA {name}").fetchone()
-        for name in ("page_size", "page_count", "freelist_count")
-    )
-    return int(size * (pages - free))
-
-
-def _forget(db: sqlite3.Connection, seqs: Iterable[int]) -> None:
-    for table in ("pending", "event"):
-        db.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq in seqs])
 
 
 def _dropped(db: sqlite3.Connection) -> Dropped | None:

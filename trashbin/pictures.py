@@ -1,4 +1,4 @@
-"""A picture file -> RGB pixels, with every way it can be wrong told in plain words."""
+"""A picture file -> RGB pixels, and back, with every way it can be wrong told in plain words."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ MAX_PIXELS = 50_000_000  # OpenCV's own limit is set to the same in trashbin/__i
 
 # What a folder of pictures is searched for. OpenCV goes by content, so others open by name.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"})
+
+JPEG_QUALITY = 85
+LONGEST = 1280  # pixels; a broker takes some 100 KB, and no 4096 x 4096
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
@@ -63,6 +66,17 @@ def decode(content: bytes) -> Pixels:
         raise PictureError("is no picture that can be read (it is damaged, or something else)")
     _check_pixels(pixels.shape[1], pixels.shape[0])
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def encode(pixels: Pixels) -> bytes:
+    """A JPEG of RGB pixels, its longer side at most ``LONGEST``: for people, not for training."""
+    height, width = pixels.shape[:2]
+    scale = LONGEST / max(height, width)
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
 
 
 def find(folder: Path) -> list[Path]:

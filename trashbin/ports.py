@@ -198,8 +198,11 @@ class Publisher(Protocol):
         is called on the network thread."""
         ...
 
-    def announce(self, topic: str, payload: Mapping[str, Any]) -> None:
-        """Set what ``info``, ``state`` or ``health`` says, now and after every reconnect."""
+    def announce(self, topic: str, payload: Mapping[str, Any] | bytes) -> None:
+        """Set what ``info``, ``state``, ``health`` or ``image/last`` (a JPEG) says.
+
+        Now and after every reconnect; no bytes clear what the broker kept.
+        """
         ...
 
     def respond(self, verb: str, payload: Mapping[str, Any]) -> None:

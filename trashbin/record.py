@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import trashbin
-from trashbin import events, resources
+from trashbin import album, events, resources
+from trashbin.album import Album
 from trashbin.clock import is_synchronized
 from trashbin.decision import hold
 from trashbin.errors import StoreError
 from trashbin.events import ITEM_EVENTS, Answer, Detail, Event, EventType
 from trashbin.looking import Sight
 from trashbin.outbox import Outbox
+from trashbin.pictures import encode
 from trashbin.ports import Classifier, Clock, Publisher
 from trashbin.requests import VERBS
 from trashbin.settings import Config
 from trashbin.status import Status
-from trashbin.types import Action, Decision, Features, Mode, Reason, Signal, Thresholds
+from trashbin.types import Action, Decision, Mode, Reason, Signal, Thresholds
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Recorder:
         publisher: Publisher,
         classifier: Classifier | None,
     ) -> None:
+        self.album = Album(config.store.path / album.NAME, config.pictures)
         self.config = config
         self.clock = clock
         self.outbox = outbox
@@ -146,19 +149,32 @@ class Recorder:
             detail=Detail(part, message),
         )
 
-    def commit(
-        self, event: Event, *, features: Features | None = None, moving: bool = False
-    ) -> Event:
+    def commit(self, event: Event, sight: Sight | None = None, *, moving: bool = False) -> Event:
         """Write the event to disk; only then wake the publisher. StoreError if it can't.
 
-        ``features`` are kept beside it. With ``moving``, the next start tells of it unless
+        What was seen of an item is kept beside it: the network's features, and a picture
+        where the configuration wants one. With ``moving``, the next start tells of it unless
         ``moved`` follows, or a fault about it.
         """
+        features = None
+        if sight is not None:
+            event = self._with_picture(event, sight)
+            features = sight.features
         kept = None if features is None else features.astype("<f2").tobytes()
         committed = self._committed(self.outbox.append(event, kept, moving=moving))
+        if sight is not None and self.config.pictures.publish:
+            self.publisher.announce("image/last", encode(sight.frame.pixels))
         if moving:
             self._moving = committed.event_id
         return committed
+
+    def _with_picture(self, event: Event, sight: Sight) -> Event:
+        """The event with its picture's id, which is the event's own; null where none is kept."""
+        uncertain = event.event_type is EventType.UNCERTAIN
+        if not self.album.wants(uncertain=uncertain):
+            return event
+        kept = self.album.add(event.event_id, sight.frame.pixels, uncertain=uncertain)
+        return replace(event, image_id=kept)
 
     def moved(self) -> None:
         """What the last event planned is done. StoreError if that can't be written."""
@@ -276,13 +292,15 @@ class Recorder:
     def prune(self) -> int:
         """Forget delivered events older than ``store: history_days``; how many.
 
-        Without a broker, all of them.
+        Without a broker, all of them. Their pictures go with them.
         """
-        return self.outbox.prune(
+        forgotten = self.outbox.prune(
             self.clock.now(),
             self.config.store.history_days,
             delivered=self.config.publisher.kind != "none",
         )
+        self.album.prune(self.outbox.missing)
+        return forgotten
 
     # the retained topics
 
@@ -299,6 +317,7 @@ class Recorder:
             "thresholds": asdict(self.classifier.thresholds) if self.classifier else None,
             "labels": list(resources.labels()),
             "bins": {name: list(entry.labels) for name, entry in self.config.bins.items()},
+            "pictures": self.config.pictures.model_dump(),
             "store_id": self.outbox.store_id,
             "boot_id": events.boot_id(),
         }
@@ -324,9 +343,9 @@ class Recorder:
             "problem": bool(problems),
             "problems": dict(problems),
             "thresholds": asdict(self.thresholds),
-            "last": _as_sent(self.last_item),
-            "waiting": _as_sent(waiting, WAITING),
-            "last_answer": _as_sent(self.last_answer, ANSWERED),
+            "last": None if self.last_item is None else self.last_item.sent(),
+            "waiting": None if waiting is None else waiting.sent(WAITING),
+            "last_answer": None if self.last_answer is None else self.last_answer.sent(ANSWERED),
             "counts": self._read(
                 lambda: {
                     "day": local.date().isoformat(),
@@ -348,6 +367,7 @@ class Recorder:
             "temperature_c": temperature(),
             "broker_problem": self.publisher.problem,
             "disk_free_mb": disk_free_mb(self.config.store.path),
+            "pictures": dict(zip(("files", "bytes"), self.album.used(), strict=True)),
             "messages_dropped": self.dropped,
             "requests_refused": self.refused + self.turned_away,
             "timing_ms": None if self.last_item is None else self.last_item.timing_ms,
@@ -359,14 +379,6 @@ class Recorder:
         with suppress(StoreError):
             return figure()
         return None
-
-
-def _as_sent(event: Event | None, keys: Sequence[str] | None = None) -> Payload | None:
-    """What a dashboard needs of an event, as the event itself has it; all of it without keys."""
-    if event is None:
-        return None
-    sent: Payload = json.loads(event.to_json())
-    return sent if keys is None else {key: sent[key] for key in keys}
 
 
 def disk_free_mb(folder: Path) -> int | None:

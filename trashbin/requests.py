@@ -55,6 +55,10 @@ class _Resolve(_Nothing):
     way: Literal["page", "homeassistant", "request"] = "request"
 
 
+class _Image(_Nothing):
+    image_id: str = Field(min_length=1, max_length=64)
+
+
 class _Events(_Nothing):
     after_seq: int = Field(ge=0, lt=2**63)  # what SQLite can count to
     limit: int = Field(default=MAX_EVENTS, ge=1, le=MAX_EVENTS)
@@ -67,9 +71,10 @@ VERBS: dict[str, type[_Nothing]] = {
     "resolve": _Resolve,
     "identify": _Nothing,
     "selftest": _Nothing,
+    "image": _Image,
     "events": _Events,
 }
-LATER = ("image", "remove")
+LATER = ("remove",)
 
 
 class Bucket:

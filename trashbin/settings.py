@@ -305,6 +305,14 @@ class Store(Section):
     overflow: Literal["drop_oldest", "stop"] = "drop_oldest"
 
 
+class Pictures(Section):
+    """Whose pictures are kept on the device, how much they may take, and whether any leaves it."""
+
+    keep: Literal["all", "uncertain", "none"] = "uncertain"
+    max_mb: int = Field(default=200, ge=1, le=1_000_000)
+    publish: bool = False
+
+
 class Config(Section):
     """A whole configuration. Every section but ``device`` and ``bins`` has defaults."""
 
@@ -321,6 +329,7 @@ class Config(Section):
     gpio: Gpio = Gpio()
     publisher: Publisher
     store: Store = Store()
+    pictures: Pictures = Pictures()
 
     def bin_of(self, label: str) -> str:
         """The compartment that takes ``label``."""

@@ -156,12 +156,16 @@ class Told:
 
     def __init__(self) -> None:
         self.topics: dict[str, Mapping[str, Any]] = {}
+        self.picture: bytes | None = None
         self.answers: list[tuple[str, Mapping[str, Any]]] = []
 
     def open(self, on_request: Callable[[str, bytes, bool], None]) -> None: ...
 
-    def announce(self, topic: str, payload: Mapping[str, Any]) -> None:
-        self.topics[topic] = payload
+    def announce(self, topic: str, payload: Mapping[str, Any] | bytes) -> None:
+        if isinstance(payload, bytes):
+            self.picture = payload
+        else:
+            self.topics[topic] = payload
 
     def respond(self, verb: str, payload: Mapping[str, Any]) -> None:
         self.answers.append((verb, payload))

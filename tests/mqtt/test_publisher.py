@@ -423,3 +423,25 @@ def test_closing_is_bounded_where_the_broker_is_gone(
     publisher.close()
     assert time.monotonic() - began < 8
     assert outbox.depth() == 3
+
+
+def test_the_last_picture_is_retained_and_cleared_where_it_may_leave_no_more(
+    broker: Broker, listener: Listener, make: Make
+) -> None:
+    jpeg = b"\xff\xd8 a picture \xff\xd9"
+    first = make(broker)
+    first.announce("image/last", jpeg)
+    first.open(ignore)
+    assert listener.wait_for(f"{ROOT}/image/last", jpeg)
+    late = Listener(broker, f"{ROOT}/image/last")
+    assert late.wait_for(f"{ROOT}/image/last", jpeg) and late.seen[0].retain
+    late.close()
+    first.close()
+    second = make(broker)  # another start, with pictures: publish set back to false
+    second.announce("image/last", b"")
+    second.open(ignore)
+    assert listener.wait_for(f"{ROOT}/image/last", b"")
+    late = Listener(broker, f"{ROOT}/image/last", f"{ROOT}/availability")
+    assert late.wait_for(f"{ROOT}/availability", ONLINE)
+    assert late.on(f"{ROOT}/image/last") == []
+    late.close()

@@ -77,7 +77,7 @@ def test_what_may_be_asked(verb: str, sent: dict[str, Any] | None, data: dict[st
         ("dance", {}, "there are look, mode, threshold"),
         ("resolve", {"event_id": "x"}, "label: field required"),
         ("resolve", {"event_id": "x", "label": "glass", "way": "button"}, "'page'"),
-        ("image", {}, "not supported by this version yet"),
+        ("image", {}, "image_id: field required"),
         ("remove", {}, "not supported by this version yet"),
         ("mode", {}, "mode: field required"),
         ("mode", {"mode": "turbo"}, "'auto', 'advisory' or 'paused'"),

@@ -52,7 +52,7 @@ STORE_RETRY_S = 1.0
 CLOSE_S = 1.0  # for what is in flight, and again for ``offline``
 VERB = re.compile(r"[\w-]{1,40}")
 NO_WORD = "unknown"  # in place of a verb that is none, and may be too long for an answer's topic
-QOS = {"info": 1, "state": 1, "health": 0}
+QOS = {"info": 1, "state": 1, "health": 0, "image/last": 0}
 
 OnRequest = Callable[[str, bytes, bool], None]
 # what the pump is told: kind and its value
@@ -92,7 +92,7 @@ class MqttPublisher:
         # from here on the pump's own
         self._echo_due: float | None = None  # monotonic time until which ``online`` may take
         self._online = False
-        self._announced: dict[str, str] = {}
+        self._announced: dict[str, str | bytes] = {}
         self._in_flight: dict[int, Event] = {}  # by paho's message id, of this connection only
         self._acked: list[str] = []  # by the broker, not yet in the outbox
         self._late: deque[Event] = deque()  # read from the outbox, to be sent as backlog
@@ -122,9 +122,10 @@ class MqttPublisher:
         )
         self._client.loop_start()
 
-    def announce(self, topic: str, payload: Mapping[str, Any]) -> None:
-        """Set what ``info``, ``state`` or ``health`` says, now and after every reconnect."""
-        self._inbox.put(("announce", (topic, _json(payload))))
+    def announce(self, topic: str, payload: Mapping[str, Any] | bytes) -> None:
+        """Set what a retained topic says, now and after every reconnect; no bytes clear it."""
+        content = payload if isinstance(payload, bytes) else _json(payload)
+        self._inbox.put(("announce", (topic, content)))
 
     def respond(self, verb: str, payload: Mapping[str, Any]) -> None:
         """Answer on ``response/<verb>``; lost where the connection is: the asker times out."""

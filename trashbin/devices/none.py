@@ -71,7 +71,7 @@ class NoPublisher:
     def open(self, on_request: Callable[[str, bytes, bool], None]) -> None:
         """Nobody can ask."""
 
-    def announce(self, topic: str, payload: Mapping[str, Any]) -> None:
+    def announce(self, topic: str, payload: Mapping[str, Any] | bytes) -> None:
         """Nobody listens."""
 
     def respond(self, verb: str, payload: Mapping[str, Any]) -> None:
