@@ -1,5 +1,5 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test test-devices fuzz soak test-data test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
+.PHONY: help run test test-devices fuzz soak test-data test-fleet test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -17,7 +17,7 @@ run: .venv/ready ## Set up, and show the simulated bin: make run ARGS="--items 1
 
 test: .venv/ready ## Set up, and run lint, unit, contract and daemon tests, with a real Mosquitto
 	@broker=$$(.ci/mosquitto) && $(MAKE) --no-print-directory lint && \
-	MOSQUITTO=$$broker $(PY) -m pytest -m "not systemd and not data and not devices" --ignore tests/bench tests
+	MOSQUITTO=$$broker $(PY) -m pytest -m "not systemd and not data and not devices and not fleet" --ignore tests/bench tests
 
 lint: .venv/ready ## ruff, mypy --strict, and "imports point down only"
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \
@@ -36,6 +36,11 @@ test-devices: .venv-devices/ready ## The camera on picamera2's own code, servos 
 test-systemd: .venv/ready ## systemd-analyze verify and security against an installed tree
 	@command -v systemd-analyze >/dev/null || { echo "make test-systemd needs systemd-analyze: sudo apt-get install systemd" >&2; exit 2; }
 	@$(PY) -m pytest -m systemd tests
+
+test-fleet: .venv/ready ## trashbin collect into a real PostgreSQL, and its Grafana queries
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	{ echo "make test-fleet needs PostgreSQL: sudo apt-get install postgresql" >&2; exit 2; }
+	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m fleet tests/fleet
 
 bench: .venv/ready ## Stage times, ratios and cold start, all in one run
 	@.venv/bin/trashbin bench $(ARGS) && $(PY) -m pytest --benchmark-only tests/bench
@@ -65,12 +70,9 @@ scenes: ## Render the demo's sample scenes again (Blender as a module, in .venv-
 lock: .venv/ready ## Resolve pyproject.toml anew into requirements*.lock
 	@$(PY) -m pip install -q uv
 	@.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
-	    --extra demo --extra dashboard --extra dev pyproject.toml .ci/build.in -o requirements.lock
+	    --extra demo --extra dashboard --extra collect --extra dev pyproject.toml .ci/build.in -o requirements.lock
 	@.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	    --extra demo --extra dev --extra pi --extra pca9685 --extra hardware-pwm -c requirements.lock pyproject.toml .ci/build.in -o requirements-devices.lock
-	@for release in bookworm:3.11 trixie:3.13; do name=$${release%:*}; \
-	    .venv/bin/uv pip compile -q --universal --python-version $${release#*:} --generate-hashes --no-header \
-	    pyproject.toml .ci/build.in .ci/$$name.in -o requirements-$$name.lock || exit 1; done
 
 lock-train: .venv-train/ready ## Write down what the training environment holds
 	@{ echo "# Made by: make lock-train (CPython 3.11, x86-64 Linux). torch itself is installed before, see the Makefile."; \

@@ -15,6 +15,7 @@ import click
 
 import trashbin
 from trashbin.cli_dashboard import dashboard
+from trashbin.cli_fleet import collect, simulate
 from trashbin.cli_history import events, replay
 from trashbin.cli_options import (
     EXIT_STATUSES,
@@ -53,6 +54,8 @@ main.epilog = EXIT_STATUSES
 main.add_command(dashboard)
 main.add_command(events)
 main.add_command(replay)
+main.add_command(simulate)
+main.add_command(collect)
 
 
 @main.command(epilog=EXIT_STATUSES)

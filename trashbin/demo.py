@@ -19,6 +19,7 @@ from rich.live import Live
 
 from trashbin import app, resources
 from trashbin import config as configuration
+from trashbin.address import parse_address
 from trashbin.broker import EmbeddedBroker
 from trashbin.clock import SystemClock
 from trashbin.daemon import Daemon
@@ -98,16 +99,6 @@ def demo_config(folder: Path, host: str, port: int, seed: int, items: int | None
     publisher = MqttPublisher(kind="mqtt", host=host, port=port)
     store = config.store.model_copy(update={"path": folder})
     return config.model_copy(update={"triggers": triggers, "publisher": publisher, "store": store})
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """``HOST:PORT`` or ``HOST``; ConfigError for anything else."""
-    host, colon, port = text.rpartition(":")
-    if not colon:
-        host, port = text, "1883"
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ConfigError(f"--broker {text}: expected HOST:PORT, for example localhost:1883")
-    return host.strip("[]"), int(port)
 
 
 def _address(broker: EmbeddedBroker) -> tuple[str, int]:

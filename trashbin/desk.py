@@ -184,5 +184,14 @@ class Desk:
         return {"image_id": image_id, "jpeg": base64.b64encode(jpeg).decode()}
 
     def _events(self, request: Request) -> dict[str, Any]:
-        count = self.publisher.resend(request.data["after_seq"], request.data["limit"])
-        return {"events": count, "last_seq": self.recorder.outbox.last_seq()}
+        """With ``first_seq`` and ``store_id``, the asker knows what is not to be had any more."""
+        after, outbox = request.data["after_seq"], self.recorder.outbox
+        last_seq = outbox.last_seq()  # first: what is committed meanwhile is beyond it
+        kept = outbox.span(after, 1)
+        count = self.publisher.resend(after, request.data["limit"])
+        return {
+            "events": count,
+            "first_seq": kept[0].seq if kept else None,
+            "last_seq": last_seq,
+            "store_id": outbox.store_id,
+        }

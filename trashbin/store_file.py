@@ -32,7 +32,7 @@ FREE_PAGES = 16  # of the file; fewer are made more where the disk is full
 class StoreFile:
     """One connection behind a lock, for several threads. StoreError where the file fails."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reserve_bytes: int = RESERVE_BYTES) -> None:
         self.path = path
         self.store_id = ""  # of the file that is open, or was last
         self.set_aside: Path | None = None  # where the last damaged file lies
@@ -40,6 +40,7 @@ class StoreFile:
         self._closed = False
         self._lock = threading.RLock()
         self._reserve = path.with_name(RESERVE)
+        self._reserve_bytes = reserve_bytes
 
     def open(self) -> None:
         """Open the file now. StoreError where that fails; the next use tries again."""
@@ -124,9 +125,9 @@ class StoreFile:
         with suppress(OSError):
             descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
-                for size in (RESERVE_BYTES, RESERVE_BYTES // 2, RESERVE_BYTES // 4):
+                for part in (1, 2, 4):
                     with suppress(OSError):
-                        os.posix_fallocate(descriptor, 0, size)
+                        os.posix_fallocate(descriptor, 0, self._reserve_bytes // part)
                         break
             finally:
                 os.close(descriptor)

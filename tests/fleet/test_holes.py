@@ -1,0 +1,137 @@
+"""What is missing is asked for, what the bin has no more is known to be lost, and nothing else."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trashbin.fleet.holes import CHECK_S, GRACE_S, Ledger, Lost, Watch
+
+STORE, NEWER = "0190a1c0-0000-4000-8000-000000000001", "0190a1c0-0000-4000-8000-000000000002"
+
+
+def watch(*seqs: int) -> Watch:
+    """Of a bin of which these events came, at time 0."""
+    made = Watch("bin-1")
+    for seq in seqs:
+        made.here(STORE, seq, False, 0.0)
+    return made
+
+
+def answered(made: Watch, now: float, **data: object) -> list[Lost]:
+    question = made.ask("t", now)
+    given = {"events": 0, "first_seq": None, "last_seq": 0, "store_id": STORE} | data
+    return made.answered(
+        {"status": "ok", "data": given, "transaction": question["transaction"]}, now
+    )
+
+
+@given(st.permutations(range(1, 13)), st.integers(1, 12))
+def test_a_ledger_does_not_mind_the_order(seqs: list[int], held_back: int) -> None:
+    ledger = Ledger()
+    others = [seq for seq in seqs if seq != held_back]
+    assert all(ledger.add(seq) for seq in others)
+    assert not any(ledger.add(seq) for seq in others)  # repeats
+    assert list(ledger.missing()) == ([held_back] if held_back < 12 else [])
+    ledger.add(held_back)
+    assert (ledger.complete, list(ledger.missing())) == (12, [])
+
+
+def test_a_hole_is_asked_for_after_a_grace() -> None:
+    made = watch(1, 2, 5)
+    assert made.due == GRACE_S
+    assert made.ask("t", GRACE_S) == {"after_seq": 2, "limit": 2, "transaction": "t"}
+    assert made.due > GRACE_S  # and again where no answer comes
+
+
+def test_late_events_on_their_way_put_the_question_off() -> None:
+    made = watch(1, 2, 9)
+    made.here(STORE, 3, True, 1.5)
+    assert made.due == 1.5 + GRACE_S
+
+
+def test_live_events_do_not_put_it_off() -> None:
+    made = watch(1, 3)
+    for second in range(10):
+        made.here(STORE, 4 + second, False, float(second))
+    assert made.due == GRACE_S
+
+
+def test_a_bin_that_comes_back_is_asked_for_what_nobody_heard() -> None:
+    made = watch(1, 2, 3)
+    made.online(0.5, 10.0)
+    assert made.due == 10.5
+    assert made.ask("t", 10.5)["after_seq"] == 3
+    made.answered(
+        {
+            "status": "ok",
+            "data": {"events": 4, "first_seq": 4, "last_seq": 7, "store_id": STORE},
+            "transaction": "t",
+        },
+        11.0,
+    )
+    assert list(made.ledgers[STORE].missing()) == [4, 5, 6, 7]
+
+
+def test_a_bin_that_is_away_is_not_asked() -> None:
+    made = watch(1, 3)
+    made.offline()
+    assert made.due == float("inf")
+
+
+def test_nothing_missing_is_asked_again_only_to_be_sure() -> None:
+    made = watch(1, 2, 3)
+    assert answered(made, 50.0, last_seq=3) == []
+    assert made.due == 50.0 + CHECK_S
+
+
+def test_what_the_bin_pruned_is_lost_and_the_rest_is_asked_for() -> None:
+    made = watch(1000)
+    assert answered(made, 5.0, first_seq=701, last_seq=1000) == [Lost("bin-1", STORE, 1, 700)]
+    assert list(made.ledgers[STORE].missing()) == list(range(701, 1000))
+
+
+def test_a_hole_in_the_middle_that_the_bin_has_not_is_lost_alone() -> None:
+    made = watch(1, 2, 6, 9)
+    assert answered(made, 5.0, first_seq=6, last_seq=9) == [Lost("bin-1", STORE, 3, 5)]
+    assert list(made.ledgers[STORE].missing()) == [7, 8]
+
+
+def test_events_at_the_end_that_the_bin_has_no_more_are_lost() -> None:
+    made = watch(1, 2)
+    assert answered(made, 5.0, first_seq=None, last_seq=4) == [Lost("bin-1", STORE, 3, 4)]
+
+
+def test_a_new_store_ends_the_old_ones_holes_and_begins_at_one() -> None:
+    made = watch(1, 2, 5)
+    lost = answered(made, 5.0, first_seq=9, last_seq=30, store_id=NEWER)
+    assert lost == [Lost("bin-1", STORE, 3, 4)]
+    assert made.ask("t", 6.0)["after_seq"] == 0
+
+
+def test_an_answer_to_somebody_else_changes_nothing() -> None:
+    made = watch(1, 4)
+    made.ask("mine", 5.0)
+    data = {"events": 0, "first_seq": None, "last_seq": 4, "store_id": STORE}
+    assert made.answered({"status": "ok", "data": data, "transaction": "theirs"}, 5.0) == []
+    assert list(made.ledgers[STORE].missing()) == [2, 3]
+
+
+def test_what_was_promised_and_does_not_come_is_asked_for_ever_more_rarely() -> None:
+    made, pauses, now = watch(1, 4), [], 5.0
+    for _ in range(4):
+        assert answered(made, now, first_seq=2, last_seq=4) == []
+        pauses.append(made.due - now)
+        now = made.due
+    assert pauses == [GRACE_S, 2 * GRACE_S, 4 * GRACE_S, 8 * GRACE_S]
+    made.here(STORE, 2, True, now)  # it moves
+    assert answered(made, now, first_seq=3, last_seq=4) == []
+    assert made.due == now + GRACE_S
+
+
+def test_an_older_bin_that_does_not_say_what_it_has_loses_nothing() -> None:
+    made = watch(1, 4)
+    made.ask("t", 5.0)
+    old = {"events": 2, "last_seq": 4}
+    assert made.answered({"status": "ok", "data": old, "transaction": "t"}, 5.0) == []
+    assert list(made.ledgers[STORE].missing()) == [2, 3]

@@ -1,0 +1,85 @@
+"""``trashbin simulate`` against a real Mosquitto: many bins, nothing lost, everything counted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from jsonschema import Draft202012Validator, FormatChecker
+
+from tests.support_processes import Broker, Listener, wait_until
+from trashbin import events
+from trashbin.fleet.simulate import stored
+
+VALID = Draft202012Validator(events.schema(), format_checker=FormatChecker())
+
+
+def simulate(broker: Broker, *options: str) -> subprocess.Popen[str]:
+    at = f"127.0.0.1:{broker.port}"
+    return subprocess.Popen(
+        [sys.executable, "-m", "trashbin", "simulate", "--broker", at, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_every_bin_tells_its_own_valid_events_and_what_a_page_shows(broker: Broker) -> None:
+    listener = Listener(broker, "trashbin/#")
+    heard = Listener(broker, "trashbin/+/event/#")
+    process = simulate(broker, "--bins", "5", "--rate", "120", "--minutes", "0.1", "--json")
+    out, errors = process.communicate(timeout=120)
+    listener.close()
+    heard.close()
+    assert process.returncode == 0, errors
+    told = json.loads(out)
+    seen = heard.events()
+    for event in seen:
+        VALID.validate(event)
+    assert {event["device_id"] for event in seen} == {f"sim-{n}" for n in range(1, 6)}
+    assert told["committed"] == told["received"] == len({event["event_id"] for event in seen})
+    assert (told["bins"], told["lost"], told["refused"]) == (5, 0, 0)
+    assert 0 <= told["p50_ms"] <= told["p99_ms"] <= told["max_ms"]
+    assert told["broker_mb"] > 1 and told["broker_cores"] >= 0
+    for topic in ("availability", "info", "state", "health"):
+        assert listener.on(f"trashbin/sim-3/{topic}")
+
+
+def test_nothing_is_lost_while_the_broker_is_away(broker: Broker, tmp_path: Path) -> None:
+    """And a bin answers for what nobody heard: the broker's own queue died with it."""
+    stores = tmp_path / "stores"
+    process = simulate(
+        broker, "--bins", "4", "--rate", "300", "--minutes", "0.2", "--store", str(stores)
+    )
+    assert wait_until(lambda: len(stored(stores / "sim-1")) > 3)
+    broker.kill()
+    before = len(stored(stores / "sim-1"))
+    assert wait_until(lambda: len(stored(stores / "sim-1")) > before + 5)
+    broker.start()
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    kept = sum(len(stored(folder)) for folder in stores.iterdir())
+    assert f"committed  {kept} events" in out
+    assert f"received   {kept} of them; lost 0;" in out
+
+
+def test_without_a_broker_it_says_so(broker: Broker) -> None:
+    broker.kill()
+    process = simulate(broker, "--bins", "2")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert errors.startswith(f"trashbin: The broker 127.0.0.1:{broker.port} cannot be reached")
+    assert "Traceback" not in errors
+
+
+def test_ctrl_c_ends_it_with_a_count(broker: Broker) -> None:
+    listener = Listener(broker, "trashbin/+/event")
+    process = simulate(broker, "--bins", "3", "--rate", "600")
+    assert wait_until(lambda: len(listener.seen) > 10)
+    process.send_signal(2)
+    out, errors = process.communicate(timeout=60)
+    listener.close()
+    assert process.returncode == 0, errors
+    assert "lost 0" in out

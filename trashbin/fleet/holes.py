@@ -1,0 +1,170 @@
+"""Pure: which events of a bin are here, which are missing, and when to ask for them.
+
+``seq`` counts the events of a store from 1 without a hole. So whoever keeps the events knows
+what is missing, and asks the bin with ``request/events``. Times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trashbin.requests import MAX_EVENTS
+
+GRACE_S = 2.0  # for what is under way: a bin that is back sends its own backlog first
+ANSWER_S = 30.0  # for an answer, then it is asked again
+CHECK_S = 300.0  # between questions to a bin of which nothing is known to be missing
+PATIENCE_S = 300.0  # the longest pause before a question that brought nothing is asked again
+
+
+class Ledger:
+    """The events of one store: all up to ``complete`` are settled, and some above it.
+
+    Settled is what is here, and what the bin says it does not have any more.
+    """
+
+    def __init__(self, complete: int = 0, above: Iterable[int] = ()) -> None:
+        self.complete = complete
+        self.last = complete  # the newest that is known to exist
+        self._above: set[int] = set()
+        for seq in above:
+            self.add(seq)
+
+    def add(self, seq: int) -> bool:
+        """An event is here; True where it was missing."""
+        self.last = max(self.last, seq)
+        if seq <= self.complete or seq in self._above:
+            return False
+        self._above.add(seq)
+        self._advance()
+        return True
+
+    def settle(self, up_to: int) -> range:
+        """The bin has none of what is missing up to there; the first run of those."""
+        missing = self.missing()
+        gone = range(missing.start, min(missing.stop, up_to + 1))
+        if gone:
+            self.complete = gone.stop - 1
+            self._advance()
+        return gone
+
+    def missing(self) -> range:
+        """The first hole; empty where none is known."""
+        end = min(self._above, default=self.last + 1)
+        return range(self.complete + 1, end)
+
+    def _advance(self) -> None:
+        while self.complete + 1 in self._above:
+            self.complete += 1
+            self._above.remove(self.complete)
+        self.last = max(self.last, self.complete)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Events ``first`` to ``last`` of a store that neither we nor the bin have."""
+
+    device_id: str
+    store_id: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A ``request/events`` that waits for its answer."""
+
+    transaction: str
+    store_id: str | None
+    after_seq: int
+
+
+class Watch:
+    """What is known of one bin's events, and when it is to be asked next (``due``)."""
+
+    def __init__(self, device_id: str) -> None:
+        self.device_id = device_id
+        self.ledgers: dict[str, Ledger] = {}
+        self.store_id: str | None = None  # the one that the bin has now
+        self.due = float("inf")
+        self.present = False
+        self._asked: Question | None = None
+        self._pause = GRACE_S
+
+    def knows(self, store_id: str, ledger: Ledger) -> None:
+        """What was kept before; of several stores, the newest comes last."""
+        self.store_id = store_id
+        self.ledgers[store_id] = ledger
+
+    def here(self, store_id: str, seq: int, late: bool, now: float) -> None:
+        """An event came and is kept; ``late`` is one that was sent again or after an outage."""
+        self.present = True
+        self.store_id = store_id
+        ledger = self.ledgers.setdefault(store_id, Ledger())
+        hole = bool(ledger.missing())
+        if ledger.add(seq) and hole:
+            self._pause = GRACE_S  # asking helps
+        if not ledger.missing():
+            self.due = min(self.due, now + CHECK_S)
+        elif late:
+            self.due = now + GRACE_S  # more of them may follow
+        else:
+            self.due = min(self.due, now + GRACE_S)
+
+    def online(self, after_s: float, now: float) -> None:
+        """The bin is there: what it told while nobody listened shall be asked for soon."""
+        self.present = True
+        self.due = min(self.due, now + after_s)
+        self._pause = GRACE_S
+
+    def offline(self) -> None:
+        """Nobody is there to ask."""
+        self.present = False
+        self.due = float("inf")
+
+    def ask(self, transaction: str, now: float) -> Mapping[str, Any]:
+        """The ``request/events`` that is due; asked again later where no answer comes."""
+        ledger = self.ledgers.get(self.store_id or "", Ledger())
+        self._asked = Question(transaction, self.store_id, ledger.complete)
+        self.due = now + max(ANSWER_S, self._pause)
+        limit = min(len(ledger.missing()) or MAX_EVENTS, MAX_EVENTS)
+        return {"after_seq": ledger.complete, "limit": limit, "transaction": transaction}
+
+    def answered(self, answer: Mapping[str, Any], now: float) -> list[Lost]:
+        """What the bin answered, and so what it does not have any more.
+
+        An answer to somebody else's question, or one that makes no sense, changes nothing.
+        """
+        asked, data = self._asked, answer.get("data")
+        if asked is None or answer.get("transaction") != asked.transaction:
+            return []
+        if answer.get("status") != "ok" or not isinstance(data, dict):
+            return []  # asked again when its time is over
+        self._asked = None
+        store_id, first, last = data.get("store_id"), data.get("first_seq"), data.get("last_seq")
+        if not isinstance(store_id, str) or not isinstance(last, int) or "first_seq" not in data:
+            return []  # a bin of an older version
+        lost = []
+        if asked.store_id is not None and asked.store_id != store_id:
+            # the bin began a new store: what is missing of the old one stays so
+            lost += self._settled(asked.store_id, self.ledgers[asked.store_id].last)
+        self.store_id = store_id
+        ledger = self.ledgers.setdefault(store_id, Ledger())
+        ledger.last = max(ledger.last, last)
+        if asked.store_id == store_id or asked.after_seq == 0:
+            # of what came after after_seq, the bin has nothing before ``first``
+            lost += self._settled(store_id, (first if isinstance(first, int) else last + 1) - 1)
+        if ledger.missing():
+            self.due = now + self._pause
+            self._pause = min(2 * self._pause, PATIENCE_S)
+        else:
+            self.due = now + CHECK_S
+            self._pause = GRACE_S
+        return lost
+
+    def _settled(self, store_id: str, up_to: int) -> list[Lost]:
+        ledger, lost = self.ledgers[store_id], []
+        while gone := ledger.settle(up_to):
+            lost.append(Lost(self.device_id, store_id, gone[0], gone[-1]))
+        return lost

@@ -1,0 +1,86 @@
+"""What is written down of a message on ``trashbin/<id>/event``: a row, or why it is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from trashbin.fleet.holes import Lost
+from trashbin.settings import ID_PATTERN
+
+MAX_BYTES = 65536  # of an event; they have about a thousand
+NO_TEXT = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # in JSON, of a character that no database takes
+
+
+class Head(BaseModel):
+    """What every event must have to be told from others; the rest is kept as it is."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    event_id: UUID
+    event_type: Annotated[str, Field(min_length=1, max_length=40)]
+    device_id: Annotated[str, Field(pattern=ID_PATTERN)]
+    store_id: UUID
+    seq: Annotated[int, Field(ge=1, lt=2**63)]
+    ts: AwareDatetime
+    historical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One event, as it is kept. ``received`` is the monotonic time at which it came."""
+
+    head: Head
+    body: str
+    received: float
+
+    @property
+    def store_id(self) -> str:
+        """As the bins write it."""
+        return str(self.head.store_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A message that is no event: kept as well, so that nothing is lost without a word."""
+
+    topic: str
+    payload: bytes
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is committed at once. ``complete`` maps a store to its bin and its settled ``seq``."""
+
+    rows: Sequence[Row] = ()
+    refused: Sequence[Refused] = ()
+    lost: Sequence[Lost] = ()
+    complete: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+
+def read(topic: str, payload: bytes, received: float) -> Row | Refused:
+    """Check a message that came on a topic of events."""
+    try:
+        if len(payload) > MAX_BYTES:
+            raise ValueError(f"longer than {MAX_BYTES} bytes")
+        text = payload.decode()
+        head = Head.model_validate_json(text)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        return Refused(topic, payload[:MAX_BYTES], f"{where}: {first['msg']}".removeprefix(": "))
+    except ValueError as exc:  # UnicodeDecodeError is one
+        return Refused(topic, payload[:MAX_BYTES], str(exc))
+    if topic.split("/")[1] != head.device_id:
+        return Refused(topic, payload, f"it says that it is of {head.device_id}")
+    if "\\u0000" in text:
+        # one line again, with what stands for a character that cannot be shown
+        text = NO_TEXT.sub(r"\1\\ufffd", json.dumps(json.loads(text)))
+    return Row(head, text, received)

@@ -1,0 +1,332 @@
+"""``trashbin simulate``: many bins on one broker, and the count of what arrived of what they did.
+
+What was committed is read from the bins' stores on disk once they are closed; what arrived is
+counted by a collector, which asks for holes as any consumer does. The two sets are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import multiprocessing
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from trashbin import database
+from trashbin.clock import SystemClock
+from trashbin.errors import BrokerError, ExitCode, StoreError
+from trashbin.fleet import cost, worker
+from trashbin.fleet.collector import Collector
+from trashbin.fleet.rows import Batch, Refused
+from trashbin.settings import MqttPublisher
+
+BINS_A_PROCESS = 250
+CONNECT_S = 20.0  # and SET_UP_S more a bin
+SET_UP_S = 0.5
+SETTLE_S = 60.0  # for the last events to arrive, longer as long as some do
+TELL_S = 10.0
+COUNT_S = 1.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """Satisfies ``collector.Sink`` in memory: when each event came first, and how many again."""
+
+    came: dict[str, float] = field(default_factory=dict)
+    repeats: int = 0
+    refused: int = 0
+
+    def load(self) -> Iterable[tuple[str, str, int, list[int]]]:
+        """Nothing is kept from one run to the next."""
+        return ()
+
+    def write(self, batch: Batch) -> list[Refused]:
+        """Count."""
+        for row in batch.rows:
+            event_id = str(row.head.event_id)
+            self.repeats += event_id in self.came
+            self.came.setdefault(event_id, row.received)
+        self.refused += len(batch.refused)
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run measured; with --json its keys. ``lost`` events are on disk and never came."""
+
+    bins: int
+    rate_per_min: float
+    seconds: float
+    committed: int
+    received: int
+    lost: int
+    repeats: int
+    refused: int
+    p50_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    broker_cores: float | None
+    broker_mb: float | None
+    bins_cores: float
+    bins_mb: float
+    processes: int
+
+    def text(self) -> str:
+        """For people."""
+        each = f"{self.rate_per_min:g} item{'s' * (self.rate_per_min != 1)} a minute each"
+        lines = [
+            f"{self.bins} bins, {each}, {self.seconds:.0f} s",
+            f"committed  {self.committed} events, read from the bins' stores on disk",
+            f"received   {self.received} of them; lost {self.lost}; {self.repeats} came again",
+        ]
+        if self.p50_ms is not None:
+            lines.append(
+                f"latency    commit to subscriber: p50 {self.p50_ms:.1f} ms, "
+                f"p99 {self.p99_ms:.1f} ms, longest {self.max_ms:.1f} ms"
+            )
+        lines.append(
+            "broker     not on this machine, or another user's: its cost is not known"
+            if self.broker_cores is None
+            else f"broker     {100 * self.broker_cores:.1f} % of a core, {self.broker_mb:.1f} MB"
+        )
+        lines.append(
+            f"bins       {100 * self.bins_cores:.0f} % of a core, {self.bins_mb:.0f} MB "
+            f"in {self.processes} process{'es' * (self.processes != 1)}"
+        )
+        return "\n".join(lines)
+
+
+def main(
+    bins: int,
+    rate: float,
+    broker: MqttPublisher,
+    minutes: float | None,
+    store: Path | None,
+    prefix: str,
+    seed: int,
+    *,
+    as_json: bool,
+) -> ExitCode:
+    """Run until ``minutes`` are over, or Ctrl-C; BAD_INPUT where an event was lost.
+
+    BrokerError where the bins cannot connect.
+    """
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    clock = SystemClock()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: clock.stop())
+    with ExitStack() as stack:
+        if store is None:
+            store = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trashbin-sim-")))
+        names = [f"{prefix}{number:0{len(str(bins))}d}" for number in range(1, bins + 1)]
+        fleet = _Fleet(names, store, broker, rate, seed, quiet=as_json)
+        with fleet.listening(), fleet.running():
+            fleet.connect(clock)
+            result = fleet.measure(clock, minutes)
+        result = fleet.compared(result, store)
+    print(json.dumps(asdict(result)) if as_json else result.text())
+    return ExitCode.BAD_INPUT if result.lost else ExitCode.GOOD
+
+
+class _Fleet:
+    def __init__(
+        self,
+        names: Sequence[str],
+        folder: Path,
+        broker: MqttPublisher,
+        rate: float,
+        seed: int,
+        *,
+        quiet: bool,
+    ) -> None:
+        self._names = names
+        self._folder = folder
+        self._broker = broker
+        self._rate = rate
+        self._seed = seed
+        self._quiet = quiet
+        self._tally = Tally()
+        self._ear = SystemClock()
+        self._collector = Collector(broker, self._tally, self._ear)
+        self._pipes: list[Connection] = []
+        self._last: dict[Connection, worker.Report] = {}
+        self._depths: dict[Connection, int] = {}
+        self._committed: dict[str, float] = {}
+        self._began = 0.0
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """The consumer, on a thread of its own, before and after any bin is there."""
+        thread = threading.Thread(target=self._collector.run, name="collector", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ear.stop()
+            thread.join(10)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The bins, in processes of their own; all closed at the end."""
+        spawn = multiprocessing.get_context("spawn")
+        count = math.ceil(len(self._names) / BINS_A_PROCESS)
+        processes: list[BaseProcess] = []
+        try:
+            for n in range(count):
+                ours, theirs = spawn.Pipe()
+                task = worker.Task(
+                    self._names[n::count], self._folder, self._broker, self._rate, self._seed
+                )
+                process: BaseProcess = spawn.Process(
+                    target=worker.run, args=(task, theirs), daemon=True
+                )
+                process.start()
+                theirs.close()
+                self._pipes.append(ours)
+                processes.append(process)
+            yield
+        finally:
+            self._order("end")
+            for process in processes:
+                process.join(30 + 2 * BINS_A_PROCESS)  # each bin waits a little for its goodbye
+
+    def connect(self, clock: SystemClock) -> None:
+        """Wait until every bin and the consumer are there; BrokerError where they can't."""
+        deadline = clock.monotonic() + CONNECT_S + SET_UP_S * len(self._names)
+        while not clock.stopped:
+            self._hear(0.2)
+            there = sum(report.connected for report in self._last.values())
+            if there == len(self._names) and self._collector.listening:
+                return
+            if clock.monotonic() > deadline or (self._collector.problem and not there):
+                told = self._collector.problem or f"only {there} of {len(self._names)} bins got in"
+                raise BrokerError(f"{told}. Is a broker there, and may it have that many clients?")
+
+    def measure(self, clock: SystemClock, minutes: float | None) -> Result:
+        """Let items fall for so long, then wait for the last of them to arrive."""
+        pid = cost.listening_on(self._broker.port)
+        before, bins_before = cost.usage(pid), self._cpu_s()
+        self._began = clock.monotonic()
+        self._order("begin")
+        end = math.inf if minutes is None else self._began + 60 * minutes
+        told = self._began
+        while clock.monotonic() < end and not clock.wait(0):
+            self._hear(min(0.2, max(0.0, end - clock.monotonic())))
+            if clock.monotonic() - told >= TELL_S:
+                told = clock.monotonic()
+                self._say(f"{told - self._began:5.0f} s")
+        after, seconds = cost.usage(pid), clock.monotonic() - self._began
+        bins_cores = (self._cpu_s() - bins_before) / seconds
+        self._order("hold")
+        self._settle(clock)
+        delays = sorted(
+            1e3 * max(0.0, came - self._committed[event_id])
+            for event_id, came in dict(self._tally.came).items()
+            if event_id in self._committed
+        )
+        return Result(
+            bins=len(self._names),
+            rate_per_min=self._rate,
+            seconds=round(seconds, 1),
+            committed=len(self._committed),
+            received=0,
+            lost=0,
+            repeats=self._tally.repeats,
+            refused=self._tally.refused,
+            p50_ms=_quantile(delays, 0.5),
+            p99_ms=_quantile(delays, 0.99),
+            max_ms=_quantile(delays, 1.0),
+            broker_cores=None if not before or not after else round(after.cores_since(before), 4),
+            broker_mb=None if after is None else round(after.rss_mb, 1),
+            bins_cores=round(bins_cores, 3),
+            bins_mb=round(sum(report.rss_mb for report in self._last.values()), 1),
+            processes=len(self._pipes),
+        )
+
+    def compared(self, result: Result, store: Path) -> Result:
+        """What the stores on disk hold against what arrived."""
+        kept = {event_id for name in self._names for event_id in stored(store / name)}
+        arrived = kept & self._tally.came.keys()
+        changes = {"committed": len(kept), "received": len(arrived)}
+        changes |= {"lost": len(kept) - len(arrived), "repeats": self._tally.repeats}
+        return Result(**(asdict(result) | changes))
+
+    def _settle(self, clock: SystemClock) -> None:
+        """Until every event that we know of has come, or nothing has for long."""
+        counted, quiet_since = -1, clock.monotonic()
+        while clock.monotonic() - quiet_since < SETTLE_S:
+            self._depths.clear()
+            self._order("count")
+            self._hear(COUNT_S)
+            came = self._tally.came.keys()
+            delivered = len(self._depths) == len(self._pipes) and not any(self._depths.values())
+            if delivered and self._committed.keys() <= came:
+                return
+            if len(came) != counted:
+                counted, quiet_since = len(came), clock.monotonic()
+
+    def _hear(self, seconds: float) -> None:
+        """Take the processes' reports for so long. BrokerError where one has died."""
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
+            for pipe in wait(self._pipes, max(0.0, left)):
+                assert isinstance(pipe, Connection)
+                try:
+                    report: worker.Report = pipe.recv()
+                except (EOFError, OSError):
+                    raise BrokerError("A process of bins has ended; its error is above.") from None
+                self._last[pipe] = report
+                if report.depth is not None:
+                    self._depths[pipe] = report.depth
+                self._committed |= dict(report.committed)
+            if left <= 0:
+                return
+
+    def _order(self, order: worker.Order) -> None:
+        for pipe in self._pipes:
+            try:
+                pipe.send(order)
+            except OSError:
+                continue  # it has ended
+
+    def _cpu_s(self) -> float:
+        return sum(report.cpu_s for report in self._last.values())
+
+    def _say(self, when: str) -> None:
+        if not self._quiet:
+            there = sum(report.connected for report in self._last.values())
+            came = len(self._tally.came)
+            print(
+                f"{when}  {there} bins connected, {len(self._committed)} events committed, "
+                f"{came} received",
+                flush=True,
+            )
+
+
+def stored(folder: Path) -> list[str]:
+    """The ids of the events in a bin's store on disk."""
+    try:
+        db = database.opened_to_read(folder / database.NAME)
+    except StoreError:
+        return []  # nothing was ever committed there
+    try:
+        return [event_id for (event_id,) in db.execute("SELECT event_id FROM event")]
+    finally:
+        db.close()
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float | None:
+    """Of sorted figures; None where there are none."""
+    if not ordered:
+        return None
+    return round(ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)], 2)
