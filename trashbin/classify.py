@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,30 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trashbin import pictures
+from trashbin import config, pictures, settings
 from trashbin.decision import decide
 from trashbin.errors import ExitCode, PictureError
+from trashbin.model import tflite
+from trashbin.model.tflite import TFLiteClassifier
 from trashbin.ports import Classifier
 from trashbin.quiet import quiet
 from trashbin.types import Action, Decision, Frame, Pixels, Reason, Thresholds
 
 BAR_WIDTH = 40
+
+
+def opened(
+    path: Path | None, model: str | None, **asked: float | None
+) -> tuple[TFLiteClassifier, Thresholds]:
+    """The network and the thresholds that hold: those asked for, else the YAML, else the manifest.
+
+    ConfigError or ModelError where one of them cannot be used.
+    """
+    read = config.read(path) if path else None
+    classifier = tflite.open_model(read.model if read else settings.Model(), model)
+    given = read.rules.model_dump(exclude_none=True) if read else {}
+    given |= {key: value for key, value in asked.items() if value is not None}
+    return classifier, replace(classifier.thresholds, **given)
 
 
 def judge(pixels: Pixels, classifier: Classifier, thresholds: Thresholds) -> Decision:

@@ -301,19 +301,11 @@ def _open(
     path: Path | None, model: str | None, **asked: float | None
 ) -> tuple[TFLiteClassifier, Thresholds]:
     """The network and the thresholds that hold: options, else the YAML, else the manifest."""
-    from dataclasses import replace
-
-    from trashbin import config, settings
-    from trashbin.model import tflite
+    from trashbin import classify
     from trashbin.quiet import quiet
 
-    read = config.read(path) if path else None
-    section = read.model if read else settings.Model()
     with quiet():
-        classifier = tflite.open_model(section, model)
-    given = read.rules.model_dump(exclude_none=True) if read else {}
-    given |= {key: value for key, value in asked.items() if value is not None}
-    return classifier, replace(classifier.thresholds, **given)
+        return classify.opened(path, model, **asked)
 
 
 def _told(file: Path, loaded: Loaded) -> str:

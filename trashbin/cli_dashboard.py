@@ -6,7 +6,10 @@ from pathlib import Path
 
 import click
 
-from trashbin.cli_options import EXIT_STATUSES
+from trashbin.cli_options import EXIT_STATUSES, config_option, model_option
+from trashbin.errors import ConfigError, ExitCode
+
+FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(epilog=EXIT_STATUSES)
@@ -17,18 +20,25 @@ from trashbin.cli_options import EXIT_STATUSES
     show_default=True,
     help="The MQTT broker that the bins publish to.",
 )
+@click.option("--user", help="Who we are to the broker.")
+@click.option("--password-file", type=FILE, help="Its first line is the password of --user.")
+@click.option("--ca", type=FILE, help="Talk TLS to the broker; this file says whom to trust.")
+@click.option("--cert", type=FILE, help="A client certificate, where the broker asks for one.")
+@click.option("--key", type=FILE, help="The key of --cert.")
 @click.option(
     "--listen",
     metavar="[HOST:]PORT",
     default="127.0.0.1:8080",
     show_default=True,
-    help="Where browsers reach the page.",
+    help="Where browsers reach the page; beyond this machine only with --login.",
 )
+@click.option("--login", type=FILE, help="Ask for the password that this file holds, hashed.")
+@click.option("--set-password", type=FILE, help="Ask for a password, write that file, and end.")
 @click.option(
     "--store",
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the page keeps its history.",
+    help="Where the page keeps its history.  [default: ~/.local/state/trashbin]",
 )
 @click.option(
     "--keep",
@@ -37,27 +47,79 @@ from trashbin.cli_options import EXIT_STATUSES
     show_default=True,
     help="Events that are kept; the oldest go.",
 )
-def dashboard(broker: str, listen: str, store: Path | None, keep: int) -> int:
+@config_option()
+@model_option()
+def dashboard(
+    broker: str,
+    user: str | None,
+    password_file: Path | None,
+    ca: Path | None,
+    cert: Path | None,
+    key: Path | None,
+    listen: str,
+    login: Path | None,
+    set_password: Path | None,
+    store: Path | None,
+    keep: int,
+    config: Path | None,
+    model: str | None,
+) -> int:
     """Show every bin on a broker, live, in a browser.
+
+    Items as they fall in, with picture, shares and gap; each bin's state and health;
+    figures; the items that wait for a person's answer, with a button for each label; a
+    photograph through the same network and rules as `trashbin classify`. The page keeps
+    a history of its own and asks the bins for events that it missed.
 
     \b
     Examples:
       trashbin dashboard --broker localhost:1883
+      trashbin dashboard --set-password page.password
+      trashbin dashboard --listen 0.0.0.0:8080 --login page.password
     """
     from trashbin.dashboard import server
-    from trashbin.settings import MqttPublisher
+    from trashbin.settings import MqttPublisher, Tls
 
+    if set_password is not None:
+        return _set_password(set_password)
     host, port = _address(broker, "--broker", 1883)
     page_host, page_port = _address(listen, "--listen", 8080)
     return server.main(
         server.Options(
-            broker=MqttPublisher(kind="mqtt", host=host, port=port),
+            broker=MqttPublisher(
+                kind="mqtt",
+                host=host,
+                port=port,
+                username=user,
+                password_file=password_file,
+                tls=Tls(ca=ca, cert=cert, key=key) if ca or cert or key else None,
+            ),
             host=page_host,
             port=page_port,
             store=store or server.default_store(),
             keep=keep,
+            config=config,
+            model=model,
+            login=login,
         )
     )
+
+
+def _set_password(file: Path) -> int:
+    """Ask twice, and write the hash where only its owner can read it."""
+    import os
+
+    from trashbin.dashboard import login
+
+    password = click.prompt("Password of the page", hide_input=True, confirmation_prompt=True)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(login.hashed(password) + "\n")
+    except OSError as error:
+        raise ConfigError(f"--set-password {file}: cannot be written ({error.strerror})") from error
+    click.echo(f"Written to {file}: name it with --login {file}")
+    return ExitCode.GOOD
 
 
 def _address(text: str, option: str, port: int) -> tuple[str, int]:

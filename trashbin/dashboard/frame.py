@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -39,6 +39,7 @@ class Sheet:
     watch: Watch
     words: Words
     path: str
+    query: Mapping[str, str]
     device: str | None  # show this bin alone
     theme: str
     toasts: ui.element
@@ -79,7 +80,7 @@ def language_of(request: Request) -> str:
 
 
 @contextmanager
-def sheet(watch: Watch, request: Request, path: str) -> Iterator[Sheet]:
+def sheet(watch: Watch, request: Request, path: str, *, logout: bool) -> Iterator[Sheet]:
     """The frame; what is drawn inside the block is the page's content."""
     words = Words(language_of(request))
     theme = request.cookies.get("theme", "auto")
@@ -95,13 +96,13 @@ def sheet(watch: Watch, request: Request, path: str) -> Iterator[Sheet]:
     )
     ui.dark_mode(THEMES[theme])
     with ui.header(fixed=False, bordered=False, elevated=False, wrap=True).classes("bar"):
-        links = _header(watch, words, path, device, theme)
+        links = _header(watch, words, path, device, theme, logout)
     with ui.element("div").props('id="content" tabindex="-1"').classes("content"):
         warning = ui.html("", sanitize=False).props('role="alert"')
-        ui.html(escape(heading), sanitize=False, tag="h1").classes("hidden")
+        ui.html(escape(heading), sanitize=False, tag="h1").classes("unseen")
         toasts = ui.element("div").classes("toast").props('role="status"')
-        spoken = ui.html("", sanitize=False).classes("hidden").props('role="status"')
-        made = Sheet(watch, words, path, device, theme, toasts, spoken)
+        spoken = ui.html("", sanitize=False).classes("unseen").props('role="status"')
+        made = Sheet(watch, words, path, request.query_params, device, theme, toasts, spoken)
 
         def around() -> None:
             warning.classes(replace="" if watch.connected else "warnbar")
@@ -115,7 +116,9 @@ def sheet(watch: Watch, request: Request, path: str) -> Iterator[Sheet]:
         yield made
 
 
-def _header(watch: Watch, words: Words, path: str, device: str | None, theme: str) -> ui.html:
+def _header(
+    watch: Watch, words: Words, path: str, device: str | None, theme: str, logout: bool
+) -> ui.html:
     """Navigation and settings; what is returned shows how many items wait."""
     query = f"?{urlencode({'bin': device})}" if device else ""
     with ui.element("div"):
@@ -136,7 +139,10 @@ def _header(watch: Watch, words: Words, path: str, device: str | None, theme: st
                             count = ui.html("", sanitize=False, tag="span")
                     else:
                         ui.html(link + "</a>", sanitize=False)
-        ui.html(_settings(watch, words, device, theme), sanitize=False).classes("settings")
+        settings = _settings(watch, words, device, theme)
+        if logout:
+            settings += f'<a class="plain" href="/logout">{escape(words("logout"))}</a>'
+        ui.html(settings, sanitize=False).classes("settings")
     return count
 
 
@@ -157,7 +163,7 @@ def _settings(watch: Watch, words: Words, device: str | None, theme: str) -> str
 def _select(name: str, label: str, pairs: list[tuple[str, str]], chosen: str) -> str:
     """A native select: ``page.js`` does what it says."""
     return (
-        f'<label class="field"><span>{escape(label)}</span>'
+        f'<label class="field"><span class="tight">{escape(label)}</span>'
         f'<select data-set="{name}">{cards.options(pairs, chosen)}</select></label>'
     )
 

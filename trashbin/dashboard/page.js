@@ -19,6 +19,11 @@ document.addEventListener("change", (event) => {
   }
 });
 
+document.addEventListener("input", (event) => {
+  const shown = event.target.type === "range" && document.getElementById(`${event.target.id}-value`);
+  if (shown) shown.textContent = Number(event.target.value).toFixed(2);
+});
+
 async function judge(file) {
   const result = document.getElementById("result");
   result.setAttribute("aria-busy", "true");
@@ -29,6 +34,8 @@ async function judge(file) {
       body: file,
     });
     result.innerHTML = await answer.text();
+    const preview = document.getElementById("preview");
+    if (preview) preview.src = URL.createObjectURL(file);
   } catch (error) {
     result.textContent = String(error);
   }

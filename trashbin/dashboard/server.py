@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from trashbin.errors import ConfigError, ExitCode
 from trashbin.settings import MqttPublisher
+
+FAVICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path fill="none" '
+    'stroke="#17693f" stroke-width="2" d="M5 6h14M10 6V3h4v3M7 6l1 15h8l1-15"/></svg>'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,9 @@ class Options:
     port: int
     store: Path
     keep: int
+    config: Path | None = None  # for pictures that are tried: its model and rules hold
+    model: str | None = None
+    login: Path | None = None  # the password's file
 
 
 def main(options: Options) -> ExitCode:
@@ -31,14 +40,24 @@ def main(options: Options) -> ExitCode:
         raise ConfigError("the page needs NiceGUI: pip install 'trashbin[dashboard]'") from error
     from trashbin.dashboard import pages
     from trashbin.dashboard.archive import NAME, Archive
+    from trashbin.dashboard.login import LOOPBACK, Guard, Password
+    from trashbin.dashboard.tryout import Judge
     from trashbin.dashboard.watch import Watch
 
+    password = Password(options.login) if options.login else None
+    if password is None and options.host not in LOOPBACK:
+        raise ConfigError(
+            f"--listen {options.host}:{options.port}: beyond this machine the page asks for a "
+            "password. Make its file with: trashbin dashboard --set-password FILE, then name it "
+            "with --login FILE"
+        )
+    _check_free(options.host, options.port)
     archive = Archive(options.store / NAME, options.keep)
     watch = Watch(archive, options.broker)
-    pages.register(watch)
+    pages.register(watch, Judge(options.config, options.model), logout=password is not None)
+    app.add_middleware(Guard, password=password, host=options.host)
     app.on_startup(watch.open)
-    where = f"http://{options.host}:{options.port}/"
-    app.on_startup(lambda: print(f"The page is at {where}", flush=True))
+    app.on_startup(lambda: print(f"The page is at {address(options)}", flush=True))
     app.on_shutdown(watch.close)
     ui.run(
         host=options.host,
@@ -51,9 +70,31 @@ def main(options: Options) -> ExitCode:
         show_welcome_message=False,
         tailwind=False,
         uvicorn_logging_level="error",
+        favicon=FAVICON,
     )
     archive.close()
     return ExitCode.GOOD
+
+
+def address(options: Options) -> str:
+    """Where a browser finds the page."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(options.host, options.host)
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"http://{host}:{options.port}/"
+
+
+def _check_free(host: str, port: int) -> None:
+    """ConfigError where somebody listens there already, or nobody may."""
+    try:
+        family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError as error:
+        raise ConfigError(
+            f"--listen {host}:{port}: the page cannot listen there ({error.strerror or error}); "
+            "name another HOST:PORT"
+        ) from error
 
 
 def default_store() -> Path:

@@ -1,0 +1,93 @@
+"""Who is let in: nobody without the password, and no other site's page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from trashbin.dashboard.login import TRIES, Guard, Password, hashed
+from trashbin.errors import ConfigError
+
+SOCKET = "ws://192.0.2.7:8080/ws"
+
+
+async def echo(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_text("in")
+    await socket.close()
+
+
+async def secret(request: object) -> PlainTextResponse:
+    return PlainTextResponse("the page")
+
+
+def site(password: Password | None, host: str) -> TestClient:
+    routes = [Route("/", secret, methods=["GET", "POST"]), WebSocketRoute("/ws", echo)]
+    guarded = Guard(Starlette(routes=routes), password, host)
+    return TestClient(guarded, base_url=f"http://{host}:8080", follow_redirects=False)
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> TestClient:
+    file = tmp_path / "password"
+    file.write_text(hashed("open sesame") + "\n")
+    return site(Password(file), "192.0.2.7")
+
+
+def test_without_a_session_there_is_only_the_login_page(locked: TestClient) -> None:
+    answer = locked.get("/", headers={"accept": "text/html"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    assert locked.get("/events.csv").status_code == 401
+    with pytest.raises(WebSocketDisconnect), locked.websocket_connect(SOCKET):
+        pass
+    assert 'type="password"' in locked.get("/login").text
+
+
+def test_the_password_opens_and_logout_closes(locked: TestClient) -> None:
+    assert locked.post("/login", data={"password": "sesame open"}).status_code == 403
+    answer = locked.post("/login", data={"password": "open sesame"})
+    assert answer.status_code == 303
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    assert locked.get("/").text == "the page"
+    with locked.websocket_connect(SOCKET) as socket:
+        assert socket.receive_text() == "in"
+    cookies = dict(locked.cookies)
+    locked.get("/logout")
+    assert locked.get("/", cookies=cookies).status_code == 401
+
+
+def test_guessing_is_slowed_down(locked: TestClient) -> None:
+    for _ in range(TRIES):
+        locked.post("/login", data={"password": "guess"})
+    assert locked.post("/login", data={"password": "open sesame"}).status_code == 429
+
+
+def test_another_site_is_refused_on_loopback_too() -> None:
+    here = site(None, "127.0.0.1")
+    assert here.get("/").text == "the page"
+    assert here.post("/", headers={"origin": "http://127.0.0.1:8080"}).status_code == 200
+    assert here.post("/", headers={"origin": "http://evil.example"}).status_code == 403
+    assert here.get("/", headers={"host": "rebound.example"}).status_code == 421
+    address = "ws://127.0.0.1:8080/ws"
+    with here.websocket_connect(address, headers={"origin": "http://127.0.0.1:8080"}) as socket:
+        assert socket.receive_text() == "in"
+    evil = {"origin": "http://evil.example"}
+    with pytest.raises(WebSocketDisconnect), here.websocket_connect(address, headers=evil):
+        pass
+
+
+def test_the_file_holds_no_password_in_plain(tmp_path: Path) -> None:
+    assert "sesame" not in hashed("sesame")
+    assert hashed("sesame") != hashed("sesame")  # salted
+    plain = tmp_path / "plain"
+    plain.write_text("sesame\n")
+    with pytest.raises(ConfigError, match="--set-password"):
+        Password(plain)
+    with pytest.raises(ConfigError, match="--set-password"):
+        Password(tmp_path / "nowhere")

@@ -1,0 +1,247 @@
+"""Plots: items by class and hour, the share of uncertain ones, and the time to a decision."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from html import escape
+from statistics import median
+from typing import Any
+
+from nicegui import ui
+
+from trashbin import resources
+from trashbin.dashboard import cards
+from trashbin.dashboard.frame import Sheet
+
+HOURS = (1, 24, 168, 720)
+REDRAW_S = 5.0
+POINTS = 1500
+COLOURS = {
+    "cardboard": "#a8713a",
+    "glass": "#2a9d8f",
+    "metal": "#7c8bab",
+    "paper": "#4a7fd0",
+    "plastic": "#d1508a",
+    "trash": "#8a857f",
+    "uncertain": "#e0a020",
+}
+INK = {False: "#3d4841", True: "#c3cfc7"}
+LINES = {False: "#d9e0d8", True: "#36423a"}
+
+Hourly = dict[str, Counter[str]]  # hour -> label or "uncertain" -> items
+
+
+async def draw(sheet: Sheet) -> None:
+    """The plots, drawn anew every few seconds while something happens."""
+    words = sheet.words
+    hours = _hours(sheet.query.get("hours", ""))
+    periods = [(str(number), words(f"hours_{number}")) for number in HOURS]
+    with ui.element("div").classes("main"):
+        hidden = (
+            f'<input type="hidden" name="bin" value="{escape(sheet.device)}">'
+            if sheet.device
+            else ""
+        )
+        ui.html(
+            f'<form class="tools" action="/figures" method="get">{hidden}<label class="field">'
+            f'{escape(words("last"))} <select name="hours" data-go>'
+            f"{cards.options(periods, str(hours))}</select></label></form>",
+            sanitize=False,
+        )
+        nothing = ui.html(escape(words("nothing_yet")), sanitize=False, tag="p")
+        plots = [_Plot(words(key)) for key in ("by_class", "by_share", "by_latency")]
+    await ui.context.client.connected()
+    dark = {"light": False, "dark": True}.get(sheet.theme)
+    if dark is None:
+        asked = "matchMedia('(prefers-color-scheme: dark)').matches"
+        dark = bool(await ui.run_javascript(asked, timeout=5.0))
+
+    def redraw() -> None:
+        since = datetime.now(UTC) - timedelta(hours=hours)
+        archive = sheet.watch.archive
+        counted: Hourly = {hour: Counter() for hour in _hours_since(since)}
+        for hour, label, count in archive.by_hour(since, sheet.device):
+            counted.setdefault(hour, Counter())[label] = count
+        points = archive.latencies(since, sheet.device, POINTS)
+        nothing.set_visibility(not any(counted.values()))
+        for plot, made in zip(
+            plots,
+            (by_class(counted, sheet), by_share(counted, sheet), by_latency(points, sheet)),
+            strict=True,
+        ):
+            plot.show(*made, dark=bool(dark))
+
+    sheet.every_change(redraw, REDRAW_S)
+
+
+def _hours(text: str) -> int:
+    return int(text) if text in {str(number) for number in HOURS} else 24
+
+
+class _Plot:
+    """A plot for the eye, and the same as a table for everyone else."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        with ui.element("section").classes("card stack"):
+            ui.html(escape(title), sanitize=False, tag="h2")
+            self._chart = ui.echart({}, renderer="svg").classes("plot")
+            self._chart.props["role"] = "img"
+            self._chart.props["aria-label"] = title
+            self._table = ui.html("", sanitize=False)
+
+    def show(self, options: dict[str, Any], table: str, *, dark: bool) -> None:
+        if self._table.content == table:
+            return
+        ink, lines = INK[dark], LINES[dark]
+        axis = {
+            "axisLabel": {"color": ink},
+            "nameTextStyle": {"color": ink},
+            "axisLine": {"lineStyle": {"color": lines}},
+            "splitLine": {"lineStyle": {"color": lines}},
+        }
+        self._chart.options.clear()
+        self._chart.options.update(
+            options
+            | {
+                "animation": False,
+                "textStyle": {"fontFamily": "system-ui, sans-serif"},
+                "legend": {"textStyle": {"color": ink}, "bottom": 0, "type": "scroll"},
+                "grid": {"left": 55, "right": 20, "top": 30, "bottom": 60},
+                "tooltip": {"trigger": "axis"},
+                # patterns besides colours
+                "aria": {"enabled": True, "decal": {"show": True}},
+                "xAxis": options["xAxis"] | axis,
+                "yAxis": options["yAxis"] | axis,
+            }
+        )
+        self._chart.update()
+        self._table.set_content(table)
+
+
+def by_class(counted: Hourly, sheet: Sheet) -> tuple[dict[str, Any], str]:
+    """Bars stacked by class, an hour each."""
+    words, hours = sheet.words, list(counted)
+    known = [*resources.labels(), "uncertain"]
+    labels = [
+        name
+        for name in [*known, *sorted({label for c in counted.values() for label in c} - {*known})]
+        if any(name in counts for counts in counted.values())
+    ]
+    series = [
+        {
+            "name": words.known(label),
+            "type": "bar",
+            "stack": "all",
+            "barMaxWidth": 48,
+            "data": [counted[hour][label] for hour in hours],
+            "itemStyle": {"color": COLOURS.get(label)} if label in COLOURS else {},
+        }
+        for label in labels
+    ]
+    rows = [
+        [f"{hour}:00", *(str(counted[hour][label]) for label in labels)]
+        for hour in hours
+        if counted[hour]
+    ]
+    options = {
+        "xAxis": {"type": "category", "data": [_short(hour) for hour in hours]},
+        "yAxis": {"type": "value", "minInterval": 1, "name": words("items")},
+        "series": series,
+    }
+    return options, table([words("hour"), *(words.known(label) for label in labels)], rows, sheet)
+
+
+def by_share(counted: Hourly, sheet: Sheet) -> tuple[dict[str, Any], str]:
+    """A line: which part of each hour's items was uncertain."""
+    words, hours = sheet.words, list(counted)
+    shares = [
+        counted[hour]["uncertain"] / counted[hour].total() if counted[hour] else None
+        for hour in hours
+    ]
+    options = {
+        "xAxis": {"type": "category", "data": [_short(hour) for hour in hours]},
+        "yAxis": {"type": "value", "min": 0, "max": 100, "name": "%"},
+        "series": [
+            {
+                "name": words("by_share"),
+                "type": "line",
+                "data": [None if share is None else round(100 * share, 1) for share in shares],
+                "symbolSize": 9,
+                "lineStyle": {"width": 3},
+                "color": COLOURS["uncertain"],
+                "areaStyle": {"opacity": 0.15},
+            }
+        ],
+    }
+    rows = [
+        [f"{hour}:00", words.percent(share)]
+        for hour, share in zip(hours, shares, strict=True)
+        if share is not None
+    ]
+    return options, table([words("hour"), words("by_share")], rows, sheet)
+
+
+def by_latency(
+    points: Sequence[tuple[str, float, float | None]], sheet: Sheet
+) -> tuple[dict[str, Any], str]:
+    """Two clouds of dots over time, on a logarithmic scale."""
+    words = sheet.words
+    names = (words("total_ms"), words("think_ms"))
+    clouds = [
+        [(ts, round(total, 2)) for ts, total, _ in points],
+        [(ts, round(think, 2)) for ts, _, think in points if think],
+    ]
+    options = {
+        "xAxis": {"type": "time"},
+        "yAxis": {"type": "log", "name": "ms"},
+        "series": [
+            {
+                "name": name,
+                "type": "scatter",
+                "symbol": symbol,
+                "symbolSize": 6,
+                "data": cloud,
+                "color": colour,
+            }
+            for name, symbol, cloud, colour in zip(
+                names, ("circle", "triangle"), clouds, ("#4a7fd0", "#2a9d8f"), strict=True
+            )
+        ],
+    }
+    rows = [
+        [name, f"{median([value for _, value in cloud]):.1f}"]
+        for name, cloud in zip(names, clouds, strict=True)
+        if cloud
+    ]
+    return options, table(["", words("median")], rows, sheet)
+
+
+def table(heads: list[str], rows: list[list[str]], sheet: Sheet) -> str:
+    """A plot's numbers, behind a summary."""
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return (
+        f"<details><summary>{escape(sheet.words('as_table'))}</summary>"
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div></details>"
+    )
+
+
+def _hours_since(since: datetime) -> list[str]:
+    """Every hour up to now, in this machine's zone, also those in which nothing fell."""
+    moments = []
+    moment, now = since.astimezone(), datetime.now().astimezone()
+    while moment <= now:
+        moments.append(f"{moment:%Y-%m-%d %H}")
+        moment += timedelta(hours=1)
+    return list(dict.fromkeys([*moments, f"{now:%Y-%m-%d %H}"]))
+
+
+def _short(hour: str) -> str:
+    """``2026-11-24 19`` as an axis has room for it."""
+    return f"{hour[8:10]}.{hour[5:7]}. {hour[11:]}:00"

@@ -1,0 +1,198 @@
+"""Who may see the page: a password file, sessions in memory, and a guard before everything.
+
+On loopback nobody is asked. The guard also keeps other sites out of a browser that can reach
+the page: a foreign Origin, or a name that is not this machine's, is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections import deque
+from html import escape
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from trashbin.dashboard import glyphs
+from trashbin.dashboard.words import Words, preferred
+from trashbin.errors import ConfigError
+
+COOKIE = "trashbin-page"
+SESSION_S = 12 * 3600
+MAX_SESSIONS = 1000
+TRIES, WINDOW_S = 10, 60.0  # wrong passwords in a minute, from anywhere
+MAX_FORM = 4096
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+# scrypt: 16 MB and some 50 ms a try
+COST, BLOCK, LANES = 2**14, 8, 1
+FORM = "scrypt"
+
+
+def hashed(password: str) -> str:
+    """One line for the password file."""
+    salt = secrets.token_bytes(16)
+    return f"{FORM}${COST}${BLOCK}${LANES}${salt.hex()}${_digest(password, salt).hex()}"
+
+
+def _digest(
+    password: str, salt: bytes, cost: int = COST, block: int = BLOCK, lanes: int = LANES
+) -> bytes:
+    return hashlib.scrypt(
+        password.encode(), salt=salt, n=cost, r=block, p=lanes, maxmem=256 * 2**20, dklen=32
+    )
+
+
+class Password:
+    """What a file made by ``--set-password`` holds. ConfigError where it holds something else."""
+
+    def __init__(self, file: Path) -> None:
+        advice = f"make it with: trashbin dashboard --set-password {file}"
+        try:
+            text = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--login {file} cannot be read: {error}; {advice}") from error
+        try:
+            form, cost, block, lanes, salt, digest = text.split("$")
+            if form != FORM:
+                raise ValueError
+            self._numbers = int(cost), int(block), int(lanes)
+            self._salt, self._digest = bytes.fromhex(salt), bytes.fromhex(digest)
+            _digest("", self._salt, *self._numbers)
+        except (ValueError, MemoryError) as error:
+            raise ConfigError(f"--login {file} holds no hashed password; {advice}") from error
+
+    def fits(self, password: str) -> bool:
+        """True for the right one, in the same time for every other."""
+        return hmac.compare_digest(_digest(password, self._salt, *self._numbers), self._digest)
+
+
+class Guard:
+    """ASGI middleware: lets nothing through that it does not know, websockets included."""
+
+    def __init__(self, app: ASGIApp, password: Password | None, host: str) -> None:
+        self._app = app
+        self._password = password
+        self._local = host in LOOPBACK
+        self._sessions: dict[str, float] = {}  # token -> until when, monotonic
+        self._failures: deque[float] = deque(maxlen=TRIES)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or answer instead."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = {
+            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+        }
+        refusal = self._foreign(scope, headers)
+        if refusal is None and self._password is not None:
+            refusal = await self._unknown(scope, receive, headers, self._password)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await refusal(scope, receive, send)
+
+    def _foreign(self, scope: Scope, headers: dict[str, str]) -> Response | None:
+        """What another site's page makes a browser send."""
+        host = headers.get("host", "")
+        name = urlsplit(f"//{host}").hostname
+        if self._local and name not in LOOPBACK:  # a name that was made to point here
+            return PlainTextResponse("This page listens to this machine alone.\n", 421)
+        origin = headers.get("origin")
+        changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        if changes and origin is not None and urlsplit(origin).netloc != host:
+            return PlainTextResponse("Another site may not use this page.\n", 403)
+        return None
+
+    async def _unknown(
+        self, scope: Scope, receive: Receive, headers: dict[str, str], password: Password
+    ) -> Response | None:
+        """The login page for who has no session; None for who has."""
+        token = _cookie(headers.get("cookie", ""))
+        known = self._sessions.get(token, 0.0) > time.monotonic()
+        path = scope["path"]
+        words = Words(
+            _cookie(headers.get("cookie", ""), "language")
+            or preferred(headers.get("accept-language", ""))
+        )
+        if path == "/logout":
+            self._sessions.pop(token, None)
+            gone = RedirectResponse("/login", 303)
+            gone.delete_cookie(COOKIE)
+            return gone
+        if path == "/login" and scope["type"] == "http":
+            if scope["method"] == "POST":
+                return await self._log_in(Request(scope, receive), words, password)
+            return RedirectResponse("/", 303) if known else _form(words)
+        if known or path == "/look/style.css":
+            return None
+        if (
+            scope["type"] == "http"
+            and scope["method"] == "GET"
+            and "text/html" in headers.get("accept", "")
+        ):
+            return RedirectResponse("/login", 303)
+        return PlainTextResponse("Log in first.\n", 401)
+
+    async def _log_in(self, request: Request, words: Words, password: Password) -> Response:
+        now = time.monotonic()
+        if len(self._failures) == TRIES and now - self._failures[0] < WINDOW_S:
+            return _form(words, words("login_slow"), 429)
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_FORM:
+                return _form(words, words("login_wrong"), 413)
+        given = parse_qs(bytes(body).decode(errors="replace")).get("password", [""])[0]
+        if not password.fits(given):
+            self._failures.append(now)
+            return _form(words, words("login_wrong"), 403)
+        self._sessions = {token: end for token, end in self._sessions.items() if end > now}
+        while len(self._sessions) >= MAX_SESSIONS:
+            self._sessions.pop(next(iter(self._sessions)))
+        token = secrets.token_urlsafe(32)
+        self._sessions[token] = now + SESSION_S
+        answer = RedirectResponse("/", 303)
+        secure = request.url.scheme == "https"
+        answer.set_cookie(
+            COOKIE, token, max_age=SESSION_S, httponly=True, samesite="strict", secure=secure
+        )
+        return answer
+
+
+def _cookie(header: str, name: str = COOKIE) -> str:
+    try:
+        found = SimpleCookie(header).get(name)
+    except CookieError:
+        return ""
+    return found.value if found else ""
+
+
+def _form(words: Words, wrong: str = "", status: int = 200) -> HTMLResponse:
+    """A page of its own, without a script."""
+    told = f'<p class="error" role="alert">{escape(wrong)}</p>' if wrong else ""
+    return HTMLResponse(
+        f'<!doctype html><html lang="{words.language}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{escape(words('login'))} · {escape(words('title'))}</title>"
+        '<link rel="stylesheet" href="/look/style.css"></head><body class="login"><main>'
+        f'<form method="post" action="/login" class="card stack"><h1>{glyphs.of("trash")} '
+        f"{escape(words('title'))}</h1>{told}"
+        f'<label for="password">{escape(words("password"))}</label>'
+        '<input id="password" type="password" name="password" required autofocus '
+        f'autocomplete="current-password"><button class="plain">{escape(words("login"))}</button>'
+        "</form></main></body></html>",
+        status,
+        {"cache-control": "no-store"},
+    )

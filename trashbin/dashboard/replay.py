@@ -1,0 +1,119 @@
+"""Threshold replay: what other thresholds would have done to the items that are kept."""
+
+from __future__ import annotations
+
+import asyncio
+from html import escape
+from typing import Any
+
+from nicegui import ui
+from nicegui.events import GenericEventArguments
+
+from trashbin import history
+from trashbin.dashboard.archive import ITEMS, Filter
+from trashbin.dashboard.frame import Sheet
+from trashbin.events import Event
+from trashbin.types import Thresholds
+
+NEWEST = 10_000  # items that are judged again
+KEYS = ("gap", "top1", "familiarity")
+
+
+def draw(sheet: Sheet) -> None:
+    """A slider for each threshold, and what it would have come to."""
+    words = sheet.words
+    items = sheet.watch.archive.newest(NEWEST, Filter(sheet.device, ITEMS))
+    applied = next((event.thresholds for event in items if event.thresholds), Thresholds())
+    told = any(event.familiarity is not None for event in items)
+    replay = _Replay(sheet, items)
+    with ui.element("div").classes("main"):
+        ui.html(escape(words("replay_intro")), sanitize=False, tag="p").classes("soft")
+        if not items:
+            ui.html(escape(words("no_items")), sanitize=False, tag="p")
+            return
+        with ui.element("div").classes("card sliders"):
+            for key in KEYS if told else KEYS[:2]:
+                replay.slider(key, getattr(applied, key) or 0.0)
+        replay.outcome = ui.html("", sanitize=False).classes("card scroll")
+        replay.outcome.props('tabindex="0" role="region" aria-live="polite"')
+        replay.outcome.props["aria-label"] = words("replay")
+        if len(items) == NEWEST:
+            ui.html(escape(words("newest_only", NEWEST)), sanitize=False, tag="p").classes("soft")
+    ui.timer(0.05, replay.run, once=True)
+
+
+class _Replay:
+    """Judges again at each move of a slider; of moves that come meanwhile, only the last."""
+
+    def __init__(self, sheet: Sheet, items: list[Event]) -> None:
+        self.sheet = sheet
+        self.items = items
+        self.asked: dict[str, float | None] = dict.fromkeys(KEYS)
+        self.outcome: ui.html
+        self._running = False
+        self._again = False
+
+    def slider(self, key: str, value: float) -> None:
+        words = self.sheet.words
+        with ui.element("div").classes("slider"):
+            ui.html(escape(words(key)), sanitize=False, tag="label").props(f'for="{key}"')
+            ui.element("input").props(
+                f'id="{key}" type="range" min="0" max="1" step="0.01" value="{value:.2f}"'
+            ).on(
+                "input",
+                lambda event, key=key: self.moved(key, event),
+                ["target.value"],
+                throttle=0.1,
+            )
+            ui.html(f"{value:.2f}", sanitize=False, tag="output").props(
+                f'for="{key}" id="{key}-value"'
+            )
+
+    async def moved(self, key: str, event: GenericEventArguments) -> None:
+        """A slider was moved."""
+        value = float(event.args["target"]["value"] if isinstance(event.args, dict) else event.args)
+        self.asked[key] = min(max(value, 0.0), 1.0)
+        await self.run()
+
+    async def run(self) -> None:
+        if self._running:
+            self._again = True
+            return
+        self._running = True
+        try:
+            while True:
+                self._again = False
+                asked = dict(self.asked)
+                figures = await asyncio.to_thread(history.compare, iter(self.items), asked)
+                self.outcome.set_content(_drawn(figures, self.sheet))
+                if not self._again:
+                    return
+        finally:
+            self._running = False
+
+
+def _drawn(figures: dict[str, Any], sheet: Sheet) -> str:
+    words = sheet.words
+    heads = "".join(
+        f'<th scope="col" class="n">{escape(text)}</th>'
+        for kind in ("sorted", "uncertain")
+        for text in (f"{words(kind)}, {words('as_it_was')}", f"{words(kind)}, {words('then')}")
+    )
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>'
+        + "".join(
+            f'<td class="n">{entry[at][kind]}</td>'
+            for kind in ("sorted", "uncertain")
+            for at in ("now", "then")
+        )
+        + "</tr>"
+        for name, entry in [
+            *((words.known(label), entry) for label, entry in figures["labels"].items()),
+            (words("all"), figures),
+        ]
+    )
+    told = words("would_change", len(figures["changes"]), figures["items"])
+    return (
+        f"<table><caption><strong>{escape(told)}</strong></caption>"
+        f"<thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    )

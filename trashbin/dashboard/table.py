@@ -1,0 +1,136 @@
+"""The event table: filtered on the server, a page at a time, and the same as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from html import escape
+from urllib.parse import urlencode
+
+from nicegui import app, ui
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from trashbin import history
+from trashbin.dashboard import cards
+from trashbin.dashboard.archive import Archive, Filter
+from trashbin.dashboard.frame import Sheet
+from trashbin.events import Event, EventType
+
+CSV = "/events.csv"
+ROWS = 50
+MAX_TEXT = 100
+COLUMNS = ("device_id", *history.COLUMNS, "resolves")
+
+
+def chosen(query: Mapping[str, str]) -> Filter:
+    """The filter that an address names; what makes no sense in it is left out."""
+    kind = query.get("kind", "")
+    return Filter(
+        device=query.get("bin") or None,
+        kinds=[kind] if kind in set(EventType) else (),
+        label=query.get("label") or None,
+        text=query.get("q", "")[:MAX_TEXT].strip(),
+    )
+
+
+def serve(archive: Archive) -> None:
+    """The CSV's address."""
+
+    @app.get(CSV)
+    def as_csv(request: Request) -> StreamingResponse:
+        return StreamingResponse(
+            _lines(archive.read(chosen(request.query_params))),
+            media_type="text/csv; charset=utf-8",
+            headers={"content-disposition": 'attachment; filename="trashbin-events.csv"'},
+        )
+
+
+def _lines(events: Iterator[Event]) -> Iterator[str]:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*COLUMNS, "answer", "part", "message"])
+    for event in events:
+        data = json.loads(event.to_json())
+        detail = data["detail"] or {"part": None, "message": None}
+        answer = (data["answer"] or {}).get("label")
+        writer.writerow([*(data[key] for key in COLUMNS), answer, *detail.values()])
+        if buffer.tell() > 32_768:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def draw(sheet: Sheet) -> None:
+    """Filters, the table, and ways to the next page and to the CSV."""
+    words, query, archive = sheet.words, sheet.query, sheet.watch.archive
+    which = chosen(query)
+    count = archive.count(which)
+    pages = max(1, -(-count // ROWS))
+    number = query.get("page", "1")
+    page = min(max(int(number) if number.isdecimal() and len(number) < 9 else 1, 1), pages)
+    kinds = [("", words("any"))] + [(str(kind), words.known(kind)) for kind in EventType]
+    labels = [("", words("any"))] + [(name, words.known(name)) for name in archive.labels()]
+    hidden = (
+        f'<input type="hidden" name="bin" value="{escape(sheet.device)}">' if sheet.device else ""
+    )
+    asked = {key: query[key] for key in ("bin", "kind", "label", "q") if query.get(key)}
+    csv_link = f"{CSV}?{urlencode(asked)}"
+    rows = "".join(
+        _row(event, sheet) for event in archive.newest(ROWS, which, offset=(page - 1) * ROWS)
+    )
+    heads = "".join(
+        f'<th scope="col"{" class=n" if key in ("top1", "gap") else ""}>{escape(words(key))}</th>'
+        for key in ("time", "bin", "kind", "label", "top1", "gap", "reason", "compartment")
+    )
+    steps = []
+    for at, key in ((page - 1, "newer"), (page + 1, "older")):
+        if 1 <= at <= pages:
+            address = f"/events?{urlencode({**asked, 'page': at})}"
+            steps.append(f'<a class="plain" href="{escape(address)}">{escape(words(key))}</a>')
+    with ui.element("div").classes("main"):
+        ui.html(
+            f'<form class="tools" action="/events" method="get" role="search">{hidden}'
+            f'<label class="field">{escape(words("kind"))} <select name="kind" data-go>'
+            f"{cards.options(kinds, query.get('kind', ''))}</select></label>"
+            f'<label class="field">{escape(words("label"))} <select name="label" data-go>'
+            f"{cards.options(labels, query.get('label', ''))}</select></label>"
+            f'<label class="field">{escape(words("search"))} <input type="search" name="q" '
+            f'maxlength="{MAX_TEXT}" value="{escape(which.text)}"></label>'
+            f'<button class="plain">{escape(words("search"))}</button>'
+            f'<a class="plain" href="{escape(csv_link)}" download>{escape(words("csv"))}</a>'
+            "</form>",
+            sanitize=False,
+        )
+        ui.html(
+            '<div class="card scroll" tabindex="0" role="region" '
+            f'aria-label="{escape(words("events"))}">'
+            f"<table><caption>{escape(words('found', count))} · "
+            f"{escape(words('page_of', page, pages))}</caption>"
+            f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+            f'<p class="tools">{"".join(steps)}</p>',
+            sanitize=False,
+        )
+
+
+def _row(event: Event, sheet: Sheet) -> str:
+    words = sheet.words
+    moment = cards.when(event)
+    why = words.reason(str(event.reason)) if event.reason else ""
+    if event.detail is not None:
+        why = f"{event.detail.part}: {event.detail.message}"
+    label = event.label or (event.answer.label if event.answer else None)
+    cells = (
+        (f'<time datetime="{escape(event.ts)}">{moment:%Y-%m-%d %H:%M:%S}</time>', ""),
+        (escape(sheet.name(event.device_id)), ""),
+        (escape(words.known(event.event_type)), ""),
+        (escape(words.known(label)) if label else "", ""),
+        ("" if event.top1 is None else words.percent(event.top1), "n"),
+        ("" if event.gap is None else words.percent(event.gap), "n"),
+        (escape(why), ""),
+        (escape(event.bin or ""), ""),
+    )
+    return "<tr>" + "".join(f'<td class="{kind}">{text}</td>' for text, kind in cells) + "</tr>"

@@ -1,0 +1,126 @@
+"""Try a picture: a photograph through the same network and rules as ``trashbin classify``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from html import escape
+from pathlib import Path
+
+from nicegui import app, ui
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from trashbin import classify, pictures
+from trashbin.dashboard import cards, glyphs
+from trashbin.dashboard.frame import Sheet, language_of
+from trashbin.dashboard.words import Words
+from trashbin.errors import PictureError, TrashbinError
+from trashbin.ports import Classifier
+from trashbin.types import Action, Decision, Reason, Thresholds
+
+ADDRESS = "/try/judge"
+MAX_NAME = 200
+
+
+class Judge:
+    """The network, opened at the first picture; one picture at a time."""
+
+    def __init__(self, config: Path | None = None, model: str | None = None) -> None:
+        self._config = config
+        self._model = model
+        self._opened: tuple[Classifier, Thresholds] | None = None
+        self._lock = threading.Lock()
+
+    def judge(self, content: bytes) -> tuple[Decision, Thresholds]:
+        """What the bin would do. PictureError, ModelError or ConfigError where it can't be told."""
+        with self._lock:
+            pixels = pictures.decode(content)
+            if self._opened is None:
+                self._opened = classify.opened(self._config, self._model)
+            classifier, thresholds = self._opened
+            return classify.judge(pixels, classifier, thresholds), thresholds
+
+
+def serve(judge: Judge) -> None:
+    """Take pictures at ``ADDRESS``; the answer is a piece of HTML."""
+
+    @app.post(ADDRESS)
+    async def judged(request: Request) -> HTMLResponse:
+        words = Words(language_of(request))
+        name = request.query_params.get("name", "")[:MAX_NAME]
+        try:
+            content = await _body(request, words)
+            decision, thresholds = await asyncio.to_thread(judge.judge, content)
+        except TrashbinError as error:
+            told = words("cannot_judge", f"{name} {error}".strip())
+            return HTMLResponse(f'<p class="error" role="alert">✕ {escape(told)}</p>', 422)
+        return HTMLResponse(result(name, decision, thresholds, words))
+
+
+async def _body(request: Request, words: Words) -> bytes:
+    """The upload; PictureError as soon as it is longer than any picture may be."""
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > pictures.MAX_BYTES:
+            raise PictureError(words("too_large", pictures.MAX_BYTES // 2**20))
+    return bytes(content)
+
+
+def draw(sheet: Sheet) -> None:
+    """Where a picture is chosen, and where its result appears."""
+    words = sheet.words
+    with ui.element("div").classes("main"):
+        ui.html(escape(words("try_intro")), sanitize=False, tag="p").classes("soft")
+        ui.html(
+            f'<div class="drop">{glyphs.of(None)}<label for="picture">{escape(words("choose"))}'
+            '</label><input id="picture" type="file" accept=".jpg,.jpeg,.png">'
+            f'<span class="soft">{escape(words("drop_here"))}</span></div>',
+            sanitize=False,
+        )
+        judging = escape(f'<p class="soft">{escape(words("judging"))}</p>')
+        ui.html(
+            f'<div id="result" aria-live="polite" data-judging="{judging}"></div>', sanitize=False
+        )
+
+
+def result(name: str, decision: Decision, thresholds: Thresholds, words: Words) -> str:
+    """What ``trashbin classify`` prints, as HTML."""
+    label = words.both(decision.label) if decision.label else words("no_class")
+    acts = decision.action is Action.ACT
+    chip = words("unambiguous") if acts else words("ambiguous")
+    would = words("would_sort") if acts else words("would_hold")
+    confidence = words("confidence", words.percent(decision.top1 or 0.0))
+    gates = [
+        cards.gate(words("gap"), decision.gap, thresholds.gap, words),
+        cards.gate(words("top1"), decision.top1, thresholds.top1, words),
+    ]
+    if thresholds.familiarity:
+        gates.append(
+            cards.gate(words("familiarity"), decision.familiarity, thresholds.familiarity, words)
+        )
+    every = json.dumps(classify.as_dict(name, decision), allow_nan=False, ensure_ascii=False)
+    return (
+        '<div class="card result"><figure><img id="preview" alt="">'
+        f'<figcaption class="meta">{escape(name)}</figcaption></figure><div class="facts">'
+        f'<div class="top"><h2>{glyphs.of(decision.label)} {escape(label)}</h2>'
+        f'<span class="chip {"sorted" if acts else "uncertain"}">{"✓" if acts else "?"} '
+        f"{escape(chip)}</span></div>"
+        f"<p><strong>{escape(confidence)}</strong>: {escape(would)}</p>"
+        f"<p>{escape(_why(decision, thresholds, words))}</p>"
+        f"{cards.bars(decision.scores, decision.label, words, exact=True)}"
+        f'<ul class="bars gates">{"".join(gates)}</ul>'
+        f'<p class="soft">{escape(words("relative"))}</p>'
+        f"<details><summary>{escape(words('every_digit'))}</summary>"
+        f'<pre class="digits" id="digits">{escape(every)}</pre></details></div></div>'
+    )
+
+
+def _why(decision: Decision, thresholds: Thresholds, words: Words) -> str:
+    if decision.reason is Reason.CLEAR:
+        second = words.known(decision.second) if decision.second else "-"
+        gap = f"{decision.gap or 0.0:.2f}"
+        return words("not_ambiguous", gap, f"{thresholds.gap:.2f}", second)
+    return f"{words('ambiguous')}: {words.reason(decision.reason)}"
