@@ -19,14 +19,16 @@ from typing import Any, TypeVar
 from trashbin import config as configuration
 from trashbin import database, devices, sdnotify
 from trashbin.actuation import Actuation
+from trashbin.canary import Canary
 from trashbin.clock import SystemClock
-from trashbin.condition import Parts
+from trashbin.condition import Condition, Parts
 from trashbin.config import Loaded
 from trashbin.daemon import Daemon
 from trashbin.errors import ExitCode, StoreError, TrashbinError
 from trashbin.events import Event
 from trashbin.looking import Looker
 from trashbin.model import tflite
+from trashbin.model.shelf import Ref, Shelf
 from trashbin.outbox import Outbox
 from trashbin.ports import (
     Camera,
@@ -133,6 +135,7 @@ def build(
             triggers=parts.triggers,
             actuation=parts.actuation,
             problems=parts.problems,
+            canary=parts.canary,
         ),
         on_event=on_event,
     )
@@ -169,6 +172,7 @@ class _Parts:
         self.actuation = Actuation((), None, config.sorting, clock)
         self.tray_lamp: Switch | None = None
         self.buttons: Any = None
+        self.canary: Callable[[Condition], Canary] | None = None
         if "configuration" in problems:
             return  # safe mode: tell, and neither look nor move
         if config.camera.kind == "simulated":
@@ -178,7 +182,7 @@ class _Parts:
         look = config.look
         scene = Scene(changed_area=look.changed_area, learn=look.empty_tray == "learn")
         self.camera = self._make("camera", config.camera, context)
-        self.classifier = self._try("model", lambda: tflite.open_model(config.model))
+        self.classifier = self._try("model", lambda: self._model(config))
         context = replace(context, camera=self.camera, scene=scene)
         if config.gpio.stop is not None and context.pins is not None:
             pin = config.gpio.stop
@@ -202,6 +206,19 @@ class _Parts:
             self.looker = Looker(
                 look, clock, scene, self.camera, _timeout(config), self.classifier, self.tray_lamp
             )
+
+    def _model(self, config: Config) -> Classifier:
+        """The network that an update put in place, or the configuration's."""
+        shelf = Shelf(config.store.path)
+
+        def opened(ref: Ref | None) -> Classifier:
+            if ref is None:
+                return tflite.open_model(config.model)
+            return shelf.open(ref, config.model)
+
+        classifier, told = shelf.start(config.model)
+        self.canary = lambda condition: Canary(condition, shelf, opened, told)
+        return classifier
 
     def open(self, name: str, part: Any, stack: ExitStack, *arguments: Any) -> None:
         """Open a part now and close it with the stack; a failure is a problem."""

@@ -17,6 +17,7 @@ from trashbin import config, pictures, settings
 from trashbin.decision import decide
 from trashbin.errors import ExitCode, PictureError
 from trashbin.model import tflite
+from trashbin.model.shelf import Shelf
 from trashbin.model.tflite import TFLiteClassifier
 from trashbin.ports import Classifier
 from trashbin.quiet import quiet
@@ -33,7 +34,10 @@ def opened(
     ConfigError or ModelError where one of them cannot be used.
     """
     read = config.read(path) if path else None
-    classifier = tflite.open_model(read.model if read else settings.Model(), model)
+    if read is not None and model is None:  # an update may run instead of the YAML's
+        classifier = Shelf(read.store.path).current(read.model)
+    else:
+        classifier = tflite.open_model(read.model if read else settings.Model(), model)
     given = read.rules.model_dump(exclude_none=True) if read else {}
     given |= {key: value for key, value in asked.items() if value is not None}
     return classifier, replace(classifier.thresholds, **given)

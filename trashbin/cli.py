@@ -17,6 +17,7 @@ import trashbin
 from trashbin.cli_dashboard import dashboard
 from trashbin.cli_fleet import collect, simulate
 from trashbin.cli_history import events, replay
+from trashbin.cli_model import model as model_commands
 from trashbin.cli_options import (
     EXIT_STATUSES,
     Commands,
@@ -56,6 +57,7 @@ main.add_command(events)
 main.add_command(replay)
 main.add_command(simulate)
 main.add_command(collect)
+main.add_command(model_commands)
 
 
 @main.command(epilog=EXIT_STATUSES)

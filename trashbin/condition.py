@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from trashbin import status
 from trashbin.actuation import Actuation
 from trashbin.errors import DeviceError, StoreError
 from trashbin.events import Event
 from trashbin.looking import Looker, Sight
-from trashbin.ports import Actuator, Camera, Clock, Publisher, Trigger
+from trashbin.ports import Actuator, Camera, Classifier, Clock, Publisher, Trigger
 from trashbin.record import Recorder
 from trashbin.status import Change, Status
 from trashbin.types import Mode
@@ -31,6 +32,18 @@ LID_S = 1.0  # how often the lid is looked at while it is open
 REOPEN_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses between tries at a part that failed
 
 
+class Canary(Protocol):
+    """A new model that is tried beside the running one."""
+
+    def poll(self) -> None:
+        """Was a model installed, or taken back? Called between two items."""
+        ...
+
+    def judged(self, event: Event, sight: Sight) -> None:
+        """An item was judged, and all that it led to is over."""
+        ...
+
+
 @dataclass
 class Parts:
     """What the composition root opened. ``problems`` maps a part that failed to why.
@@ -45,6 +58,7 @@ class Parts:
     looker: Looker | None = None
     triggers: Sequence[Trigger] = ()
     problems: dict[str, str] = field(default_factory=dict)
+    canary: Callable[[Condition], Canary] | None = None
 
 
 class Condition:
@@ -64,6 +78,7 @@ class Condition:
         self.on_progress = on_progress
         self.on_recovered: Callable[[], None] = lambda: None
         self.waiting: Callable[[], Event | None] = lambda: None  # for an answer
+        self.judged: tuple[Event, Sight] | None = None  # the last item, until it is looked at
         self._tries = 0
 
     # what happened
@@ -75,6 +90,8 @@ class Condition:
         something will move.
         """
         committed = self.parts.recorder.commit(event, sight, moving=moving)
+        if sight is not None:
+            self.judged = (committed, sight)
         self._watch_pictures()
         return self._committed(committed)
 
@@ -126,6 +143,13 @@ class Condition:
         recorder = self.parts.recorder
         state = recorder.state(self.status, self.bin, self.problems, self.waiting())
         self.parts.publisher.announce("state", state)
+
+    def use(self, classifier: Classifier) -> None:
+        """Let another model judge, from the next item on."""
+        self.parts.recorder.classifier = classifier
+        if self.parts.looker is not None:
+            self.parts.looker.classifier, old = classifier, self.parts.looker.classifier
+            old.close()
 
     def prune(self) -> None:
         """Forget what is older than the history and delivered."""

@@ -26,6 +26,7 @@ PRESSES_LIMIT = 4  # a person who presses more often means the last ones
 HEALTH_EVERY_S = 60.0
 PRUNE_EVERY_S = 3600.0
 IDENTIFY_S = 5.0
+MODELS_EVERY_S = 2.0  # how often it is seen whether a model was installed or taken back
 WATCH_EVERY_S = 0.5  # how often a thing that waits in the tray is looked for
 
 
@@ -51,6 +52,7 @@ class Daemon:
         self._presses: deque[str] = deque(maxlen=PRESSES_LIMIT)  # labels
         self._ran: dict[str, float] = {}
         self._identify = False
+        self.canary = parts.canary(self.condition) if parts.canary is not None else None
 
     @property
     def status(self) -> Status:
@@ -114,6 +116,10 @@ class Daemon:
             self.cycle.press(self._presses.popleft())
         if self._desk.waiting and not self.clock.wait(0):
             self._desk.answer_next()
+        if self.condition.judged is not None:
+            judged, self.condition.judged = self.condition.judged, None
+            if self.canary is not None:
+                self.canary.judged(*judged)
         now = self.clock.monotonic()
         for name, every, task in self._tasks():
             # less what rounding may add to a time that was waited for
@@ -134,6 +140,8 @@ class Daemon:
                     tasks.append(
                         (f"trigger {index}", trigger.poll_every, self._guarded(trigger.poll))
                     )
+        if self.canary is not None:
+            tasks.append(("models", MODELS_EVERY_S, self.canary.poll))
         if self._identify:
             tasks.append(("identify", IDENTIFY_S, self._identified))
         if self.cycle.waits:

@@ -3,6 +3,7 @@
     TrashbinError                 the base: caught once, in cli.py, and told without a traceback
     +-- ConfigError               the YAML is wrong       (a key misspelt, two devices on a pin)
     +-- ModelError                the model can't be used (a torn .tflite, labels out of order)
+    +-- FetchError                a model can't be fetched (no network, no such address)
     +-- PictureError              a picture can't be read (a text file called photo.jpg)
     +-- DeviceError               hardware did not do its part
     |   +-- CameraError           no camera, a capture that timed out, an empty frame
@@ -47,6 +48,12 @@ class ModelError(TrashbinError):
     """The model folder, its manifest or its .tflite does not fit."""
 
     exit_code = ExitCode.BAD_USAGE
+
+
+class FetchError(TrashbinError):
+    """A file at an address cannot be fetched."""
+
+    exit_code = ExitCode.UNREACHABLE
 
 
 class PictureError(TrashbinError):

@@ -25,6 +25,10 @@ from trashbin.types import Action, Mode, ModelId, Reason, Source, Thresholds
 
 SCHEMA = "trashbin.event/1"
 
+# of an item that waits for an answer, and of the last answer, in ``state``
+WAITING = ("event_id", "ts", "reason", "label", "second", "top1", "gap", "scores", "image_id")
+ANSWERED = ("event_id", "ts", "resolves", "answer", "bin")
+
 
 class EventType(StrEnum):
     """What an event is about; the first two are *item events*."""

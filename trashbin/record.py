@@ -29,7 +29,7 @@ from trashbin.ports import Classifier, Clock, Publisher
 from trashbin.requests import VERBS
 from trashbin.settings import Config
 from trashbin.status import Status
-from trashbin.types import Action, Decision, Mode, Reason, Signal, Thresholds
+from trashbin.types import Action, Decision, Mode, ModelId, Reason, Signal, Thresholds
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,6 @@ Payload = dict[str, Any]
 T = TypeVar("T")
 
 THRESHOLD = VERBS["threshold"]
-# of an item that waits for an answer, and of the last answer, in ``state``
-WAITING = ("event_id", "ts", "reason", "label", "second", "top1", "gap", "scores", "image_id")
-ANSWERED = ("event_id", "ts", "resolves", "answer", "bin")
 NAMED = 20  # damaged events that one fault names
 
 
@@ -61,6 +58,7 @@ class Recorder:
         self.publisher = publisher
         self.classifier = classifier
         self.dropped = 0  # signals that found the inbox full
+        self.trial: ModelId | None = None  # what judges beside the running model
         self.refused = 0
         self.turned_away = 0  # requests that were not even read; counted on the network's thread
         self.last_item: Event | None = None
@@ -83,7 +81,11 @@ class Recorder:
     @property
     def thresholds(self) -> Thresholds:
         """The thresholds as they are applied, key by key."""
-        model = self.classifier.thresholds if self.classifier else Thresholds()
+        return self.thresholds_of(self.classifier)
+
+    def thresholds_of(self, classifier: Classifier | None) -> Thresholds:
+        """The thresholds as they are applied, or would be with another model."""
+        model = classifier.thresholds if classifier else Thresholds()
         rules = self.config.rules.model_dump(exclude_none=True)
         return replace(model, **(rules | self._asked()))
 
@@ -314,6 +316,7 @@ class Recorder:
             "event_schema": events.SCHEMA,
             "python": platform.python_version(),
             "model": None if model is None else asdict(model),
+            "model_trial": None if self.trial is None else asdict(self.trial),
             "thresholds": asdict(self.classifier.thresholds) if self.classifier else None,
             "labels": list(resources.labels()),
             "bins": {name: list(entry.labels) for name, entry in self.config.bins.items()},
@@ -344,8 +347,10 @@ class Recorder:
             "problems": dict(problems),
             "thresholds": asdict(self.thresholds),
             "last": None if self.last_item is None else self.last_item.sent(),
-            "waiting": None if waiting is None else waiting.sent(WAITING),
-            "last_answer": None if self.last_answer is None else self.last_answer.sent(ANSWERED),
+            "waiting": None if waiting is None else waiting.sent(events.WAITING),
+            "last_answer": None
+            if self.last_answer is None
+            else self.last_answer.sent(events.ANSWERED),
             "counts": self._read(
                 lambda: {
                     "day": local.date().isoformat(),

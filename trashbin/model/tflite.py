@@ -287,11 +287,17 @@ def _root_lies_inside(content: bytes) -> bool:
 
 def open_model(section: Model, name: str | None = None) -> TFLiteClassifier:
     """The network of a configuration's ``model`` section, or another by ``name``, run its way."""
+    return open_file(manifest.find(section.name if name is None else name), section)
+
+
+def open_file(file: ModelFile, section: Model, *, tried: bool = False) -> TFLiteClassifier:
+    """A network that was found, run as the ``model`` section says."""
     return TFLiteClassifier(
-        manifest.find(section.name if name is None else name),
+        file,
         threads=section.threads,
         kernels=section.kernels,
         prefer=None if section.runtime == "auto" else section.runtime,
+        tried=tried,
     )
 
 

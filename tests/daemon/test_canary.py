@@ -1,0 +1,181 @@
+"""An update: it judges beside the running model, moves nothing, and takes over or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.rig import Network, Rig, sure
+from trashbin.canary import Canary
+from trashbin.errors import ModelError
+from trashbin.events import Event
+from trashbin.model.shelf import STARTS, Ref, Shelf
+from trashbin.ports import Classifier
+from trashbin.types import Frame, ModelId, Prediction
+
+NEW = Ref(file="new-111111111111/int8.tflite", sha256="1" * 64)
+
+
+class Candidate(Network):
+    """The update, as a test wants it."""
+
+    model = ModelId("new", "int8", "1" * 64)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.fails: str | None = None
+
+    def predict(self, frame: Frame) -> Prediction:
+        self.asked += 1
+        if self.fails:
+            raise ModelError(self.fails)
+        return super().predict(frame)
+
+
+class Bench(Rig):
+    """A bin with a shelf; ``new`` is what stands on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.new, self.broken = Candidate(), ""
+        self.shelf = Shelf(folder)
+        super().__init__(folder, pictures={"keep": "none"})
+
+    def start(self, told: list[str] | None = None) -> None:
+        super().start()
+        self.boot(told or [])
+
+    def boot(self, told: list[str]) -> None:
+        self.daemon.canary = Canary(self.daemon.condition, self.shelf, self.opened, told)
+
+    def opened(self, ref: Ref | None) -> Classifier:
+        if ref is None:
+            return self.network
+        if self.broken:
+            raise ModelError(self.broken)
+        return self.new
+
+    def items(self, count: int) -> None:
+        for _ in range(count):
+            self.tray.clear()
+            self.go(3)
+            self.drop()
+            self.go(15)
+
+    def notices(self) -> list[Event]:
+        return [event for event in self.events() if event.event_type == "notice"]
+
+    def said(self) -> list[str]:
+        return [event.detail.message for event in self.notices() if event.detail is not None]
+
+    def running(self) -> str:
+        return self.daemon.recorder.info()["model"]["name"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_it_judges_beside_the_running_one_and_then_takes_over(bench: Bench) -> None:
+    bench.shelf.begin_trial(NEW, 3)
+    bench.new.usual = sure("metal", 0.8)
+    bench.items(2)
+    assert bench.running() == "fake" and bench.new.asked == 2
+    assert bench.told.topics["info"]["model_trial"]["name"] == "new"
+    trial = bench.shelf.state().trial
+    assert trial is not None
+    assert (trial.done, trial.acted, trial.acted_before, trial.both, trial.same) == (2, 2, 2, 2, 2)
+    bench.items(1)
+    assert bench.running() == "new"
+    assert bench.told.topics["info"]["model_trial"] is None
+    (notice,) = bench.notices()
+    assert notice.detail is not None and notice.detail.part == "model"
+    assert "instead of fake (000000000000): after 3 items" in notice.detail.message
+    bench.items(1)
+    last = bench.events()[-1]
+    assert last.model == Candidate.model and last.top1 == pytest.approx(0.8)
+    assert bench.shelf.state().starts is None, "it has judged an item: it is no longer new"
+
+
+@pytest.mark.parametrize(
+    ("usual", "says"),
+    [
+        (sure("glass"), "of 5 that both would have acted on, 0 got the same label"),
+        (sure("metal", 0.2), "it would have acted on 0 (the other on 6)"),
+        ({"metal": float("nan")}, "shares that are none"),
+    ],
+)
+def test_one_that_is_no_update_is_not_taken_over_and_has_moved_nothing(
+    bench: Bench, usual: Mapping[str, float], says: str
+) -> None:
+    bench.shelf.begin_trial(NEW, 6)
+    bench.new.usual = usual
+    bench.items(6)
+    assert bench.running() == "fake"
+    assert bench.servo.visited == ["rest"] * 6, "it has no say in what moves"
+    (said,) = bench.said()
+    assert "is not taken over" in said and says in said
+    assert bench.shelf.state().trial is None
+
+
+def test_one_that_fails_at_an_item_ends_its_trial_and_not_the_bin(bench: Bench) -> None:
+    bench.shelf.begin_trial(NEW, 6)
+    bench.new.fails = "a kernel is missing"
+    bench.items(2)
+    assert bench.new.asked == 1
+    assert bench.kinds().count("sorted") == 2
+    assert "a kernel is missing" in bench.said()[0]
+
+
+def test_one_that_cannot_be_opened_is_told(bench: Bench) -> None:
+    bench.broken = "the file is torn"
+    bench.shelf.begin_trial(NEW, 6)
+    bench.go(5)
+    assert "the file is torn" in bench.said()[0]
+
+
+def test_the_way_back_is_taken_while_the_bin_runs(bench: Bench) -> None:
+    bench.shelf.begin_trial(NEW, 0)  # --now
+    bench.go(5)
+    assert bench.running() == "new"
+    bench.shelf.go_back("rolled back by hand")
+    bench.items(1)
+    assert bench.running() == "fake"
+    assert "rolled back by hand" in bench.said()[-1]
+    assert bench.events()[-1].model == Network.model
+
+
+def test_nothing_changes_while_an_item_waits_for_its_answer(bench: Bench) -> None:
+    bench.network.usual = sure("metal", 0.3)
+    bench.drop()
+    bench.go(5)
+    bench.shelf.begin_trial(NEW, 0)
+    bench.go(10)
+    assert bench.running() == "fake"
+    bench.tray.clear()
+    bench.go(10)
+    assert bench.running() == "new"
+
+
+def test_a_trial_goes_on_after_a_restart_and_ends_where_it_ends_the_bin(bench: Bench) -> None:
+    bench.shelf.begin_trial(NEW, 4)
+    bench.items(2)
+    bench.start()
+    bench.items(1)
+    trial = bench.shelf.state().trial
+    assert trial is not None and trial.done == 3
+    for _ in range(STARTS + 1):  # a crash in the native runtime leaves nothing but this count
+        bench.start()
+        bench.go(5)
+    assert "compared no item" in bench.said()[-1]
+    assert bench.running() == "fake"
+
+
+def test_what_happened_at_the_start_is_told_by_a_notice(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.boot(["the configuration's model runs instead"])
+    bench.go(5)
+    assert bench.said() == ["the configuration's model runs instead"]

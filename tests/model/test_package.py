@@ -1,0 +1,236 @@
+"""A model from a file or an address: nothing is on the shelf that was not verified and tried."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from trashbin.cli import main
+from trashbin.errors import FetchError, ModelError
+from trashbin.model import package
+from trashbin.model.manifest import find
+from trashbin.model.shelf import Ref, Shelf
+from trashbin.settings import Model
+
+SHIPPED = find()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path / "store")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "model.zip"
+    package.pack(SHIPPED, path)
+    return path
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def install(source: Path | str, shelf: Shelf, sha256: str | None = None, **keys: Any) -> Ref:
+    sha256 = digest(Path(source)) if sha256 is None else sha256
+    return package.install(str(source), sha256, shelf, Model(), **keys)[0]
+
+
+def spoilt(archive: Path, change: Callable[[Path], object]) -> Path:
+    """The archive, after a change to its unpacked folder."""
+    folder = archive.with_name("spoilt")
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(folder)
+    change(folder)
+    target = archive.with_name("spoilt.zip")
+    with zipfile.ZipFile(target, "w") as made:
+        for path in sorted(folder.rglob("*")):
+            made.write(path, path.relative_to(folder))
+    return target
+
+
+def manifested(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
+    def write(folder: Path) -> None:
+        path = folder / "manifest.json"
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return write
+
+
+def left(shelf: Shelf) -> list[str]:
+    return sorted(path.name for path in shelf.folder.iterdir())
+
+
+def test_a_zip_is_installed_whole_and_runs(archive: Path, shelf: Shelf) -> None:
+    ref = install(archive, shelf)
+    assert shelf.open(ref, Model()).model == SHIPPED.id
+    assert left(shelf) == ["lock", ref.file.partition("/")[0]]
+    assert {file.variant for file in shelf.installed()} == set(SHIPPED.manifest.variants)
+    assert install(archive, shelf) == ref, "a second time is no error"
+
+
+def test_a_tflite_with_its_manifest_beside_it_and_a_variant(shelf: Shelf) -> None:
+    ref = install(SHIPPED.path, shelf)
+    assert shelf.find(ref).variant == SHIPPED.variant
+    other = next(name for name in SHIPPED.manifest.variants if name != SHIPPED.variant)
+    assert shelf.find(install(SHIPPED.path, shelf, variant=other)).variant == other
+
+
+def test_a_folder_within_the_zip_will_do(archive: Path, shelf: Shelf) -> None:
+    def into_a_folder(folder: Path) -> None:
+        (folder / "inner").mkdir()
+        for path in list(folder.iterdir()):
+            if path.is_file():
+                path.rename(folder / "inner" / path.name)
+
+    install(spoilt(archive, into_a_folder), shelf)
+
+
+def truncate(folder: Path) -> None:
+    path = folder / SHIPPED.path.name
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def other_golden(manifest: dict[str, Any]) -> None:
+    for entry in manifest["variants"]["int8"]["golden"]:
+        entry["label"] = "glass" if entry["label"] != "glass" else "metal"
+        entry["gap"] = 0.99
+
+
+def no_golden(manifest: dict[str, Any]) -> None:
+    manifest["variants"]["int8"]["golden"] = []
+
+
+def crash(folder: Path) -> None:
+    """Bytes in the middle of the graph point elsewhere; the manifest is made to fit."""
+    path = folder / SHIPPED.path.name
+    content = bytearray(path.read_bytes())
+    content[-4096:] = b"\xff" * 4096
+    path.write_bytes(content)
+    manifested(
+        lambda told: told["variants"]["int8"].update(sha256=hashlib.sha256(content).hexdigest())
+    )(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (truncate, "digest does not fit"),
+        (lambda folder: (folder / SHIPPED.path.name).unlink(), "a file is missing"),
+        (lambda folder: (folder / "manifest.json").unlink(), "needs one manifest.json"),
+        (manifested(lambda told: told.update(labels=["a", "b"])), "label"),
+        (manifested(lambda told: told.update(more=1)), "more: Extra inputs"),
+        (manifested(other_golden), "golden input"),
+        (manifested(no_golden), "no golden inputs"),
+        (manifested(lambda told: told["variants"]["int8"].update(bytes=10)), "larger than"),
+        (
+            manifested(lambda told: told["variants"]["int8"].update(file="manifest.json")),
+            "names 'manifest.json'",
+        ),
+        (manifested(lambda told: told["variants"]["int8"].update(file="..")), "names '..'"),
+        (crash, "int8.tflite"),
+    ],
+)
+def test_what_is_no_good_is_refused_and_leaves_nothing(
+    archive: Path, shelf: Shelf, change: Callable[[Path], object], says: str
+) -> None:
+    with pytest.raises(ModelError, match=says):
+        install(spoilt(archive, change), shelf)
+    assert [name for name in left(shelf) if name != "lock"] == []
+    assert shelf.state().trial is None
+
+
+def test_another_digest_is_refused(archive: Path, shelf: Shelf) -> None:
+    with pytest.raises(ModelError, match=f"has the sha256 {digest(archive)}, not 000"):
+        install(archive, shelf, "0" * 64)
+    nonsense = archive.with_name("nonsense.zip")
+    nonsense.write_bytes(b"PK\x03\x04 and nothing else")
+    with pytest.raises(ModelError):
+        install(nonsense, shelf)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    """A web server on loopback that serves the test's folder."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_an_address_is_fetched_and_verified(archive: Path, shelf: Shelf, site: str) -> None:
+    install(f"{site}/model.zip", shelf, digest(archive))
+    with pytest.raises(FetchError, match="404"):
+        install(f"{site}/none.zip", shelf, "0" * 64)
+    with pytest.raises(FetchError) as told:
+        install("http://user:secret@127.0.0.1:9/model.zip", shelf, "0" * 64)
+    assert "secret" not in str(told.value)
+    with pytest.raises(ModelError, match="only https"):
+        install(f"file://{archive}", shelf, digest(archive))
+
+
+def test_a_download_has_a_limit(
+    archive: Path, shelf: Shelf, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(package, "MAX_BYTES", 1000)
+    with pytest.raises(ModelError, match="larger than"):
+        install(f"{site}/model.zip", shelf, digest(archive))
+
+
+# the commands
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["model", *map(str, arguments)])
+
+
+def test_install_list_and_rollback(archive: Path, shelf: Shelf) -> None:
+    store = ["--store", shelf.folder.parent]
+    done = call("install", archive, "--sha256", digest(archive), "--items", 7, *store)
+    assert done.exit_code == 0 and "judges 7 items" in done.output
+    told = json.loads(call("list", "--json", *store).output)
+    assert told["trial"]["items"] == 7
+    states = {(m["installed"], m["variant"]): m["state"] for m in told["models"]}
+    assert states[False, "int8"] == "running" and states[True, "int8"] == "trial"
+    assert "trial: 0 of 7 items" in call("list", *store).output
+    assert "ended by hand" in call("rollback", *store).output
+    nothing = call("rollback", *store)
+    assert nothing.exit_code == 2 and "nothing to go back to" in nothing.output
+    folder = shelf.installed()[0].path.parent.name
+    assert call("remove", folder, *store).exit_code == 0
+    assert shelf.installed() == []
+    assert call("remove", folder, *store).exit_code == 2
+
+
+def test_usage_is_told(archive: Path, shelf: Shelf) -> None:
+    store = ["--store", shelf.folder.parent]
+    assert call("install", archive, *store).exit_code == 2
+    assert "64 of the digits" in call("install", archive, "--sha256", "abc", *store).output
+    wrong = call("install", archive, "--sha256", "0" * 64, *store)
+    assert wrong.exit_code == 2 and "nothing was installed" in wrong.output
+    unreachable = call("install", "http://127.0.0.1:9/m.zip", "--sha256", "0" * 64, *store)
+    assert unreachable.exit_code == 3 and "cannot be fetched" in unreachable.output
+
+
+def test_packed_is_what_installs(tmp_path: Path, shelf: Shelf) -> None:
+    target = tmp_path / "packed.zip"
+    digest_, name = call("pack", SHIPPED.manifest.name, target).output.split()
+    assert digest_ == digest(target) and Path(name) == target
+    install(target, shelf, digest_)
+    shutil.rmtree(shelf.folder)

@@ -1,0 +1,101 @@
+"""Which installed model runs: through crashes, torn files and a full disk there is a way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trashbin.errors import ModelError
+from trashbin.model import tflite
+from trashbin.model.manifest import find
+from trashbin.model.shelf import BACK, STARTS, Ref, Shelf, State
+from trashbin.settings import Model
+
+SHIPPED = find()
+
+
+def ref(name: str) -> Ref:
+    return Ref(file=f"{name}/int8.tflite", sha256="0" * 64)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network itself is tried elsewhere."""
+    monkeypatch.setattr(tflite, "open_model", lambda section: "the configuration's")
+    monkeypatch.setattr(Shelf, "open", lambda self, ref, section: ref.file)
+
+
+def test_without_an_update_the_configuration_holds(shelf: Shelf) -> None:
+    assert shelf.start(Model()) == ("the configuration's", [])
+    assert not shelf.folder.exists(), "looking changes nothing"
+
+
+def test_each_change_can_be_taken_back_up_to_a_limit(shelf: Shelf) -> None:
+    for number in range(BACK + 2):
+        shelf.switch(ref(f"m{number}"), "")
+    for number in reversed(range(1, BACK + 1)):
+        shelf.go_back("")
+        assert shelf.state().active == ref(f"m{number}")
+    shelf.go_back("")
+    assert shelf.state() == State(told=shelf.state().told)
+    with pytest.raises(ModelError, match="nothing to go back to"):
+        shelf.go_back("")
+
+
+def test_a_new_model_that_ends_the_process_is_taken_back(shelf: Shelf) -> None:
+    shelf.switch(ref("good"), "")
+    shelf.judged()
+    shelf.switch(ref("bad"), "")
+    for _ in range(STARTS):
+        assert shelf.start(Model()) == ("bad/int8.tflite", [])
+    network, (told,) = shelf.start(Model())
+    assert network == "good/int8.tflite"
+    assert f"started {STARTS} times with it and judged no item" in told
+    for _ in range(STARTS + 2):
+        assert shelf.start(Model()) == ("good/int8.tflite", []), "that one is not new"
+
+
+def test_one_that_cannot_be_opened_any_more_is_taken_back(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(self: Shelf, ref: Ref, section: Model) -> str:
+        raise ModelError(f"{ref.file} is torn")
+
+    shelf.switch(ref("one"), "")
+    shelf.switch(ref("two"), "")
+    monkeypatch.setattr(Shelf, "open", torn)
+    network, told = shelf.start(Model())
+    assert network == "the configuration's"
+    assert [("two" in told[0]), ("one" in told[1])] == [True, True]
+    monkeypatch.setattr(Shelf, "change", lambda *_: (_ for _ in ()).throw(ModelError("full")))
+    shelf.state()
+    assert shelf.start(Model())[0] == "the configuration's"
+
+
+def test_an_update_at_once_is_taken_as_the_bin_starts(shelf: Shelf) -> None:
+    shelf.begin_trial(ref("new"), 0)
+    network, (told,) = shelf.start(Model())
+    assert network == "new/int8.tflite" and "without a trial" in told
+    assert shelf.state().trial is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"active": {"file": "../../etc/passwd"}}'])
+def test_a_damaged_state_is_no_state(shelf: Shelf, content: str) -> None:
+    shelf.switch(ref("one"), "")
+    (shelf.folder / "state.json").write_text(content)
+    assert shelf.state() == State()
+
+
+def test_an_exchanged_file_is_noticed(shelf: Shelf) -> None:
+    shelf.folder.mkdir()
+    (shelf.folder / "model").symlink_to(SHIPPED.path.parent)
+    file = f"model/{SHIPPED.path.name}"
+    assert shelf.find(Ref(file=file, sha256=SHIPPED.id.sha256)).id == SHIPPED.id
+    with pytest.raises(ModelError, match="another digest"):
+        shelf.find(Ref(file=file, sha256="0" * 64))

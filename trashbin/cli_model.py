@@ -1,0 +1,245 @@
+"""``trashbin model``: install an update, see what there is, go back."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trashbin.cli_options import EXIT_STATUSES, F, json_option
+from trashbin.errors import ExitCode
+
+if TYPE_CHECKING:
+    from trashbin.model.shelf import Shelf
+    from trashbin.settings import Model
+
+ITEMS = 50  # of a trial
+
+
+def _where(function: F) -> F:
+    """Which bin's models: by its YAML or its store."""
+    function = click.option(
+        "--store",
+        metavar="FOLDER",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="The folder of the bin's store.  [default: /var/lib/trashbin]",
+    )(function)
+    text = "The bin's YAML, which says where its store is and how a model runs."
+    return click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help=text)(
+        function
+    )
+
+
+def _shelf(config: Path | None, store: Path | None) -> tuple[Shelf, Model]:
+    from trashbin import config as configuration
+    from trashbin import settings
+    from trashbin.model.shelf import Shelf
+
+    if config is not None and store is not None:
+        raise click.UsageError("--config and --store both say where the store is: give one.")
+    if config is None:
+        return Shelf(store or settings.Store().path), settings.Model()
+    read = configuration.read(config)
+    return Shelf(read.store.path), read.model
+
+
+def _digest(ctx: click.Context, parameter: click.Parameter, text: str) -> str:
+    if re.fullmatch(r"[0-9a-fA-F]{64}", text) is None:
+        raise click.BadParameter("a sha256 has 64 of the digits 0-9 and a-f; sha256sum prints it")
+    return text
+
+
+@click.group(epilog=EXIT_STATUSES)
+def model() -> None:
+    """Update a bin's network, with a way back.
+
+    An update is verified, then judges some items beside the running network without moving
+    anything, and only then takes over. The daemon need not be stopped for it.
+    """
+
+
+@model.command(epilog=EXIT_STATUSES)
+@click.argument("source", metavar="FILE|URL")
+@click.option(
+    "--sha256", required=True, callback=_digest, metavar="HEX", help="Of the .zip or .tflite."
+)
+@click.option("--variant", help="Which of its networks runs.  [default: int8, or the first]")
+@click.option(
+    "--items",
+    type=click.IntRange(1, 100_000),
+    default=ITEMS,
+    show_default=True,
+    help="How many items it judges beside the running network before it takes over.",
+)
+@click.option("--now", is_flag=True, help="Take over at once, without a trial.")
+@_where
+def install(
+    source: str,
+    sha256: str,
+    variant: str | None,
+    items: int,
+    now: bool,
+    config: Path | None,
+    store: Path | None,
+) -> None:
+    """Verify a network and let the bin try it.
+
+    SOURCE is a ZIP of a model's folder (`trashbin model pack` makes one) or a .tflite with its
+    manifest.json beside it, as a file or an https:// address. Its digest must be the one given,
+    its files must fit its manifest, and in a process of its own it must give the golden answers
+    on this machine. Then it judges the next items beside the running network: it takes over
+    unless it fails, gives other labels too often, or holds what the other would act on.
+
+    \b
+    Examples:
+      sudo trashbin model install model.zip --sha256 4f3a...
+      sudo trashbin model install https://models.example.org/bin.zip --sha256 4f3a... --items 200
+    """
+    from trashbin.model import package
+    from trashbin.quiet import quiet
+
+    shelf, section = _shelf(config, store)
+    with quiet():
+        ref, file = package.install(source, sha256, shelf, section, variant)
+    shelf.begin_trial(ref, 0 if now else items)
+    click.echo(f"{file.manifest.name} {file.variant} ({file.id.sha256}) lies in {file.path.parent}")
+    if now:
+        click.echo("It takes over between two items, or as the bin starts.")
+    else:
+        click.echo(f"It judges {items} items beside the running network, and then takes over.")
+    click.echo("How it goes: trashbin model list.  The way back: trashbin model rollback.")
+
+
+@model.command("list", epilog=EXIT_STATUSES)
+@_where
+@json_option
+def list_(config: Path | None, store: Path | None, as_json: bool) -> None:
+    """Tell which networks there are, which one runs, and how a trial goes.
+
+    With --json, one object: told (the last change), trial (or null) and models, a list with
+    the keys name, variant, version, sha256, file, installed, state (running, trial, before or
+    null).
+    """
+    shelf, section = _shelf(config, store)
+    told = _told(shelf, section)
+    if as_json:
+        click.echo(json.dumps(told, indent=2))
+        return
+    for entry in told["models"]:
+        mark = {"running": "*", "trial": "?", "before": "<"}.get(entry["state"], " ")
+        where = "installed" if entry["installed"] else "with trashbin"
+        click.echo(
+            f"{mark} {entry['name']}:{entry['variant']}  {entry['version']}  "
+            f"{entry['sha256'][:12]}  {where}"
+        )
+    click.echo("* runs   ? is tried beside it   < ran before")
+    if told["trial"]:
+        trial = told["trial"]
+        click.echo(
+            f"trial: {trial['done']} of {trial['items']} items; would have acted on "
+            f"{trial['acted']} (the running one on {trial['acted_before']}); same label on "
+            f"{trial['same']} of {trial['both']} that both would act on"
+        )
+    if told["told"]:
+        click.echo(f"last: {told['told']}")
+
+
+def _told(shelf: Shelf, section: Model) -> dict[str, Any]:
+    from trashbin import resources
+    from trashbin.model import manifest
+
+    state = shelf.state()
+    with_us = sorted(resources.root().glob("models/*/manifest.json"))
+    files = [
+        (False, manifest.find(f"{path.parent.name}:{variant}"))
+        for path in with_us
+        for variant in manifest.read_manifest(path).variants
+    ]
+    files += [(True, file) for file in shelf.installed()]
+    configured = manifest.find(section.name).path
+    marks: dict[Path, str] = {}
+    for ref in state.before:
+        marks[configured if ref is None else shelf.folder / ref.file] = "before"
+    if state.trial is not None:
+        marks[shelf.folder / state.trial.ref.file] = "trial"
+    marks[configured if state.active is None else shelf.folder / state.active.file] = "running"
+    models = [
+        {
+            "name": file.manifest.name,
+            "variant": file.variant,
+            "version": file.manifest.version,
+            "sha256": file.id.sha256,
+            "file": str(file.path),
+            "installed": installed,
+            "state": marks.get(file.path),
+        }
+        for installed, file in files
+    ]
+    trial = None if state.trial is None else state.trial.model_dump()
+    return {"told": state.told, "trial": trial, "models": models}
+
+
+@model.command(epilog=EXIT_STATUSES)
+@_where
+def rollback(config: Path | None, store: Path | None) -> None:
+    """Let the network before run again, or end the trial of a new one.
+
+    The daemon changes between two items; nothing is deleted.
+    """
+    shelf, _ = _shelf(config, store)
+    state = shelf.state()
+    if state.trial is not None:
+        said = f"the trial of {state.trial.ref} was ended by hand"
+        shelf.end_trial(said)
+    else:
+        said = shelf.go_back("rolled back by hand")
+    click.echo(said)
+
+
+@model.command(epilog=EXIT_STATUSES)
+@click.argument("name", metavar="FOLDER")
+@_where
+def remove(name: str, config: Path | None, store: Path | None) -> int:
+    """Delete an installed network that neither runs, nor is tried, nor is the way back.
+
+    FOLDER is its name below models/, as `trashbin model list --json` tells in file.
+    """
+    import shutil
+
+    shelf, section = _shelf(config, store)
+    entries = _told(shelf, section)["models"]
+    mine = [entry for entry in entries if entry["installed"] and _folder(entry) == name]
+    if not mine:
+        click.echo(f"trashbin: {name!r}: no such installed model in {shelf.folder}", err=True)
+        return ExitCode.BAD_USAGE
+    if any(entry["state"] for entry in mine):
+        click.echo(f"trashbin: {name}: it runs, is tried, or is the way back", err=True)
+        return ExitCode.BAD_USAGE
+    shutil.rmtree(shelf.folder / name)
+    click.echo(f"{name} is deleted")
+    return ExitCode.GOOD
+
+
+def _folder(entry: dict[str, Any]) -> str:
+    return Path(entry["file"]).parent.name
+
+
+@model.command(epilog=EXIT_STATUSES)
+@click.argument("name", metavar="NAME|FILE")
+@click.argument("target", metavar="FILE.zip", type=click.Path(path_type=Path))
+def pack(name: str, target: Path) -> None:
+    """Write a ZIP of a model for other bins, and print the digest that they ask for.
+
+    NAME is a model that came with trashbin, FILE a .tflite with its manifest.json beside it.
+
+    \b
+    Example:
+      trashbin model pack trashnet-mobilenetv3-large model.zip
+    """
+    from trashbin.model import manifest, package
+
+    digest = package.pack(manifest.find(name), target)
+    click.echo(f"{digest}  {target}")
