@@ -58,6 +58,12 @@ def model() -> None:
 
     An update is verified, then judges some items beside the running network without moving
     anything, and only then takes over. The daemon need not be stopped for it.
+
+    \b
+    Examples:
+      sudo trashbin model install model.zip --sha256 4f3a...
+      trashbin model list
+      sudo trashbin model rollback
     """
 
 
@@ -87,7 +93,7 @@ def install(
 ) -> None:
     """Verify a network and let the bin try it.
 
-    SOURCE is a ZIP of a model's folder (`trashbin model pack` makes one) or a .tflite with its
+    It is a ZIP of a model's folder (`trashbin model pack` makes one) or a .tflite with its
     manifest.json beside it, as a file or an https:// address. Its digest must be the one given,
     its files must fit its manifest, and in a process of its own it must give the golden answers
     on this machine. Then it judges the next items beside the running network: it takes over
@@ -96,7 +102,7 @@ def install(
     \b
     Examples:
       sudo trashbin model install model.zip --sha256 4f3a...
-      sudo trashbin model install https://models.example.org/bin.zip --sha256 4f3a... --items 200
+      sudo trashbin model install https://example.org/m.zip --sha256 4f3a...
     """
     from trashbin.model import package
     from trashbin.quiet import quiet
