@@ -24,8 +24,9 @@ from trashbin.clock import SystemClock
 from trashbin.condition import Condition, Parts
 from trashbin.config import Loaded
 from trashbin.daemon import Daemon
-from trashbin.errors import ExitCode, StoreError, TrashbinError
-from trashbin.events import Event
+from trashbin.errors import ExitCode, GivenUpError, StoreError, TrashbinError
+from trashbin.events import Event, boot_id
+from trashbin.limits import LimitedActuator, LimitedCamera
 from trashbin.looking import Looker
 from trashbin.model import tflite
 from trashbin.model.shelf import Ref, Shelf
@@ -40,14 +41,18 @@ from trashbin.ports import (
     Trigger,
 )
 from trashbin.record import Recorder
+from trashbin.restarts import Restarts
 from trashbin.scene import Scene
 from trashbin.settings import Config, SimulatedTrigger
+from trashbin.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 PIN_KINDS = frozenset({"pir", "button", "servo", "lamps"})
+
+SHUTDOWN_S = 15  # less than the unit's TimeoutStopSec
 
 # sections that the daemon cannot run without, not even in safe mode
 NEEDED_FOR_SAFE_MODE = ("device", "publisher")
@@ -80,16 +85,31 @@ def run(path: Path) -> ExitCode:
     assert config is not None
     clock = SystemClock()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: clock.stop())
+        signal.signal(number, lambda *_: _stop(clock))
     notify = sdnotify.Notifier()
+    watch = config.watch
+    restarts = Restarts(
+        config.store.path, watch.restarts, watch.restarts_within_s, boot_id(), clock.monotonic
+    )
     with ExitStack() as stack:
-        daemon = build(config, clock, stack, problems)
-        daemon.condition.on_progress = notify.progress
+        daemon = build(config, clock, stack, problems, restarts=restarts)
+        daemon.condition.on_progress = Watchdog(daemon.parts, notify.progress).progress
         daemon.begin()
         notify.ready()
-        daemon.run()
+        try:
+            daemon.run()
+        except GivenUpError:
+            signal.alarm(SHUTDOWN_S)
+            raise
+        restarts.end()
         notify.stopping()
     return ExitCode.GOOD
+
+
+def _stop(clock: SystemClock) -> None:
+    """Told to stop: the kernel ends a process that is not down in time, whatever hangs in it."""
+    signal.alarm(SHUTDOWN_S)
+    clock.stop()
 
 
 def safe_config(loaded: Loaded) -> Config | None:
@@ -110,20 +130,31 @@ def build(
     stack: ExitStack,
     problems: dict[str, str] | None = None,
     *,
+    restarts: Restarts | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> Daemon:
     """Make every part that ``config`` names, wire the daemon, then open them.
 
     What is opened is closed by ``stack``, in reverse: offline first, then the servo to
-    rest, the camera, the triggers. A part that fails is told in ``problems``.
+    rest, the camera, the triggers. A part that fails is told in ``problems``. ``restarts``
+    is for a process that is started again where it ends.
     """
     stack.enter_context(_alone(config.store.path))
+    problems = {} if problems is None else problems
+    if restarts is not None:
+        restarts.begin()
+        if restarts.nobody_knows_why:
+            problems["restarts"] = (
+                f"the bin ended {restarts.count} times within {restarts.within_s / 60:g} minutes, "
+                "and nobody told it to: read its log (journalctl -u trashbin). Until it is started "
+                "anew, which it does by itself after that time, it neither looks nor moves"
+            )
     outbox = Outbox(
         config.store.path / database.NAME,
         max_bytes=config.store.max_mb * 2**20,
         drop_undelivered=config.store.overflow == "drop_oldest",
     )
-    parts = _Parts(config, clock, outbox, {} if problems is None else problems)
+    parts = _Parts(config, clock, outbox, problems)
     parts.open("store", outbox, stack)
     daemon = Daemon(
         config,
@@ -132,6 +163,7 @@ def build(
             publisher=parts.publisher,
             recorder=Recorder(config, clock, outbox, parts.publisher, parts.classifier),
             looker=parts.looker,
+            restarts=restarts,
             triggers=parts.triggers,
             actuation=parts.actuation,
             problems=parts.problems,
@@ -173,7 +205,7 @@ class _Parts:
         self.tray_lamp: Switch | None = None
         self.buttons: Any = None
         self.canary: Callable[[Condition], Canary] | None = None
-        if "configuration" in problems:
+        if {"configuration", "restarts"} & problems.keys():
             return  # safe mode: tell, and neither look nor move
         if config.camera.kind == "simulated":
             context = replace(context, world=self._try("camera", lambda: _world(config, clock)))
@@ -181,7 +213,8 @@ class _Parts:
             context = replace(context, pins=self._try("gpio", lambda: _pins(config)))
         look = config.look
         scene = Scene(changed_area=look.changed_area, learn=look.empty_tray == "learn")
-        self.camera = self._make("camera", config.camera, context)
+        camera = self._make("camera", config.camera, context)
+        self.camera = None if camera is None else LimitedCamera(camera)
         self.classifier = self._try("model", lambda: self._model(config))
         context = replace(context, camera=self.camera, scene=scene)
         if config.gpio.stop is not None and context.pins is not None:
@@ -195,7 +228,10 @@ class _Parts:
             self.triggers += filter(None, [self._make("trigger", section, context)])
         made = [self._make("actuator", entry, context) for entry in config.actuators]
         self.actuation = Actuation(
-            [actuator for actuator in made if actuator], context.stop, config.sorting, clock
+            [LimitedActuator(actuator, config.sorting.move_s) for actuator in made if actuator],
+            context.stop,
+            config.sorting,
+            clock,
         )
         if config.gpio.tray_lamp is not None and context.pins is not None:
             lamp = config.gpio.tray_lamp

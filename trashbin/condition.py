@@ -9,18 +9,20 @@ from typing import Protocol
 
 from trashbin import status
 from trashbin.actuation import Actuation
-from trashbin.errors import DeviceError, StoreError
+from trashbin.errors import CameraHungError, DeviceError, GivenUpError, StoreError
 from trashbin.events import Event
 from trashbin.looking import Looker, Sight
-from trashbin.ports import Actuator, Camera, Classifier, Clock, Publisher, Trigger
+from trashbin.ports import Actuator, Classifier, Clock, Publisher, Trigger
 from trashbin.record import Recorder
+from trashbin.restarts import Restarts
+from trashbin.settings import Watch
 from trashbin.status import Change, Status
 from trashbin.types import Mode
 
 log = logging.getLogger(__name__)
 
 # parts without which nothing may be sorted; the bin does without any other as well as it can
-BLOCKING = frozenset({"configuration", "camera", "model", "stop", "tray", "store"})
+BLOCKING = frozenset({"configuration", "camera", "model", "restarts", "stop", "store", "tray"})
 # what ends a look or a sort in which another part failed
 UNFINISHED = {Status.LOOKING: Change.NOTHING, Status.SORTING: Change.DONE}
 CURABLE = frozenset(
@@ -56,6 +58,7 @@ class Parts:
     recorder: Recorder
     actuation: Actuation
     looker: Looker | None = None
+    restarts: Restarts | None = None  # None where nobody would start the process again
     triggers: Sequence[Trigger] = ()
     problems: dict[str, str] = field(default_factory=dict)
     canary: Callable[[Condition], Canary] | None = None
@@ -80,6 +83,9 @@ class Condition:
         self.waiting: Callable[[], Event | None] = lambda: None  # for an answer
         self.judged: tuple[Event, Sight] | None = None  # the last item, until it is looked at
         self._tries = 0
+        self._camera_hangs = False
+        self._camera_tries = 0  # since it was last there
+        self._problems_told: dict[str, str] = {}  # by health
 
     # what happened
 
@@ -139,7 +145,9 @@ class Condition:
         self.tell_health()
 
     def tell_state(self) -> None:
-        """Publish ``state``."""
+        """Publish ``state``, and ``health`` where the problems are others than it said."""
+        if self.problems != self._problems_told:
+            self._announce_health()
         recorder = self.parts.recorder
         state = recorder.state(self.status, self.bin, self.problems, self.waiting())
         self.parts.publisher.announce("state", state)
@@ -166,23 +174,33 @@ class Condition:
     def tell_health(self) -> None:
         """Publish ``health``, after a look at how the store is."""
         self._watch_store()
-        looker = self.parts.looker
+        self._announce_health()
+
+    def _announce_health(self) -> None:
+        self._problems_told = dict(self.problems)
+        looker, restarts = self.parts.looker, self.parts.restarts
         frame = looker.last_frame if looker is not None else None
         age = None if frame is None else self.parts.clock.monotonic() - frame.at
-        self.parts.publisher.announce("health", self.parts.recorder.health(age, self.problems))
+        count = 0 if restarts is None else restarts.count
+        health = self.parts.recorder.health(age, self.problems, count)
+        self.parts.publisher.announce("health", health)
 
     # what is wrong
 
     def fault(self, part: str, message: str, about: str | None = None) -> None:
         """Tell that a part failed; where it is a blocking one, nothing moves until it is back."""
-        log.error("%s: %s", part, message)
-        self.problems[part] = message
         self._tries = 0
-        self.note(self.parts.recorder.fault(part, message, about))
+        self.told(part, message, about)
         if part in BLOCKING:
             self.change(Change.FAIL)
         elif self.status in UNFINISHED:
             self.change(UNFINISHED[self.status])
+
+    def told(self, part: str, message: str, about: str | None = None) -> None:
+        """Tell of a problem, by log, state and event, and stop nothing for it."""
+        log.error("%s: %s", part, message)
+        self.problems[part] = message
+        self.note(self.parts.recorder.fault(part, message, about))
 
     def store_failed(self, error: StoreError) -> None:
         """No event can be written: nothing moves until one can. Told over MQTT all the same."""
@@ -207,6 +225,16 @@ class Condition:
         except StoreError as error:
             self.store_failed(error)
 
+    def told_over(self, part: str) -> None:
+        """A problem that stopped nothing is over."""
+        if self.problems.pop(part, None) is not None:
+            log.info("%s: it is over", part)
+            self.tell_state()
+
+    @property
+    def _watch(self) -> Watch:
+        return self.parts.recorder.config.watch
+
     def _overflow_told(self) -> Event | None:
         message = self.parts.recorder.overflow()
         if message is None:
@@ -223,6 +251,8 @@ class Condition:
     def part_failed(self, error: DeviceError, about: str | None = None) -> None:
         """A part raised: cut every drive, and tell."""
         self.parts.actuation.release()
+        if error.part == "camera":
+            self._camera_hangs = isinstance(error, CameraHungError)
         self.fault(error.part, str(error), about)
 
     @property
@@ -237,8 +267,13 @@ class Condition:
         problems, looker = self.problems, self.parts.looker
         before = set(problems)
         self._tries += 1
-        if "camera" in problems and looker is not None and self._sees_again(looker):
-            del problems["camera"]
+        if "camera" in problems and looker is not None:
+            if self._sees_again(looker):
+                del problems["camera"]
+                self._camera_tries = 0
+            else:
+                self._camera_tries += 1
+                self._give_up_camera()
         # a servo that is opened again first goes to rest, which only auto allows
         broken = {"actuator", "lamps"} & before
         auto = self.parts.recorder.mode is Mode.AUTO
@@ -288,18 +323,45 @@ class Condition:
 
     def _sees_again(self, looker: Looker) -> bool:
         """The camera is back; a bin that never saw its tray learns it now."""
-        if not self._reopened([looker.camera]):
-            return False
         try:
+            looker.camera.close()
+            looker.camera.open()
             looker.glance()
             if not looker.scene.learned:
                 looker.learn_empty_tray()
         except DeviceError as error:
             log.debug("%s: still not back (%s)", error.part, error)
+            self._camera_hangs = isinstance(error, CameraHungError)
             return False
         return True
 
-    def _reopened(self, parts: Sequence[Camera | Actuator]) -> bool:
+    def _give_up_camera(self) -> None:
+        """A driver that hangs and hangs: end the process, or say that it stays off.
+
+        GivenUpError where the budget of restarts allows it.
+        """
+        if not self._camera_hangs or self._camera_tries != self._watch.camera_tries:
+            return
+        restarts = self.parts.restarts
+        why = f"{self.problems['camera']} It was opened {self._camera_tries} times."
+        if restarts is None or restarts.spent:
+            self.told("camera", f"{why} {self._no_restart()} It is tried on and on.")
+            return
+        which = f"restart {restarts.count + 1} of {restarts.budget}"
+        self.told("camera", f"{why} The bin ends, to be started anew ({which}).")
+        restarts.end("camera")
+        raise GivenUpError(f"camera: {self.problems['camera']}")
+
+    def _no_restart(self) -> str:
+        restarts = self.parts.restarts
+        if restarts is None:
+            return "Nobody starts this bin again."
+        within = f"{restarts.within_s / 60:g} minutes"
+        return (
+            f"The bin was started anew {restarts.count} times within {within}: the camera is off."
+        )
+
+    def _reopened(self, parts: Sequence[Actuator]) -> bool:
         """Close and open parts again; a servo that was caught on its way goes to rest first."""
         for part in parts:
             try:

@@ -10,13 +10,14 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from trashbin.condition import CURABLE, Condition, Parts
+from trashbin.condition import ATTENTIVE, CURABLE, Condition, Parts
 from trashbin.cycle import Cycle
 from trashbin.desk import Desk
-from trashbin.errors import DeviceError, ModelError
+from trashbin.errors import DeviceError, GivenUpError, ModelError
 from trashbin.events import Answer, Event
 from trashbin.settings import Config
 from trashbin.status import Change, Status
+from trashbin.surroundings import Surroundings
 from trashbin.types import Mode, Signal
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ HEALTH_EVERY_S = 60.0
 PRUNE_EVERY_S = 3600.0
 IDENTIFY_S = 5.0
 MODELS_EVERY_S = 2.0  # how often it is seen whether a model was installed or taken back
+LOOK_ROUND_S = 5.0  # how often broker, clock and model file are looked at
 WATCH_EVERY_S = 0.5  # how often a thing that waits in the tray is looked for
 
 
@@ -48,6 +50,7 @@ class Daemon:
         self.condition = Condition(parts, on_event, on_progress)
         self.cycle = Cycle(config, self.condition, self._signalled_since, self.emit)
         self._desk = Desk(self, parts.clock, parts.recorder, parts.publisher)
+        self._surroundings = Surroundings(self.condition, config.watch.broker_away_s)
         self._inbox: deque[Signal] = deque()
         self._presses: deque[str] = deque(maxlen=PRESSES_LIMIT)  # labels
         self._ran: dict[str, float] = {}
@@ -133,7 +136,12 @@ class Daemon:
         tasks: list[tuple[str, float, Callable[[], None]]] = [
             ("health", HEALTH_EVERY_S, self.condition.tell_health),
             ("prune", PRUNE_EVERY_S, self.condition.prune),
+            ("surroundings", LOOK_ROUND_S, self._surroundings.look),
         ]
+        if self.parts.looker is not None and "camera" not in self.parts.problems:
+            tasks.append(("probe", self.config.watch.frame_every_s, self._guarded(self._probe)))
+        if "restarts" in self.parts.problems:
+            tasks.append(("begin anew", self.config.watch.restarts_within_s, self._begin_anew))
         if self.condition.status is Status.IDLE:
             for index, trigger in enumerate(self.parts.triggers):
                 if trigger.poll_every is not None:
@@ -149,6 +157,19 @@ class Daemon:
         if CURABLE & set(self.parts.problems):
             tasks.append(("recover", self.condition.reopen_pause_s, self.condition.recover))
         return tasks
+
+    def _probe(self) -> None:
+        """Nothing asked the camera for a while: a cable may be loose before the next item falls."""
+        looker = self.parts.looker
+        assert looker is not None
+        last, now = looker.last_frame, self.clock.monotonic()
+        if last is None or now - last.at >= self.config.watch.frame_every_s / 2:
+            looker.probe()
+            looker.attend(self.condition.status in ATTENTIVE)
+
+    def _begin_anew(self) -> None:
+        """What ended the bin again and again may be over: one more start, and not more an hour."""
+        raise GivenUpError("the bin was off for long enough; it ends, to be started anew")
 
     def _until_due(self) -> float:
         now = self.clock.monotonic()

@@ -6,12 +6,14 @@
     +-- FetchError                a model can't be fetched (no network, no such address)
     +-- PictureError              a picture can't be read (a text file called photo.jpg)
     +-- DeviceError               hardware did not do its part
-    |   +-- CameraError           no camera, a capture that timed out, an empty frame
+    |   +-- CameraError           no camera, an empty frame, half a picture
+    |   |   +-- CameraHungError   a driver that did not come back from a call in time
     |   +-- TriggerError          the sensor's pin cannot be opened
     |   +-- ActuatorError         the servo or a lamp cannot be driven
     |   |   +-- StoppedError      a hand or the open lid stopped a move
     +-- BrokerError               the MQTT broker is unreachable or refuses us
     +-- StoreError                the event store cannot be read or written
+    +-- GivenUpError              the process ends, so that systemd starts it again
     +-- RequestError              a request is refused    (retained, expired, wrong JSON)
 
 Adapters turn the errors that their library documents into these, ``from exc``;
@@ -73,6 +75,10 @@ class CameraError(DeviceError):
     part = "camera"
 
 
+class CameraHungError(CameraError):
+    """The camera's driver did not come back in time: a new process may cure what no call does."""
+
+
 class TriggerError(DeviceError):
     """A trigger cannot be opened."""
 
@@ -99,6 +105,12 @@ class BrokerError(DeviceError):
 
 class StoreError(TrashbinError):
     """The event store cannot be opened, read or written."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class GivenUpError(TrashbinError):
+    """Only a new process can help: this one ends, within the budget of ``watch: restarts``."""
 
     exit_code = ExitCode.UNREACHABLE
 

@@ -15,12 +15,16 @@ from trashbin.errors import CameraError, DeviceError
 from trashbin.ports import Attentive, Camera, Classifier, Clock, Switch
 from trashbin.scene import Scene, SceneState, View, too_blurred, too_dark
 from trashbin.settings import Look as LookSettings
-from trashbin.types import Decision, Features, Frame, Prediction, Reason, Thresholds
+from trashbin.types import Decision, Features, Frame, Pixels, Prediction, Reason, Thresholds
 
 log = logging.getLogger(__name__)
 
 # the keys of an event's timing_ms; ``total`` covers them all
 STAGES = ("settle", "capture", "preprocess", "invoke", "decide", "total")
+
+TORN = 3  # pictures in a row with a flaw are the camera's, not chance
+BLACK = 16  # below, one colour is told as black
+WHITE = 255  # light that is too bright is flat, too
 
 # reasons that a fresh burst may cure; an empty or dark tray stays what it is
 RETRIED = frozenset(
@@ -72,14 +76,33 @@ class Looker:
         self.tray_lamp = tray_lamp
         self.capture_timeout = capture_timeout
         self.last_frame: Frame | None = None
+        self._shape: tuple[int, ...] | None = None  # of every frame: the scene model needs it
 
     def glance(self) -> View:
-        """One frame through the scene model. CameraError where there is none."""
+        """One frame through the scene model. CameraError where no frame is whole."""
+        for _ in range(TORN):  # a USB camera now and then sends half a picture
+            frame = self._captured()
+            fault = flaw(frame.pixels)
+            if fault is None:
+                return self.scene.look(frame)
+        raise CameraError(fault)
+
+    def probe(self) -> None:
+        """Does the camera still give frames, if only of the night? CameraError where not."""
+        self._captured()
+
+    def _captured(self) -> Frame:
         frame = self.camera.capture(self.capture_timeout)
-        if frame.pixels.ndim != 3 or frame.pixels.shape[2] != 3 or frame.pixels.size == 0:
-            raise CameraError(f"the camera gave an array of shape {frame.pixels.shape}, no picture")
-        self.last_frame = frame
-        return self.scene.look(frame)
+        pixels = frame.pixels
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
+            raise CameraError(f"the camera gave an array of shape {pixels.shape}, no picture")
+        if self._shape is not None and pixels.shape != self._shape:
+            (height, width, _), (rows, columns, _) = pixels.shape, self._shape
+            raise CameraError(
+                f"the camera gives pictures of {width}x{height}, and gave {columns}x{rows} before"
+            )
+        self._shape, self.last_frame = pixels.shape, frame
+        return frame
 
     @property
     def seen(self) -> Frame:
@@ -180,6 +203,21 @@ class Looker:
         finally:
             with _tolerated():
                 self.tray_lamp.off()
+
+
+def flaw(pixels: Pixels) -> str | None:
+    """What no lens does to a picture (rows, columns, RGB), in words; None where it seems whole.
+
+    A sensor always has a little noise: what is of one colour was never exposed.
+    """
+    part = pixels[-max(1, len(pixels) // 8) :]
+    colour = part[0, 0]
+    if colour.min() == WHITE or not np.array_equal(part, np.broadcast_to(colour, part.shape)):
+        return None
+    if np.array_equal(pixels, np.broadcast_to(colour, pixels.shape)):
+        name = "black" if colour.max() < BLACK else "of one colour"
+        return f"the camera's pictures are {name}: look at lens cap, cable and tray lamp"
+    return "the camera gives half pictures: check its cable"
 
 
 def _mean_features(predictions: Sequence[Prediction]) -> Features | None:

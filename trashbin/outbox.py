@@ -172,6 +172,14 @@ class Outbox:
             (waiting,) = db.execute("SELECT count(*) FROM pending").fetchone()
         return int(waiting)
 
+    def oldest(self) -> str | None:
+        """The ``ts`` of the oldest event that no broker has acknowledged; None where none waits."""
+        with self._file.reading() as db:
+            row = db.execute(
+                "SELECT ts FROM event WHERE seq = (SELECT min(seq) FROM pending)"
+            ).fetchone()
+        return None if row is None else str(row[0])
+
     def last_seq(self) -> int:
         """The newest event's ``seq``; 0 in a new store."""
         with self._file.reading() as db:

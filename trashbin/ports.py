@@ -107,6 +107,10 @@ class Classifier(Protocol):
         """Ask the golden inputs again. ModelError where an answer is not the promised one."""
         ...
 
+    def changed(self) -> str | None:
+        """What of the running model is no longer what lies on the disk; None where all is."""
+        ...
+
     def close(self) -> None:
         """Free the interpreter."""
         ...
@@ -186,6 +190,14 @@ class Publisher(Protocol):
     @property
     def connected(self) -> bool:
         """True while the broker holds our session."""
+        ...
+
+    @property
+    def progressed_at(self) -> float | None:
+        """When its threads last went round, monotonic; the broker has no part in it.
+
+        None where it has no thread.
+        """
         ...
 
     @property

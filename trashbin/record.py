@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 import logging
 import platform
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from pathlib import Path
+from datetime import datetime
 from typing import Any, TypeVar
 
 import trashbin
-from trashbin import album, events, resources
+from trashbin import album, events, machine, resources
 from trashbin.album import Album
 from trashbin.clock import is_synchronized
 from trashbin.decision import hold
@@ -61,6 +60,7 @@ class Recorder:
         self.trial: ModelId | None = None  # what judges beside the running model
         self.refused = 0
         self.turned_away = 0  # requests that were not even read; counted on the network's thread
+        self.faults = 0  # told since the start
         self.last_item: Event | None = None
         self.last_answer: Event | None = None
         self._settings: dict[str, str | None] = {}  # as last read
@@ -187,6 +187,8 @@ class Recorder:
             self.last_item = committed
         elif committed.event_type is EventType.RESOLVED:
             self.last_answer = committed
+        elif committed.event_type is EventType.FAULT:
+            self.faults += 1
         self.publisher.wake()
         return committed
 
@@ -361,42 +363,40 @@ class Recorder:
             ),
         }
 
-    def health(self, frame_age_s: float | None, problems: Mapping[str, str]) -> Payload:
+    def health(
+        self, frame_age_s: float | None, problems: Mapping[str, str], restarts: int
+    ) -> Payload:
         """How the bin is: what an operator wants on a graph."""
         return {
             "ts": events.timestamp(self.clock.now()),
             "uptime_s": round(self.clock.monotonic(), 1),
             "outbox_depth": self._read(self.outbox.depth),
+            "oldest_age_s": self._read(self._oldest_age_s),
             "last_seq": self._read(self.outbox.last_seq),
             "last_frame_age_s": None if frame_age_s is None else round(frame_age_s, 1),
-            "temperature_c": temperature(),
+            "temperature_c": machine.temperature(),
+            "throttling": machine.power(),
             "broker_problem": self.publisher.problem,
-            "disk_free_mb": disk_free_mb(self.config.store.path),
+            "disk_free_mb": machine.disk_free_mb(self.config.store.path),
             "pictures": dict(zip(("files", "bytes"), self.album.used(), strict=True)),
             "messages_dropped": self.dropped,
             "requests_refused": self.refused + self.turned_away,
             "timing_ms": None if self.last_item is None else self.last_item.timing_ms,
+            "restarts": restarts,
+            "faults": self.faults,
             "problems": dict(problems),
         }
+
+    def _oldest_age_s(self) -> float | None:
+        """Of the event that waits longest for the broker; None where none waits."""
+        oldest = self.outbox.oldest()
+        if oldest is None:
+            return None
+        age = self.clock.now() - datetime.fromisoformat(oldest)
+        return round(max(0.0, age.total_seconds()), 1)  # the clock may have been set back
 
     def _read(self, figure: Callable[[], T]) -> T | None:
         """A figure from the store; None where it cannot be read, which is no zero."""
         with suppress(StoreError):
             return figure()
-        return None
-
-
-def disk_free_mb(folder: Path) -> int | None:
-    """Free space on a folder's disk in mebibytes, or None where the folder is gone."""
-    try:
-        return shutil.disk_usage(folder).free // 2**20
-    except OSError:
-        return None
-
-
-def temperature() -> float | None:
-    """The processor's temperature in degrees Celsius, or None where the kernel tells none."""
-    try:
-        return int(Path("/sys/class/thermal/thermal_zone0/temp").read_text()) / 1000
-    except (OSError, ValueError):
         return None

@@ -313,6 +313,16 @@ class Pictures(Section):
     publish: bool = False
 
 
+class Watch(Section):
+    """How the bin watches itself, and how often it may end so that systemd starts it again."""
+
+    frame_every_s: float = Field(default=20.0, gt=0, le=60)
+    camera_tries: int = Field(default=6, ge=1, le=1000)
+    restarts: int = Field(default=5, ge=0, le=100_000)
+    restarts_within_s: float = Field(default=3600.0, ge=1, le=604_800)
+    broker_away_s: float = Field(default=60.0, ge=1, le=86_400)
+
+
 class Config(Section):
     """A whole configuration. Every section but ``device`` and ``bins`` has defaults."""
 
@@ -330,6 +340,7 @@ class Config(Section):
     publisher: Publisher
     store: Store = Store()
     pictures: Pictures = Pictures()
+    watch: Watch = Watch()
 
     def bin_of(self, label: str) -> str:
         """The compartment that takes ``label``."""

@@ -91,6 +91,7 @@ class Network:
 
     model = ModelId("fake", "int8", "0" * 64)
     thresholds = Thresholds(gap=0.3, top1=0.4)
+    exchanged: str | None = None
 
     def __init__(self) -> None:
         self.answers: list[Mapping[str, float]] = []
@@ -102,6 +103,9 @@ class Network:
         return Prediction(scores, features=self.features)
 
     def check(self) -> None: ...
+
+    def changed(self) -> str | None:
+        return self.exchanged
 
     def close(self) -> None: ...
 
@@ -152,7 +156,8 @@ class Told:
     """A publisher that keeps what it was told."""
 
     connected = True
-    problem = None
+    progressed_at: float | None = None
+    problem: str | None = None
 
     def __init__(self) -> None:
         self.topics: dict[str, Mapping[str, Any]] = {}

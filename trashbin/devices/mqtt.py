@@ -49,6 +49,7 @@ BATCH = 100  # events read from the outbox at a time
 ECHO_S = 5.0  # for our own ``online`` to come back; then it is said again
 JITTER_S = 1.0  # added at random, so that a hundred bins do not come back in one instant
 STORE_RETRY_S = 1.0
+PULSE_S = 5.0  # the pump goes round at least so often, to show that it can
 CLOSE_S = 1.0  # for what is in flight, and again for ``offline``
 VERB = re.compile(r"[\w-]{1,40}")
 NO_WORD = "unknown"  # in place of a verb that is none, and may be too long for an answer's topic
@@ -88,6 +89,7 @@ class MqttPublisher:
         self._closing = threading.Event()
         self._acknowledged = threading.Condition()
         self._problems: dict[str, str] = {}
+        self._round_at = time.monotonic()  # when the pump last went round
         self._session = False  # paho's view: connected, and our ``online`` has come back
         # from here on the pump's own
         self._echo_due: float | None = None  # monotonic time until which ``online`` may take
@@ -107,6 +109,11 @@ class MqttPublisher:
         return self._online and self._backlog_end is not None and not self._closing.is_set()
 
     @property
+    def progressed_at(self) -> float:
+        """When the slower of pump and paho's thread last went round, monotonic."""
+        return min(self._round_at, self._client.beat_at)
+
+    @property
     def problem(self) -> str | None:
         """What keeps events from the broker, in plain words; None where nothing does."""
         return "; ".join(tuple(self._problems.values())) or None
@@ -116,6 +123,7 @@ class MqttPublisher:
     def open(self, on_request: OnRequest) -> None:
         """Begin to connect, and keep trying; ``on_request`` runs on paho's thread."""
         self._on_request = on_request
+        self._client.beat_at = self._round_at = time.monotonic()
         self._pump.start()
         self._client.connect_async(
             self._settings.host, self._settings.port, self._settings.keepalive_s
@@ -278,7 +286,8 @@ class MqttPublisher:
     def _run(self) -> None:
         wait: float | None = None
         while not self._closing.is_set():
-            self._receive(wait)
+            self._receive(PULSE_S if wait is None else min(wait, PULSE_S))
+            self._round_at = time.monotonic()
             try:
                 self._acknowledge()
                 wait = self._send() if self._online else self._await_echo()

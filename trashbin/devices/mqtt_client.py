@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from trashbin import mqtt_access, settings
 from trashbin.events import Topics
@@ -12,9 +14,25 @@ CONNECT_S = 5.0  # for TCP and TLS
 RECONNECT_S = (1, 60)  # doubles from the first to the second
 
 
-def new_client(section: settings.MqttPublisher, device_id: str, topics: Topics) -> Client:
+class BeatingClient(Client):
+    """A client that says when its thread last went round, whatever the broker does."""
+
+    beat_at = 0.0  # monotonic
+
+    def loop_misc(self) -> MQTTErrorCode:
+        """What paho's thread does at least once a second while it is connected."""
+        self.beat_at = time.monotonic()
+        return super().loop_misc()
+
+    def reconnect(self) -> MQTTErrorCode:
+        """What it does while it is not, at least once in RECONNECT_S[1]."""
+        self.beat_at = time.monotonic()
+        return super().reconnect()
+
+
+def new_client(section: settings.MqttPublisher, device_id: str, topics: Topics) -> BeatingClient:
     """Set up, and not yet connected. ConfigError where a file it needs cannot be used."""
-    client = Client(
+    client = BeatingClient(
         CallbackAPIVersion.VERSION2,
         client_id=f"trashbin-{device_id}",
         clean_session=True,

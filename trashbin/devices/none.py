@@ -63,6 +63,7 @@ class NoPublisher:
     """No broker: events stay in the store."""
 
     connected = False
+    progressed_at: float | None = None
     problem: str | None = None
 
     def __init__(self, settings: NoPublisherSettings, context: Context) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 
 from trashbin.devices.pixels import checked
-from trashbin.errors import CameraError
+from trashbin.errors import CameraError, CameraHungError
 from trashbin.ports import Context
 from trashbin.settings import Picamera2Camera as Picamera2Settings
 from trashbin.types import Frame, Pixels
@@ -212,7 +212,7 @@ class Picamera2Camera:
         except TimeoutError as error:
             self.close()
             message = f"Camera {index} {what} within {timeout:g} s: is its cable loose?"
-            raise CameraError(message) from error
+            raise CameraHungError(message) from error
         except RuntimeError as error:
             self.close()
             raise CameraError(f"Camera {index} failed: {error}") from error

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 
 from trashbin.devices.pixels import from_bgr
-from trashbin.errors import CameraError
+from trashbin.errors import CameraError, CameraHungError
 from trashbin.ports import Context
 from trashbin.settings import V4l2Camera as V4l2Settings
 from trashbin.types import Frame, Pixels
@@ -42,7 +42,7 @@ class V4l2Camera:
         """Start the camera. CameraError where there is none, or it may not be used, or hangs."""
         self.close()
         if self._hung is not None and self._hung.is_alive():
-            raise CameraError(
+            raise CameraHungError(
                 f"The driver of camera {self._settings.device} still hangs: unplug the camera"
                 " and plug it in again."
             )
@@ -79,7 +79,7 @@ class V4l2Camera:
             answer = self._reader.answers.get(timeout=timeout)
         except queue.Empty:
             self.close()
-            raise CameraError(
+            raise CameraHungError(
                 f"Camera {self._settings.device} did not {what} within {timeout:g} s."
             ) from None
         if isinstance(answer, CameraError):

@@ -155,6 +155,15 @@ class ModelFile:
             )
         return content
 
+    @property
+    def stamp(self) -> tuple[int, int, int]:
+        """What changes with the file on the disk; zeros where it is gone."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return 0, 0, 0
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
     @cached_property
     def familiarity(self) -> Familiarity | None:
         """What scores the features, or None where the manifest names no such file."""

@@ -86,6 +86,8 @@ class TFLiteClassifier:
         self.kernels: Kernels = kernels
         self._spec: InputSpec = file.input_spec
         self._temperature = file.manifest.output.temperature
+        self._stamp = file.stamp
+        self._changed: str | None = None
         self._check_header()
         if not tried:
             trial.try_out(file, kernels, threads, self.runtime.name)
@@ -172,6 +174,19 @@ class TFLiteClassifier:
                     f"the kernels of {self.runtime.name} {self.runtime.version} "
                     "do not fit together."
                 )
+
+    def changed(self) -> str | None:
+        """Is what runs not what lies on the disk? Read again where the file was touched."""
+        stamp = self.file.stamp
+        if stamp != self._stamp:
+            self._stamp, self._changed = stamp, None
+            try:
+                _ = ModelFile(self.file.path, self.file.manifest, self.file.variant).content
+            except ModelError as error:
+                self._changed = (
+                    f"{error} What was loaded before goes on; the next start would not load this."
+                )
+        return self._changed
 
     def close(self) -> None:
         """Nothing to free before the process ends: the interpreter frees itself."""

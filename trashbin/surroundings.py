@@ -1,0 +1,74 @@
+"""What is outside of the bin and changes under it: the broker, the clock, the model's file."""
+
+from __future__ import annotations
+
+import logging
+
+from trashbin.clock import is_synchronized
+from trashbin.condition import Condition
+
+log = logging.getLogger(__name__)
+
+CLOCK_JUMP_S = 5.0  # more is told; a time server's small corrections are not
+BROKER, MODEL_FILE = "broker", "model file"  # the problems; neither stops anything
+
+
+class Surroundings:
+    """Looks round now and then, and tells once of what it finds."""
+
+    def __init__(self, condition: Condition, broker_away_s: float) -> None:
+        self._condition = condition
+        self._parts = condition.parts
+        self._broker_away_s = broker_away_s
+        self._away_since: float | None = None
+        self._synchronized = is_synchronized()
+        self._clock_runs = self._clock_offset()
+
+    def look(self) -> None:
+        """Each of them."""
+        self._look_at_broker()
+        self._look_at_clock()
+        self._look_at_model()
+
+    def _look_at_broker(self) -> None:
+        """Away for long. It is told with its end, when the event gets through."""
+        problem, now = self._parts.publisher.problem, self._parts.clock.monotonic()
+        if problem is None:
+            self._away_since = None
+            self._condition.told_over(BROKER)
+            return
+        if self._away_since is None:
+            self._away_since = now
+        if now - self._away_since >= self._broker_away_s and not self._told(BROKER):
+            message = f"{problem}. Events are kept, and sent when it is back."
+            self._condition.told(BROKER, message)
+
+    def _look_at_clock(self) -> None:
+        """Set by hand or by a time server: dates before and after do not fit together."""
+        runs, synchronized = self._clock_offset(), is_synchronized()
+        jump, first = runs - self._clock_runs, synchronized and not self._synchronized
+        self._clock_runs, self._synchronized = runs, synchronized
+        if abs(jump) < CLOCK_JUMP_S:
+            return
+        way = "forward" if jump > 0 else "back"
+        message = f"the clock was set {way} by {abs(jump):.0f} s; order events by boot_id and seq"
+        log.warning("clock: %s", message)
+        recorder = self._parts.recorder
+        # the Pi has no clock of its own: the first answer of a time server is no fault
+        event = recorder.notice("clock", message) if first else recorder.fault("clock", message)
+        self._condition.note(event)
+
+    def _look_at_model(self) -> None:
+        """Exchanged on the disk: what is loaded goes on."""
+        looker = self._parts.looker
+        changed = None if looker is None else looker.classifier.changed()
+        if changed is None:
+            self._condition.told_over(MODEL_FILE)
+        elif not self._told(MODEL_FILE):
+            self._condition.told(MODEL_FILE, changed)
+
+    def _clock_offset(self) -> float:
+        return self._parts.clock.now().timestamp() - self._parts.clock.monotonic()
+
+    def _told(self, part: str) -> bool:
+        return part in self._condition.problems
