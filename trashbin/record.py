@@ -364,7 +364,7 @@ class Recorder:
         }
 
     def health(
-        self, frame_age_s: float | None, problems: Mapping[str, str], restarts: int
+        self, frame_age_s: float | None, problems: Mapping[str, str], restarts: int = 0
     ) -> Payload:
         """How the bin is: what an operator wants on a graph."""
         return {

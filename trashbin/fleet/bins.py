@@ -58,6 +58,10 @@ class NoNetwork:
     def check(self) -> None:
         """Nothing to ask again."""
 
+    def changed(self) -> str | None:
+        """Nothing lies on a disk."""
+        return None
+
     def close(self) -> None:
         """Nothing to free."""
 
