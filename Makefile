@@ -12,7 +12,7 @@ export TRASHNET
 help: ## What there is to make
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 
-run: .venv/ready ## Set up, and show the simulated bin: make run ARGS="--items 12"
+run: .venv/ready ## Set up, and show the simulated bin and its page: make run ARGS="--items 12"
 	@.venv/bin/trashbin demo $(ARGS)
 
 test: .venv/ready ## Set up, and run lint, unit, contract and daemon tests, with a real Mosquitto

@@ -86,8 +86,11 @@ def run(config: Path) -> int:
 @click.option(
     "--picture", metavar="FILE.svg", type=click.Path(path_type=Path), help="Draw the last sort."
 )
-def demo(items: int | None, seed: int, broker: str | None, picture: Path | None) -> int:
-    """Watch a simulated bin sort, live in the terminal.
+@click.option("--no-page", is_flag=True, help="In the terminal alone, without the web page.")
+def demo(
+    items: int | None, seed: int, broker: str | None, picture: Path | None, no_page: bool
+) -> int:
+    """Watch a simulated bin sort, live in the terminal and on a web page.
 
     Rendered items fall into a simulated tray; everything else is what runs on a real bin:
     the network, the rules, the event store and MQTT. Ctrl-C ends it.
@@ -100,7 +103,7 @@ def demo(items: int | None, seed: int, broker: str | None, picture: Path | None)
     """
     from trashbin import demo
 
-    return demo.main(items, seed, broker, picture)
+    return demo.main(items, seed, broker, picture, page=not no_page)
 
 
 @main.command(epilog=EXIT_STATUSES)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from trashbin.address import parse_address
 from trashbin.cli_options import EXIT_STATUSES, config_option, model_option
 from trashbin.errors import ConfigError, ExitCode
 
@@ -82,8 +83,8 @@ def dashboard(
 
     if set_password is not None:
         return _set_password(set_password)
-    host, port = _address(broker, "--broker", 1883)
-    page_host, page_port = _address(listen, "--listen", 8080)
+    host, port = parse_address(broker)
+    page_host, page_port = _listen(listen)
     return server.main(
         server.Options(
             broker=MqttPublisher(
@@ -122,13 +123,9 @@ def _set_password(file: Path) -> int:
     return ExitCode.GOOD
 
 
-def _address(text: str, option: str, port: int) -> tuple[str, int]:
-    """``HOST:PORT``, ``HOST`` or ``PORT``; a usage error for anything else."""
-    if text.isdecimal():
-        text = f"127.0.0.1:{text}"
-    host, colon, given = text.rpartition(":")
-    if not colon or text.endswith("]"):
-        host, given = text, str(port)
-    if not host or not given.isdecimal() or not 0 < int(given) < 65536:
-        raise click.UsageError(f"{option} {text}: expected HOST:PORT, for example localhost:{port}")
-    return host.strip("[]"), int(given)
+def _listen(text: str) -> tuple[str, int]:
+    """``HOST:PORT`` or ``PORT``; a usage error for anything else."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise click.UsageError(f"--listen {text}: expected HOST:PORT or PORT, such as 8080")
+    return host.strip("[]") or "127.0.0.1", int(port)

@@ -23,14 +23,16 @@ from trashbin.address import parse_address
 from trashbin.broker import EmbeddedBroker
 from trashbin.clock import SystemClock
 from trashbin.daemon import Daemon
+from trashbin.demo_page import DemoPage
 from trashbin.demo_view import View
 from trashbin.errors import BrokerError, ConfigError, ExitCode
 from trashbin.quiet import quiet
-from trashbin.settings import Config, MqttPublisher, SimulatedTrigger
+from trashbin.settings import Config, MqttPublisher, SimulatedActuator, SimulatedTrigger
 from trashbin.status import Status
 
 CONNECT_S = 10.0
 DRAIN_S = 15.0
+HOLD_S = 10.0  # of an uncertain item, where the demo does not end by itself
 
 
 def main(
@@ -38,9 +40,12 @@ def main(
     seed: int = 0,
     broker: str | None = None,
     picture: Path | None = None,
+    *,
+    page: bool = True,
 ) -> ExitCode:
     """Show the bin until ``items`` are done, or Ctrl-C. BrokerError where it is unreachable.
 
+    With ``page``, in a browser too, at an address that is printed.
     ``picture`` is where the screen of the last sort is drawn as an SVG.
     """
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
@@ -57,6 +62,10 @@ def main(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trashbin-demo-")))
         config = demo_config(folder, host, port, seed, items)
         view = View(config, clock, f"{host}:{port}")
+        if not console.is_terminal:
+            view.lines_to(console)
+        if page and picture is None:
+            stack.enter_context(DemoPage(f"{host}:{port}", folder / "page", view.page))
         with quiet():  # the network's runtime greets on standard error
             daemon = app.build(config, clock, stack, on_event=view.event)
         view.watch(daemon)
@@ -96,6 +105,15 @@ def demo_config(folder: Path, host: str, port: int, seed: int, items: int | None
         else trigger
         for trigger in config.triggers
     )
+    if items is None:  # somebody watches: time to answer before the person takes it out
+        look = config.look.model_copy(update={"hold_s": HOLD_S})
+        actuators = tuple(
+            actuator.model_copy(update={"person_s": HOLD_S - 2})
+            if isinstance(actuator, SimulatedActuator)
+            else actuator
+            for actuator in config.actuators
+        )
+        config = config.model_copy(update={"look": look, "actuators": actuators})
     publisher = MqttPublisher(kind="mqtt", host=host, port=port)
     store = config.store.model_copy(update={"path": folder})
     return config.model_copy(update={"triggers": triggers, "publisher": publisher, "store": store})
@@ -119,7 +137,6 @@ def _wait_for_broker(daemon: Daemon, clock: SystemClock, host: str, port: int) -
 def _shown(view: View, console: Console) -> Iterator[None]:
     """Live where there is a terminal; a line an event where output goes to a file or pipe."""
     if not console.is_terminal:
-        view.lines_to(console)
         yield
         return
     with Live(view, console=console, screen=True, refresh_per_second=10, transient=True):

@@ -54,6 +54,7 @@ class View:
         self.invokes_ms: list[float] = []
         self._daemon: Daemon | None = None
         self._console: Console | None = None
+        self._page = ""
 
     def watch(self, daemon: Daemon) -> None:
         """Draw this bin."""
@@ -62,6 +63,13 @@ class View:
     def lines_to(self, console: Console) -> None:
         """Instead of drawing, print a line an event."""
         self._console = console
+
+    def page(self, address: str) -> None:
+        """Where the page is, or why there is none. From any thread."""
+        self._page = address
+        if self._console is not None:
+            where = f"The page is at {address}" if address.startswith("http") else address
+            self._console.print(where, soft_wrap=True)
 
     def event(self, event: Event) -> None:
         """An event was committed."""
@@ -197,6 +205,8 @@ class View:
 
     def _footer(self) -> Text:
         line = Text(no_wrap=True, overflow="ellipsis")
+        if self._page:
+            line.append(f"page: {self._page}   ", "bold cyan")
         if self.totals_ms:
             line.append(
                 f"frame -> decision {median(self.totals_ms):.1f} ms"

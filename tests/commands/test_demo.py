@@ -1,0 +1,49 @@
+"""The demo as a person starts it: the page comes up beside it, and goes with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+DEMO = [sys.executable, "-m", "trashbin", "demo"]
+SAYS = "The page is at "
+
+
+def started(*arguments: str) -> subprocess.Popen[str]:
+    without_screen = {key: value for key, value in os.environ.items() if "DISPLAY" not in key}
+    return subprocess.Popen(
+        [*DEMO, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=without_screen,
+        start_new_session=True,
+    )
+
+
+def test_the_page_stands_at_a_printed_address_until_ctrl_c() -> None:
+    with started() as demo:
+        assert demo.stdout is not None
+        address = next(
+            line.removeprefix(SAYS).strip() for line in demo.stdout if line.startswith(SAYS)
+        )
+        with urlopen(address) as answer:
+            assert answer.status == 200
+        os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
+        demo.communicate(timeout=30)
+        assert demo.returncode == 0
+        with pytest.raises(URLError):
+            urlopen(address)
+
+
+def test_without_a_page_it_ends_by_itself() -> None:
+    with started("--items", "1", "--no-page") as demo:
+        said, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 0
+    assert "1 items" in said
+    assert SAYS not in said
