@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trashbin import config, pictures, settings
+from trashbin import calibration, config, pictures, settings
 from trashbin.decision import decide
 from trashbin.errors import ExitCode, PictureError
 from trashbin.model import tflite
@@ -29,7 +29,9 @@ BAR_WIDTH = 40
 def opened(
     path: Path | None, model: str | None, **asked: float | None
 ) -> tuple[TFLiteClassifier, Thresholds]:
-    """The network and the thresholds that hold: those asked for, else the YAML, else the manifest.
+    """The network and the thresholds that hold.
+
+    Those asked for, else the YAML, else what was calibrated for its bin, else the manifest.
 
     ConfigError or ModelError where one of them cannot be used.
     """
@@ -38,9 +40,11 @@ def opened(
         classifier = Shelf(read.store.path).current(read.model)
     else:
         classifier = tflite.open_model(read.model if read else settings.Model(), model)
+    made = calibration.read(read.store.path) if read else None
+    base = calibration.applied(made, classifier.model, classifier.thresholds)
     given = read.rules.model_dump(exclude_none=True) if read else {}
     given |= {key: value for key, value in asked.items() if value is not None}
-    return classifier, replace(classifier.thresholds, **given)
+    return classifier, replace(base, **given)
 
 
 def judge(pixels: Pixels, classifier: Classifier, thresholds: Thresholds) -> Decision:

@@ -17,6 +17,7 @@ import trashbin
 from trashbin.cli_dashboard import dashboard
 from trashbin.cli_fleet import collect, simulate
 from trashbin.cli_history import events, replay
+from trashbin.cli_learn import calibrate
 from trashbin.cli_model import model as model_commands
 from trashbin.cli_options import (
     EXIT_STATUSES,
@@ -53,6 +54,7 @@ def main() -> None:
 
 main.epilog = EXIT_STATUSES
 main.add_command(dashboard)
+main.add_command(calibrate)
 main.add_command(events)
 main.add_command(replay)
 main.add_command(simulate)
@@ -305,7 +307,7 @@ def doctor(config: Path | None, wait: float, move: bool | None, as_json: bool) -
 def _open(
     path: Path | None, model: str | None, **asked: float | None
 ) -> tuple[TFLiteClassifier, Thresholds]:
-    """The network and the thresholds that hold: options, else the YAML, else the manifest."""
+    """The network and the thresholds that hold: options, else the YAML, calibration, manifest."""
     from trashbin import classify
     from trashbin.quiet import quiet
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trashbin.cli_options import EXIT_STATUSES, F, json_option, rule_options
+from trashbin.cli_options import EXIT_STATUSES, F, json_option, rule_options, store_option
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,12 +32,7 @@ def source_options(function: F) -> F:
     function = click.option(
         "--since", metavar="WHEN", callback=_since, help="From then on: 2h, 3d, or an ISO time."
     )(function)
-    function = click.option(
-        "--store",
-        metavar="FOLDER",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="The folder of the event store.  [default: /var/lib/trashbin]",
-    )(function)
+    function = store_option(function)
     text = "The bin's YAML, which says where its store is."
     return click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help=text)(
         function

@@ -71,6 +71,16 @@ def config_option(required: bool = False) -> Callable[[F], F]:
     )
 
 
+def store_option(function: F) -> F:
+    """``--store FOLDER``, the same wherever it stands."""
+    return click.option(
+        "--store",
+        metavar="FOLDER",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="The folder of the event store.  [default: /var/lib/trashbin]",
+    )(function)
+
+
 def json_option(function: F) -> F:
     """``--json``, the same wherever it stands."""
     text = "Print JSON for programs instead of text for people."

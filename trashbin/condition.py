@@ -218,6 +218,7 @@ class Condition:
                 recorder.commit_cut_off,
                 recorder.commit_damage,
                 self._overflow_told,
+                self._promise_told,
             ):
                 event = tell()
                 if event is not None:
@@ -234,6 +235,12 @@ class Condition:
     @property
     def _watch(self) -> Watch:
         return self.parts.recorder.config.watch
+
+    def _promise_told(self) -> Event | None:
+        event = self.parts.recorder.commit_promise()
+        if event is not None:
+            self.parts.publisher.announce("info", self.parts.recorder.info())
+        return event
 
     def _overflow_told(self) -> Event | None:
         message = self.parts.recorder.overflow()

@@ -25,6 +25,7 @@ from trashbin.looking import Sight
 from trashbin.outbox import Outbox
 from trashbin.pictures import encode
 from trashbin.ports import Classifier, Clock, Publisher
+from trashbin.promised import Promised
 from trashbin.requests import VERBS
 from trashbin.settings import Config
 from trashbin.status import Status
@@ -64,9 +65,10 @@ class Recorder:
         self.last_item: Event | None = None
         self.last_answer: Event | None = None
         self._settings: dict[str, str | None] = {}  # as last read
+        self.promised = Promised(config.store.path)
         self._moving: str | None = None  # the last event of this run that moved something
 
-    # what holds: a request, else the YAML, else the model's manifest
+    # what holds: a request, else the YAML, else the calibration, else the model's manifest
 
     @property
     def mode(self) -> Mode:
@@ -85,9 +87,8 @@ class Recorder:
 
     def thresholds_of(self, classifier: Classifier | None) -> Thresholds:
         """The thresholds as they are applied, or would be with another model."""
-        model = classifier.thresholds if classifier else Thresholds()
         rules = self.config.rules.model_dump(exclude_none=True)
-        return replace(model, **(rules | self._asked()))
+        return replace(self.promised.thresholds(classifier), **(rules | self._asked()))
 
     def set_thresholds(self, asked: dict[str, float | None]) -> None:
         """Let a request's thresholds hold from now on; None clears one."""
@@ -99,6 +100,24 @@ class Recorder:
             return THRESHOLD.model_validate_json(self._setting("thresholds") or "{}").data()
         except ValueError:  # the card has altered it
             return {}
+
+    def commit_promise(self) -> Event | None:
+        """Tell of a new calibration, or that what one promised is withdrawn, or holds again.
+
+        A new one ends what a request had set: its own thresholds are to hold.
+        """
+        told = self._setting("calibration") or ""
+        if self.promised.is_new(told):
+            self.set_thresholds(dict.fromkeys(self._asked()))
+        now, message = self.promised.news(
+            self.classifier.model if self.classifier else None, self.thresholds
+        )
+        if now == told:
+            return None
+        log.warning("calibration: %s", message)
+        event = self.commit(self.notice("calibration", message))
+        self.outbox.set("calibration", now or None)
+        return event
 
     def _setting(self, key: str) -> str | None:
         """What holds does not change because the store cannot be read now."""
@@ -309,7 +328,7 @@ class Recorder:
     # the retained topics
 
     def info(self) -> Payload:
-        """Versions, model and its thresholds, labels, bins: what changes only with a restart."""
+        """Versions, model and its thresholds, what calibration promises, labels, bins."""
         model = self.classifier.model if self.classifier else None
         return {
             "device_id": self.config.device.id,
@@ -320,6 +339,7 @@ class Recorder:
             "model": None if model is None else asdict(model),
             "model_trial": None if self.trial is None else asdict(self.trial),
             "thresholds": asdict(self.classifier.thresholds) if self.classifier else None,
+            "calibration": self.promised.told(model, self.thresholds),
             "labels": list(resources.labels()),
             "bins": {name: list(entry.labels) for name, entry in self.config.bins.items()},
             "pictures": self.config.pictures.model_dump(),

@@ -1,0 +1,90 @@
+"""A bin and its calibration: taken up by itself, told, and withdrawn for all to see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.rig import Network, Rig, sure
+from trashbin import calibration
+from trashbin.calibration import Calibration
+from trashbin.daemon import HEALTH_EVERY_S
+from trashbin.types import Thresholds
+
+CHOSEN = Thresholds(gap=0.7, top1=0.4)
+
+
+def calibrated(folder: Path, gap: float = 0.7) -> None:
+    made = Calibration(
+        made="2026-11-24T10:00:00.000Z",
+        model=Network.model,
+        thresholds=Thresholds(gap, 0.4),
+        risk=0.03,
+        confidence=0.95,
+        items=300,
+        acted=240,
+        wrong=2,
+    )
+    calibration.write(folder, made)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def notices(rig: Rig) -> list[str]:
+    return [event.detail.message for event in rig.events() if event.detail]
+
+
+def test_a_running_bin_takes_a_calibration_up_and_tells_of_it(rig: Rig) -> None:
+    rig.network.usual = sure("metal", 0.7)  # a gap of 0.64
+    rig.drop()
+    rig.go()
+    calibrated(rig.folder)
+    rig.drop()
+    rig.go(HEALTH_EVERY_S)
+    assert [kind for kind in rig.kinds() if kind != "notice"] == ["sorted", "uncertain"]
+    assert len(notices(rig)) == 1 and "at most 3.00% are wrong" in notices(rig)[0]
+    assert rig.told.topics["info"]["calibration"]["holds"] is True
+
+
+def test_a_threshold_set_by_hand_withdraws_the_promise_once_and_clearing_it_brings_it_back(
+    rig: Rig,
+) -> None:
+    calibrated(rig.folder)
+    rig.daemon.tell()
+    rig.daemon.request("threshold", b'{"gap": 0.2}', False)
+    rig.go(2 * HEALTH_EVERY_S)
+    promise = rig.told.topics["info"]["calibration"]
+    assert promise["holds"] is False and "gap is 0.2" in promise["why"]
+    assert "withdrawn" in notices(rig)[-1] and len(notices(rig)) == 2
+    rig.outbox.close()
+    rig.start()
+    rig.go(2 * HEALTH_EVERY_S)
+    assert len(notices(rig)) == 2  # it was told before the restart
+    rig.daemon.request("threshold", b'{"gap": null}', False)
+    rig.go()
+    assert rig.told.topics["info"]["calibration"]["holds"] is True
+    assert "promised" in notices(rig)[-1]
+
+
+def test_a_new_calibration_ends_what_a_request_had_set(rig: Rig) -> None:
+    rig.daemon.request("threshold", b'{"gap": 0.2}', False)
+    rig.go()
+    calibrated(rig.folder, 0.6)
+    rig.go(HEALTH_EVERY_S)
+    assert rig.told.topics["state"]["thresholds"]["gap"] == 0.6
+    assert rig.told.topics["info"]["calibration"]["holds"] is True
+
+
+def test_what_cannot_be_read_promises_nothing_and_stops_nothing(rig: Rig) -> None:
+    calibrated(rig.folder)
+    rig.daemon.tell()
+    (rig.folder / calibration.NAME).write_text("{")
+    rig.drop()
+    rig.go(HEALTH_EVERY_S)
+    assert "sorted" in rig.kinds()
+    assert rig.told.topics["info"]["calibration"] is None
+    assert "withdrawn" in notices(rig)[-1]

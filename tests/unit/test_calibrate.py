@@ -1,0 +1,151 @@
+"""``trashbin calibrate`` on small pictures, judged by a network that reads them like a number."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from trashbin import calibrate, calibration
+from trashbin.calibration import Calibration
+from trashbin.cli import main
+from trashbin.errors import ExitCode, StoreError
+from trashbin.types import Frame, ModelId, Prediction, Thresholds
+
+LABELS = ("glass", "metal")
+
+
+class Reader:
+    """The first pixel says the label, its gap and its familiarity."""
+
+    model = ModelId("reader", "int8", "1" * 64)
+    thresholds = Thresholds(0.2, 0.4)
+
+    def predict(self, frame: Frame) -> Prediction:
+        label, gap, familiarity = (int(value) for value in frame.pixels[0, 0])
+        shares = (0.5 + gap / 510, 0.5 - gap / 510)
+        scores = dict(zip(LABELS if label < 128 else LABELS[::-1], shares, strict=True))
+        return Prediction(scores, familiarity / 255)
+
+    def check(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def put(file: Path, label: int, gap: int, familiarity: int, number: int) -> None:
+    pixels = np.full((2, 2, 3), number % 256, np.uint8)
+    pixels[1, 1] = number // 256
+    pixels[0, 0] = (label, gap, familiarity)
+    file.parent.mkdir(exist_ok=True, parents=True)
+    cv2.imwrite(str(file), pixels[:, :, ::-1])
+
+
+@pytest.fixture
+def tray(tmp_path: Path) -> Path:
+    """300 items that are right where the gap is large, and 60 of no class that look strange."""
+    rng = np.random.default_rng(0)
+    for number in range(300):
+        gap = int(rng.integers(20, 255))
+        mistaken = gap < 80 and rng.random() < 0.4
+        name = LABELS[number % 2]
+        label = 255 * ((number % 2) ^ mistaken)
+        put(tmp_path / "tray" / name / f"{number}.png", label, gap, 220, number)
+    for number in range(60):
+        put(tmp_path / "tray" / "food" / f"{number}.png", 255, 250, 120, 1000 + number)
+    (tmp_path / "store").mkdir()
+    return tmp_path / "tray"
+
+
+def run(tray: Path, risk: float, store: Path | None, as_json: bool = True) -> ExitCode:
+    return calibrate.run(tray, Reader(), LABELS, 0.4, risk, 0.95, store, as_json=as_json)
+
+
+def test_it_prints_the_promise_and_writes_what_the_daemon_reads(
+    tray: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tray.parent / "store"
+    assert run(tray, 0.05, store) == ExitCode.GOOD
+    told = json.loads(capsys.readouterr().out)
+    assert told["bound"] == 0.05 and told["items"] + told["planning"] == 360
+    assert told["no_class"] == 60 and told["acted_wrong"] / told["acted"] < 0.05
+    made = calibration.read(store)
+    assert made is not None and made.model == Reader.model
+    assert made.thresholds == Thresholds(**told["thresholds"])
+    assert made.broken(Reader.model, made.thresholds) is None
+    assert 0.6 < told["coverage"] < 0.9  # the strange things are held, the doubtful ones too
+    assert run(tray, 0.05, None, as_json=False) == ExitCode.GOOD
+    people = capsys.readouterr().out
+    assert "at most 5.00%" in people and "food" in people and "Nothing was written" in people
+    assert max(map(len, people.splitlines())) <= 80
+
+
+def test_too_few_items_change_nothing_and_are_told_how_many_would_do(
+    tray: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in [*tray.glob("*/*.png")]:
+        if int(file.stem) > 9 or file.parent.name == "food":
+            file.unlink()
+    store = tray.parent / "store"
+    assert run(tray, 0.01, store, as_json=False) == ExitCode.BAD_INPUT
+    assert calibration.read(store) is None
+    assert "items like these would" in capsys.readouterr().err
+
+
+def test_a_picture_that_is_there_twice_counts_once(
+    tray: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tray / "glass" / "copy.png").write_bytes((tray / "glass" / "0.png").read_bytes())
+    assert run(tray, 0.05, None) == ExitCode.BAD_INPUT
+    out = capsys.readouterr()
+    assert json.loads(out.out)["pictures"] == 360
+    assert "the same picture" in out.err
+
+
+def test_a_folder_that_is_nearly_a_label_is_left_out_and_other_words_are_no_class(
+    tray: Path,
+) -> None:
+    for name in ("metall", "wood", "grass", "plants"):
+        (tray / name).mkdir()
+    found = calibrate.listed(tray, (*LABELS, "plastic"))
+    assert len(found.complaints) == 1 and "did you mean metal?" in found.complaints[0]
+    assert found.no_class == ["food", "grass", "plants", "wood"]
+
+
+def test_a_promise_ends_with_another_network_head_or_threshold(tray: Path) -> None:
+    assert run(tray, 0.05, tray.parent / "store") == ExitCode.GOOD
+    made = calibration.read(tray.parent / "store")
+    assert isinstance(made, Calibration)
+    held = made.thresholds
+    other = ModelId("reader", "int8", "2" * 64)
+    head = ModelId("reader", "int8", "1" * 64, "3" * 64)
+    assert "another network" in (made.broken(other, held) or "")
+    assert "head" in (made.broken(head, held) or "")
+    assert "gap is 0.1" in (
+        made.broken(Reader.model, Thresholds(0.1, held.top1, held.familiarity)) or ""
+    )
+    assert calibration.applied(made, other, Thresholds(0.9)) == Thresholds(0.9)
+    assert calibration.applied(made, head, Thresholds(0.9)) == held
+
+
+def test_a_damaged_calibration_says_what_to_do(tmp_path: Path) -> None:
+    for content in (b"", b"{}", b"\xff", b'{"schema": "trashbin.calibration/2"}'):
+        (tmp_path / calibration.NAME).write_bytes(content)
+        with pytest.raises(StoreError, match="Calibrate again"):
+            calibration.read(tmp_path)
+
+
+def test_rules_of_the_yaml_would_stand_above_it(tmp_path: Path) -> None:
+    config = tmp_path / "bin.yaml"
+    config.write_text(
+        "version: 1\ndevice: {id: a}\nrules: {gap: 0.3}\n"
+        "bins: {all: {labels: [cardboard, glass, metal, paper, plastic, trash]}}\n"
+        "camera: {kind: v4l2}\ntriggers: [{kind: timer, every_s: 5}]\n"
+        "actuators: [{kind: none}]\npublisher: {kind: none}\n"
+    )
+    refused = CliRunner().invoke(main, ["calibrate", "--config", str(config), str(tmp_path)])
+    assert refused.exit_code == ExitCode.BAD_USAGE
+    assert "rules: gap" in refused.output

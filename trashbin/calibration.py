@@ -1,0 +1,114 @@
+"""A bin's calibration: the thresholds that ``trashbin calibrate`` chose, and what they promise.
+
+One JSON file in the store's folder, which the daemon reads and never writes. Its thresholds stand
+in for the model manifest's. The promise holds for the network, the head and the thresholds that
+were calibrated together, and for no others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trashbin.errors import StoreError
+from trashbin.types import ModelId, Thresholds
+
+NAME = "calibration.json"  # in the folder that the configuration's ``store: path`` names
+MAX_BYTES = 65536
+NEAR = 1e-6  # thresholds that differ by less are the same
+
+
+class Calibration(BaseModel):
+    """What the file says. ``items`` were tested; ``acted`` and ``wrong`` are of those."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    schema_: Literal["trashbin.calibration/1"] = Field(
+        default="trashbin.calibration/1", alias="schema"
+    )
+    made: str
+    model: ModelId
+    thresholds: Thresholds
+    risk: float = Field(gt=0, lt=1)
+    confidence: float = Field(gt=0, lt=1)
+    items: int = Field(ge=1)
+    acted: int = Field(ge=1)
+    wrong: int = Field(ge=0)
+
+    @property
+    def promise(self) -> str:
+        """In words."""
+        return (
+            f"of the items that are acted on at most {self.risk:.2%} are wrong, with "
+            f"{self.confidence:.0%} confidence ({self.items} items tested, {self.acted} of them "
+            f"acted on, {self.wrong} wrongly)"
+        )
+
+    def broken(self, model: ModelId | None, thresholds: Thresholds) -> str | None:
+        """Why the promise does not hold for what is used now; None where it does."""
+        if model is None or model.sha256 != self.model.sha256:
+            return f"it was made with {self.model.name}:{self.model.variant}, another network"
+        if model.head != self.model.head:
+            return "the head was changed since"
+        for key, was in asdict(self.thresholds).items():
+            now = getattr(thresholds, key)
+            if was != now and (was is None or now is None or abs(was - now) > NEAR):
+                return f"{key} is {_number(now)}, it was calibrated with {_number(was)}"
+        return None
+
+    def digest(self) -> str:
+        """Tells one calibration from another."""
+        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
+
+
+def applied(calibration: Calibration | None, model: ModelId, given: Thresholds) -> Thresholds:
+    """The calibration's thresholds where it was made with this network, else those given.
+
+    They stay when the head changes: they are still nearer to this tray than the manifest's.
+    """
+    if calibration is None or calibration.model.sha256 != model.sha256:
+        return given
+    return calibration.thresholds
+
+
+def read(store: Path) -> Calibration | None:
+    """The calibration in a store's folder, None where there is none. StoreError where it is bad."""
+    path = store / NAME
+    try:
+        with path.open("rb") as file:
+            return Calibration.model_validate_json(file.read(MAX_BYTES))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise StoreError(
+            f"{path}: is no calibration ({where}: {first['msg']}). Calibrate again, or delete it."
+        ) from error
+
+
+def write(store: Path, calibration: Calibration) -> Path:
+    """Put the calibration in place as a whole, durably; the file. StoreError if that fails."""
+    path = store / NAME
+    part = path.with_suffix(".part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(calibration.model_dump_json(by_alias=True, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
+    return path
+
+
+def _number(threshold: float | None) -> str:
+    return "off" if threshold is None else f"{threshold:g}"
