@@ -41,7 +41,7 @@ class DemoPage:
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
         )
         threading.Thread(target=self._listen, args=[self._process], daemon=True).start()
@@ -66,13 +66,15 @@ class DemoPage:
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
+        assert process.stderr is not None
         for line in process.stdout:
             if line.startswith(SAYS):
                 address = line.removeprefix(SAYS).strip()
                 self._told(address)
                 open_browser(address)
         if self._process is not None:  # it ended, and not because we ended it
-            self._told(f"no page: it ended with status {process.wait()}")
+            why = process.stderr.read().strip().splitlines() or ["it ended"]
+            self._told(f"no page: {why[-1]}")
 
 
 def open_browser(address: str) -> None:

@@ -34,6 +34,8 @@ class Options:
 def main(options: Options) -> ExitCode:
     """Serve until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # NiceGUI takes itself for a test of its own where it runs below pytest
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
     try:
         from nicegui import app, ui
     except ModuleNotFoundError as error:
