@@ -36,6 +36,7 @@ from trashbin.ports import (
     Classifier,
     Clock,
     Context,
+    LevelSensor,
     Publisher,
     Switch,
     Trigger,
@@ -161,7 +162,9 @@ def build(
         Parts(
             clock=clock,
             publisher=parts.publisher,
-            recorder=Recorder(config, clock, outbox, parts.publisher, parts.classifier),
+            recorder=Recorder(
+                config, clock, outbox, parts.publisher, parts.classifier, parts.levels
+            ),
             looker=parts.looker,
             restarts=restarts,
             triggers=parts.triggers,
@@ -180,8 +183,12 @@ def build(
             stack.callback(_close, switch)
     for actuator in parts.actuation.actuators:
         parts.open("actuator" if actuator.moves else "lamps", actuator, stack)
-    if parts.buttons is not None:
-        parts.open("buttons", parts.buttons, stack, daemon.press)
+    if parts.answers is not None:
+        parts.open("buttons", parts.answers, stack, daemon.press)
+    if parts.emptied is not None:
+        parts.open("buttons", parts.emptied, stack, daemon.press_emptied)
+    for sensor in parts.levels.values():
+        parts.open("level", sensor, stack)
     parts.open("publisher", parts.publisher, stack, daemon.request)
     return daemon
 
@@ -203,7 +210,9 @@ class _Parts:
         self.triggers: list[Trigger] = []
         self.actuation = Actuation((), None, config.sorting, clock)
         self.tray_lamp: Switch | None = None
-        self.buttons: Any = None
+        self.answers: Any = None
+        self.emptied: Any = None
+        self.levels: dict[str, LevelSensor] = {}
         self.canary: Callable[[Condition], Canary] | None = None
         if {"configuration", "restarts"} & problems.keys():
             return  # safe mode: tell, and neither look nor move
@@ -236,12 +245,23 @@ class _Parts:
         if config.gpio.tray_lamp is not None and context.pins is not None:
             lamp = config.gpio.tray_lamp
             self.tray_lamp = self._try("tray_lamp", lambda: _gpio().TrayLamp(lamp, context))
-        if config.gpio.answers and context.pins is not None:
-            self.buttons = _gpio().AnswerButtons(config.gpio.answers, context)
+        if context.pins is not None:
+            self._at_the_bin(config, context)
         if self.camera is not None and self.classifier is not None:
             self.looker = Looker(
                 look, clock, scene, self.camera, _timeout(config), self.classifier, self.tray_lamp
             )
+
+    def _at_the_bin(self, config: Config, context: Context) -> None:
+        """What people press, and what sees how full the bins are."""
+        if config.gpio.answers:
+            self.answers = _gpio().Buttons(config.gpio.answers, "for", context)
+        emptied = {name: bin.emptied for name, bin in config.bins.items() if bin.emptied}
+        if emptied:
+            self.emptied = _gpio().Buttons(emptied, "that says emptied", context)
+        for name, bin in config.bins.items():
+            if bin.level is not None:
+                self.levels[name] = _level().UltrasonicSensor(bin.level, name, context)
 
     def _model(self, config: Config) -> Classifier:
         """The network that an update put in place, or the configuration's."""
@@ -312,6 +332,12 @@ def _gpio() -> Any:
     return adapters
 
 
+def _level() -> Any:
+    from trashbin.devices import level
+
+    return level
+
+
 def _world(config: Config, clock: Clock) -> Any:
     from trashbin.devices.world import World
 
@@ -333,6 +359,7 @@ def _wants_pins(config: Config) -> bool:
         or config.gpio.stop is not None
         or config.gpio.tray_lamp is not None
         or bool(config.gpio.answers)
+        or any(bin.level or bin.emptied for bin in config.bins.values())
     )
 
 

@@ -27,6 +27,7 @@ class Checks:
         self._pins()
         self._labels()
         self._answers()
+        self._levels()
         self._servo()
         self._lamps()
         self._camera()
@@ -89,6 +90,16 @@ class Checks:
                 if label not in known:
                     at = (*path, "answers", label)
                     self.document.note(at, one_of(known), did_you_mean(label, known), found=label)
+
+    def _levels(self) -> None:
+        """A full bin is nearer to its sensor than an empty one."""
+        for path, entry in self._of(settings.Bin):
+            level = entry.level
+            if level is not None and level.full_cm >= level.empty_cm:
+                found = f"{level.full_cm:g} and {level.empty_cm:g}"
+                self.document.note(
+                    (*path, "level", "full_cm"), "full_cm below empty_cm", found=found
+                )
 
     def _servo(self) -> None:
         """A servo's bounds are in order, and it reaches its rest and every bin."""
@@ -198,7 +209,9 @@ def pins_of(path: KeyPath, part: Section) -> Iterator[tuple[KeyPath, int]]:
     """Every pin that a section takes, by the mark ``pin`` in its fields' metadata."""
     for name in type(part).model_fields:
         value = getattr(part, name)
-        if isinstance(value, int) and schema_at(type(part), (name,)).get("pin"):
+        if isinstance(value, Section):
+            yield from pins_of((*path, name), value)
+        elif isinstance(value, int) and schema_at(type(part), (name,)).get("pin"):
             yield (*path, name), value
         elif isinstance(value, tuple | dict):
             for key, item in value.items() if isinstance(value, dict) else enumerate(value):

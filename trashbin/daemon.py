@@ -13,7 +13,7 @@ from collections.abc import Callable
 from trashbin.condition import ATTENTIVE, CURABLE, Condition, Parts
 from trashbin.cycle import Cycle
 from trashbin.desk import Desk
-from trashbin.errors import DeviceError, GivenUpError, ModelError
+from trashbin.errors import DeviceError, GivenUpError, ModelError, StoreError
 from trashbin.events import Answer, Event
 from trashbin.settings import Config
 from trashbin.status import Change, Status
@@ -27,6 +27,7 @@ PRESSES_LIMIT = 4  # a person who presses more often means the last ones
 HEALTH_EVERY_S = 60.0
 PRUNE_EVERY_S = 3600.0
 IDENTIFY_S = 5.0
+LEVELS_EVERY_S = 5.0
 MODELS_EVERY_S = 2.0  # how often it is seen whether a model was installed or taken back
 LOOK_ROUND_S = 5.0  # how often broker, clock and model file are looked at
 WATCH_EVERY_S = 0.5  # how often a thing that waits in the tray is looked for
@@ -53,6 +54,7 @@ class Daemon:
         self._surroundings = Surroundings(self.condition, config.watch.broker_away_s)
         self._inbox: deque[Signal] = deque()
         self._presses: deque[str] = deque(maxlen=PRESSES_LIMIT)  # labels
+        self._emptied: deque[str] = deque(maxlen=len(config.bins) or 1)
         self._ran: dict[str, float] = {}
         self._identify = False
         self.canary = parts.canary(self.condition) if parts.canary is not None else None
@@ -77,6 +79,11 @@ class Daemon:
         self._presses.append(label)
         self.clock.notify()
 
+    def press_emptied(self, bin: str) -> None:
+        """Somebody pressed the button that says that a bin was emptied."""
+        self._emptied.append(bin)
+        self.clock.notify()
+
     def request(self, verb: str, payload: bytes, retained: bool) -> None:
         """Somebody asks over MQTT."""
         if self._desk.put(verb, payload, retained):
@@ -87,7 +94,7 @@ class Daemon:
         return any(signal.at > at for signal in self._inbox.copy())
 
     def _has_mail(self) -> bool:
-        return bool(self._inbox or self._presses or self._desk.waiting)
+        return bool(self._inbox or self._presses or self._emptied or self._desk.waiting)
 
     # the loop
 
@@ -117,6 +124,11 @@ class Daemon:
             self.cycle.take(self._inbox.popleft())
         if self._presses and not self.clock.wait(0):
             self.cycle.press(self._presses.popleft())
+        while self._emptied:
+            try:
+                self.emptied(self._emptied.popleft())
+            except StoreError as error:
+                self.condition.store_failed(error)
         if self._desk.waiting and not self.clock.wait(0):
             self._desk.answer_next()
         if self.condition.judged is not None:
@@ -150,6 +162,8 @@ class Daemon:
                     )
         if self.canary is not None:
             tasks.append(("models", MODELS_EVERY_S, self.canary.poll))
+        if self.recorder.levels.sensors:
+            tasks.append(("levels", LEVELS_EVERY_S, self.condition.read_levels))
         if self._identify:
             tasks.append(("identify", IDENTIFY_S, self._identified))
         if self.cycle.waits:
@@ -192,6 +206,11 @@ class Daemon:
     def take(self, signal: Signal) -> Event | None:
         """Look now; None where the bin cannot."""
         return self.cycle.take(signal)
+
+    def emptied(self, bin: str) -> None:
+        """A bin was emptied: count anew. StoreError where that can't be kept."""
+        self.recorder.levels.empty(bin)
+        self.condition.tell_state()
 
     def resolve(self, item: Event, answer: Answer) -> Event:
         """A person says what an item is; what lies there still is sorted by it."""

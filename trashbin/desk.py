@@ -93,6 +93,7 @@ class Desk:
             "identify": self._identify,
             "selftest": self._selftest,
             "image": self._image,
+            "emptied": self._emptied,
             "events": self._events,
         }
 
@@ -182,6 +183,14 @@ class Desk:
         if jpeg is None:
             raise RequestError(f"there is no picture {image_id!r} here (any more)")
         return {"image_id": image_id, "jpeg": base64.b64encode(jpeg).decode()}
+
+    def _emptied(self, request: Request) -> dict[str, Any]:
+        bin, bins = request.data["bin"], self.recorder.config.bins
+        if bin not in bins:
+            raise RequestError(f"there is no bin {bin!r}; there are {', '.join(bins)}")
+        self.recorder.levels.empty(bin)
+        self.bin.tell()
+        return {"bin": bin}
 
     def _events(self, request: Request) -> dict[str, Any]:
         """With ``first_seq`` and ``store_id``, the asker knows what is not to be had any more."""

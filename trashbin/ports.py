@@ -168,6 +168,22 @@ class Switch(Protocol):
         ...
 
 
+class LevelSensor(Protocol):
+    """Something that sees how full a bin is."""
+
+    def open(self) -> None:
+        """Begin to measure. TriggerError if it can't."""
+        ...
+
+    def level(self) -> float | None:
+        """0 empty to 1 full, at once; None where nothing is known yet. TriggerError if silent."""
+        ...
+
+    def close(self) -> None:
+        """Stop measuring and free the pins."""
+        ...
+
+
 class StopInput(Protocol):
     """A lid or hand switch: while it is active, nothing may move.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import trashbin
@@ -21,10 +22,11 @@ from trashbin.clock import is_synchronized
 from trashbin.decision import hold
 from trashbin.errors import StoreError
 from trashbin.events import ITEM_EVENTS, Answer, Detail, Event, EventType
+from trashbin.levels import Levels
 from trashbin.looking import Sight
 from trashbin.outbox import Outbox
 from trashbin.pictures import encode
-from trashbin.ports import Classifier, Clock, Publisher
+from trashbin.ports import Classifier, Clock, LevelSensor, Publisher
 from trashbin.promised import Promised
 from trashbin.requests import VERBS
 from trashbin.settings import Config
@@ -50,7 +52,9 @@ class Recorder:
         outbox: Outbox,
         publisher: Publisher,
         classifier: Classifier | None,
+        levels: Mapping[str, LevelSensor] = MappingProxyType({}),
     ) -> None:
+        self.levels = Levels(config, clock, outbox, levels)
         self.album = Album(config.store.path / album.NAME, config.pictures)
         self.config = config
         self.clock = clock
@@ -373,6 +377,7 @@ class Recorder:
             "last_answer": None
             if self.last_answer is None
             else self.last_answer.sent(events.ANSWERED),
+            "levels": self._read(self.levels.told),
             "counts": self._read(
                 lambda: {
                     "day": local.date().isoformat(),
@@ -398,6 +403,7 @@ class Recorder:
             "throttling": machine.power(),
             "broker_problem": self.publisher.problem,
             "disk_free_mb": machine.disk_free_mb(self.config.store.path),
+            "levels": self._read(self.levels.told),
             "pictures": dict(zip(("files", "bytes"), self.album.used(), strict=True)),
             "messages_dropped": self.dropped,
             "requests_refused": self.refused + self.turned_away,

@@ -55,6 +55,10 @@ class _Resolve(_Nothing):
     way: Literal["page", "homeassistant", "request"] = "request"
 
 
+class _Emptied(_Nothing):
+    bin: str = Field(min_length=1, max_length=64)
+
+
 class _Image(_Nothing):
     image_id: str = Field(min_length=1, max_length=64)
 
@@ -72,6 +76,7 @@ VERBS: dict[str, type[_Nothing]] = {
     "identify": _Nothing,
     "selftest": _Nothing,
     "image": _Image,
+    "emptied": _Emptied,
     "events": _Events,
 }
 LATER = ("remove",)

@@ -54,6 +54,15 @@ class Device(Section):
     mode: Mode = Mode.AUTO
 
 
+class Level(Section):
+    """An ultrasonic sensor over a bin, looking down: its pins, and two distances."""
+
+    trigger: Pin
+    echo: Pin
+    empty_cm: float = Field(gt=2, le=400)
+    full_cm: float = Field(ge=2, le=400)
+
+
 class Bin(Section):
     """One compartment and the labels that go there."""
 
@@ -61,6 +70,9 @@ class Bin(Section):
     angle: float | None = Field(default=None, ge=-180, le=180)
     lamp: Pin | None = None
     color: Color | None = None
+    capacity: int | None = Field(default=None, ge=1, le=100_000)
+    level: Level | None = None
+    emptied: Pin | None = None
 
 
 class Model(Section):

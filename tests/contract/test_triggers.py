@@ -16,7 +16,7 @@ from tests.contract.toy_world import toy_world
 from tests.support import FakeClock
 from trashbin import settings
 from trashbin.devices import TABLE, load
-from trashbin.devices.gpio import AnswerButtons, StopInput, TrayLamp
+from trashbin.devices.gpio import Buttons, StopInput, TrayLamp
 from trashbin.errors import ActuatorError, CameraError, ConfigError, TriggerError
 from trashbin.ports import Context, Trigger
 from trashbin.scene import Scene
@@ -241,7 +241,7 @@ def test_a_stop_switch_that_is_closed_at_the_start_is_active(bench: Bench) -> No
 
 def test_an_answer_button_tells_its_label_once_a_press(bench: Bench) -> None:
     pressed: list[str] = []
-    buttons = AnswerButtons({"glass": BUTTON, "metal": STOP}, bench.context)
+    buttons = Buttons({"glass": BUTTON, "metal": STOP}, "for", bench.context)
     for _ in range(2):
         buttons.open(pressed.append)
     for pin in (STOP, BUTTON):
@@ -249,7 +249,7 @@ def test_an_answer_button_tells_its_label_once_a_press(bench: Bench) -> None:
         bench.pin(pin).drive_high()
     assert pressed == ["metal", "glass"]
     with pytest.raises(TriggerError, match="button for metal on pin 22"):
-        AnswerButtons({"metal": STOP}, bench.context).open(pressed.append)
+        Buttons({"metal": STOP}, "for", bench.context).open(pressed.append)
     buttons.close()
     buttons.close()
     bench.pin(STOP).drive_low()

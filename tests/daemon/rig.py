@@ -205,6 +205,7 @@ class Rig:
         self.told = Told()
         self.folder = folder
         self.changes = changes
+        self.levels: dict[str, Any] = {}  # bin -> sensor
         self.servo.on_sort = lambda bin: self.tray.clear()
         self.start()
 
@@ -231,7 +232,9 @@ class Rig:
         )
         look = self.config.look
         self.scene = Scene(changed_area=look.changed_area, learn=look.empty_tray == "learn")
-        recorder = Recorder(self.config, self.clock, self.outbox, self.told, self.network)
+        recorder = Recorder(
+            self.config, self.clock, self.outbox, self.told, self.network, self.levels
+        )
         self.daemon = Daemon(
             self.config,
             Parts(

@@ -14,7 +14,7 @@ from trashbin.settings import ButtonTrigger as ButtonSettings
 from trashbin.settings import PirTrigger as PirSettings
 from trashbin.types import Signal, Source
 
-BOUNCE_S = 0.05  # of an answer button
+BOUNCE_S = 0.05  # of a button that a person presses
 
 
 class _PinTrigger:
@@ -78,22 +78,27 @@ class ButtonTrigger(_PinTrigger):
         return Button(self._pin, bounce_time=self._bounce_s, pin_factory=self._context.pins)
 
 
-class AnswerButtons:
-    """A push button for each label, between its pin and ground: a person says what an item is."""
+class Buttons:
+    """Push buttons between a pin and ground, each with a name: a label, or a bin that was emptied.
 
-    def __init__(self, pins: Mapping[str, int], context: Context) -> None:
+    ``what`` is what the buttons are for, for messages.
+    """
+
+    def __init__(self, pins: Mapping[str, int], what: str, context: Context) -> None:
         self._pins = pins
+        self._what = what
         self._context = context
         self._buttons: list[Button] = []
 
     def open(self, on_press: Callable[[str], None]) -> None:
-        """Take the pins; ``on_press(label)`` runs on the GPIO thread. TriggerError if it can't."""
+        """Take the pins; ``on_press(name)`` runs on the GPIO thread. TriggerError if it can't."""
         self.close()
-        for label, pin in self._pins.items():
-            with told_as(TriggerError, f"The button for {label} on pin {pin} cannot be opened"):
+        for name, pin in self._pins.items():
+            message = f"The button {self._what} {name} on pin {pin} cannot be opened"
+            with told_as(TriggerError, message):
                 button = Button(pin, bounce_time=BOUNCE_S, pin_factory=self._context.pins)
                 self._buttons.append(button)
-                button.when_activated = partial(on_press, label)
+                button.when_activated = partial(on_press, name)
 
     def close(self) -> None:
         """Free the pins."""

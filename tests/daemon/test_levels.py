@@ -1,0 +1,177 @@
+"""How full the bins are: by a sensor, with hysteresis, or by counting; and what empties them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.daemon.rig import Rig, sure
+from trashbin.errors import TriggerError
+from trashbin.levels import AGREE, NOT_FULL, Gauge
+
+
+class Sensor:
+    """Sees what the test says."""
+
+    def __init__(self) -> None:
+        self.sees: float | None = None
+        self.broken: str | None = None
+
+    def open(self) -> None: ...
+
+    def level(self) -> float | None:
+        if self.broken:
+            raise TriggerError(self.broken)
+        return self.sees
+
+    def close(self) -> None: ...
+
+
+BINS = {
+    "paper": {"labels": ["cardboard", "paper"]},
+    "rest": {"labels": ["glass", "metal", "plastic", "trash"], "capacity": 3},
+}
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path, bins=BINS)
+
+
+def levels(rig: Rig) -> Mapping[str, Any]:
+    rig.daemon.condition.tell_state()
+    return rig.told.topics["state"]["levels"]  # type: ignore[no-any-return]
+
+
+def sort(rig: Rig, label: str = "metal", times: int = 1) -> None:
+    for _ in range(times):
+        rig.network.usual = sure(label)
+        rig.drop()
+        rig.go(10)
+
+
+def ask(rig: Rig, **data: Any) -> Mapping[str, Any]:
+    rig.daemon.request("emptied", json.dumps(data).encode(), False)
+    rig.go(1)
+    return rig.told.answers[-1][1]
+
+
+def test_without_a_sensor_items_are_counted_until_somebody_empties_it(rig: Rig) -> None:
+    assert levels(rig)["rest"] == {
+        "level": 0.0,
+        "full": False,
+        "by": "count",
+        "items": 0,
+        "emptied": None,
+    }
+    sort(rig, times=2)
+    assert levels(rig)["rest"]["level"] == 0.67
+    sort(rig)
+    assert (levels(rig)["rest"]["full"], levels(rig)["rest"]["level"]) == (True, 1.0)
+    rig.daemon.tell()
+    assert rig.told.topics["health"]["levels"] == levels(rig)
+    rig.start()
+    assert levels(rig)["rest"]["full"], "also after a restart"
+    assert ask(rig, bin="rest")["data"] == {"bin": "rest"}
+    told = levels(rig)["rest"]
+    assert (told["items"], told["full"]) == (0, False)
+    assert told["emptied"].startswith("2026-11-23T12:0")
+    sort(rig)
+    assert levels(rig)["rest"]["items"] == 1
+    assert rig.told.topics["state"]["counts"]["total"] == {"metal": 4}, "counts go on"
+
+
+def test_a_button_empties_too(rig: Rig) -> None:
+    sort(rig, times=3)
+    rig.daemon.press_emptied("rest")
+    rig.go(1)
+    assert levels(rig)["rest"]["items"] == 0
+
+
+def test_a_bin_with_neither_is_counted_and_no_level_is_made_up(rig: Rig) -> None:
+    sort(rig, "paper", 5)
+    told = levels(rig)["paper"]
+    assert (told["items"], told["level"], told["full"], told["by"]) == (5, None, None, None)
+
+
+def test_an_unknown_bin_is_refused(rig: Rig) -> None:
+    told = ask(rig, bin="glass")
+    assert told["status"] == "refused" and "there are paper, rest" in told["error"]
+
+
+# with a sensor
+
+
+@pytest.fixture
+def sensor(rig: Rig) -> Sensor:
+    sensor = Sensor()
+    rig.levels = {"rest": sensor}
+    rig.start()
+    return sensor
+
+
+def see(
+    rig: Rig, sensor: Sensor, level: float | None, readings: int = AGREE + 1
+) -> Mapping[str, Any]:
+    sensor.sees = level
+    rig.go(5.0 * readings)
+    return rig.told.topics["state"]["levels"]["rest"]  # type: ignore[no-any-return]
+
+
+def test_a_sensor_tells_full_late_and_no_longer_full_late(rig: Rig, sensor: Sensor) -> None:
+    assert not see(rig, sensor, 0.5)["full"]
+    assert not see(rig, sensor, 1.1, 1)["full"], "a hand, or a bottle that falls past it"
+    assert not see(rig, sensor, 0.5)["full"]
+    full = see(rig, sensor, 1.1)
+    assert full["full"] and full["by"] == "sensor" and full["level"] == 1.0
+    assert see(rig, sensor, NOT_FULL + 0.05)["full"], "rubbish settles"
+    assert not see(rig, sensor, NOT_FULL - 0.05)["full"]
+
+
+def test_a_sensor_sees_that_a_bin_was_emptied(rig: Rig, sensor: Sensor) -> None:
+    sort(rig, times=2)
+    see(rig, sensor, 0.6)
+    told = see(rig, sensor, 0.02)
+    assert (told["items"], told["level"]) == (0, 0.02)
+    assert told["emptied"] is not None
+    assert see(rig, sensor, 0.05)["emptied"] == told["emptied"], "once"
+
+
+def test_a_silent_sensor_is_told_once_and_counting_takes_its_place(
+    rig: Rig, sensor: Sensor
+) -> None:
+    see(rig, sensor, 0.5)
+    sensor.broken = "hears no echo"
+    rig.go(60)
+    sort(rig)
+    assert rig.kinds() == ["fault", "sorted"], "the bin sorts on"
+    assert rig.told.topics["state"]["problems"]["level"] == "hears no echo"
+    assert rig.told.topics["state"]["levels"]["rest"]["by"] == "count"
+    sensor.broken = None
+    assert see(rig, sensor, 0.5)["by"] == "sensor"
+    assert "level" not in rig.told.topics["state"]["problems"]
+
+
+@given(st.lists(st.floats(0.86, 2.0), max_size=30))
+def test_a_level_that_wavers_about_full_changes_full_once_at_most(readings: list[float]) -> None:
+    gauge, seen = Gauge(), [False]
+    for reading in readings:
+        gauge.read(reading)
+        if gauge.full != seen[-1]:
+            seen.append(gauge.full)
+    assert len(seen) <= 2
+
+
+@given(st.lists(st.none() | st.floats(-1, 3), max_size=60))
+def test_no_reading_makes_nonsense(readings: list[float | None]) -> None:
+    gauge = Gauge()
+    for reading in readings:
+        gauge.read(reading)
+        assert gauge.level is None or 0 <= gauge.level <= 1
+        assert not (gauge.full and gauge.emptied)

@@ -1,0 +1,133 @@
+"""How full each bin is: by its level sensor, or by counting what fell in since it was emptied.
+
+A sensor tells the level itself. Without one, or while it is silent, ``capacity`` items fill the
+bin; that is an estimate, for it knows neither how large they are nor what people throw in by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from trashbin.errors import DeviceError, StoreError
+from trashbin.events import timestamp
+from trashbin.outbox import Outbox
+from trashbin.ports import Clock, LevelSensor
+from trashbin.settings import Config
+
+log = logging.getLogger(__name__)
+
+SETTING = "emptied"  # in the store: bin -> how many items had fallen in by then, and when that was
+# A hand or a falling bottle is nearer than the rubbish: so many readings in a row must agree.
+AGREE = 3
+NOT_FULL = 0.85  # at full it is full until the level is below this: rubbish settles
+EMPTIED_FROM, EMPTIED_TO = 0.4, 0.15  # a level that falls from above the one to below the other
+
+
+@dataclass
+class Gauge:
+    """Pure: levels of one bin as they are read, 0 to 1 -> its level, whether it is full."""
+
+    level: float | None = None
+    full: bool = False
+    emptied: bool = False  # by the last reading
+    _waiting: tuple[float, ...] = ()
+    _highest: float = 0.0  # since it was emptied
+
+    def read(self, level: float | None) -> None:
+        """A reading; None where the sensor heard nothing, and what was known is no longer."""
+        self.emptied = False
+        if level is None:
+            self.level, self._waiting = None, ()
+            return
+        self._waiting = (*self._waiting, min(1.0, max(0.0, level)))[-AGREE:]
+        if len(self._waiting) < AGREE:
+            return
+        # what most of them say: neither the hand before the sensor nor one lost echo
+        self.level = sorted(self._waiting)[AGREE // 2]
+        if min(self._waiting) >= 1.0:
+            self.full = True
+        elif max(self._waiting) < NOT_FULL:
+            self.full = False
+        self._highest = max(self._highest, min(self._waiting))
+        if self._highest >= EMPTIED_FROM and max(self._waiting) <= EMPTIED_TO:
+            self.emptied, self._highest = True, 0.0
+
+
+class Levels:
+    """The levels of all bins. ``problems`` maps a bin whose sensor is silent to why."""
+
+    def __init__(
+        self, config: Config, clock: Clock, outbox: Outbox, sensors: Mapping[str, LevelSensor]
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.outbox = outbox
+        self.sensors = sensors
+        self.problems: dict[str, str] = {}
+        self._gauges = {bin: Gauge() for bin in sensors}
+
+    def read(self) -> bool:
+        """Read every sensor once; True where what ``told`` says of full or empty changed."""
+        before = [(gauge.full, gauge.level is None) for gauge in self._gauges.values()]
+        emptied = False
+        for bin, gauge in self._gauges.items():
+            try:
+                gauge.read(self.sensors[bin].level())
+                self.problems.pop(bin, None)
+            except DeviceError as error:
+                gauge.read(None)
+                if self.problems.get(bin) != str(error):
+                    log.warning("level of %s: %s", bin, error)
+                self.problems[bin] = str(error)
+            if gauge.emptied:
+                emptied = True
+                with suppress(StoreError):  # the sensor knows it anyway
+                    self.empty(bin)
+        after = [(gauge.full, gauge.level is None) for gauge in self._gauges.values()]
+        return emptied or before != after
+
+    def empty(self, bin: str) -> None:
+        """Somebody emptied a bin: its items count from here. StoreError if that can't be kept."""
+        kept = self._kept() | {bin: {"items": self._fallen(bin), "at": timestamp(self.clock.now())}}
+        known = {name: value for name, value in kept.items() if name in self.config.bins}
+        self.outbox.set(SETTING, json.dumps(known))
+        log.info("bin %s was emptied", bin)
+
+    def told(self) -> dict[str, dict[str, Any]]:
+        """Each bin: ``level`` 0 to 1 and ``full``, null where nobody knows, and ``by`` what.
+
+        ``items`` have fallen in since it was ``emptied``. StoreError where they can't be read.
+        """
+        kept = self._kept()
+        return {bin: self._of(bin, kept.get(bin)) for bin in self.config.bins}
+
+    def _of(self, bin: str, kept: Any) -> dict[str, Any]:
+        since = kept if isinstance(kept, dict) else {}
+        items = max(0, self._fallen(bin) - int(since.get("items", 0)))
+        capacity = self.config.bins[bin].capacity
+        gauge = self._gauges.get(bin)
+        level: float | None = None
+        full: bool | None = None
+        by = None
+        if gauge is not None and gauge.level is not None:
+            level, full, by = round(gauge.level, 2), gauge.full, "sensor"
+        elif capacity is not None:
+            level, full, by = round(min(1.0, items / capacity), 2), items >= capacity, "count"
+        emptied = since.get("at")
+        return {"level": level, "full": full, "by": by, "items": items, "emptied": emptied}
+
+    def _fallen(self, bin: str) -> int:
+        counts = self.outbox.sorted_in_all()
+        return sum(counts.get(label, 0) for label in self.config.bins[bin].labels)
+
+    def _kept(self) -> dict[str, Any]:
+        try:
+            kept = json.loads(self.outbox.get(SETTING) or "{}")
+        except ValueError:  # the card has altered it
+            return {}
+        return kept if isinstance(kept, dict) else {}
