@@ -228,9 +228,9 @@ class Condition:
         try:
             recorder = self.parts.recorder
             for tell in (
-                recorder.commit_set_aside,
-                recorder.commit_cut_off,
-                recorder.commit_damage,
+                losses.commit_set_aside,
+                losses.commit_cut_off,
+                losses.commit_damage,
                 self._overflow_told,
                 self._promise_told,
             ):
@@ -257,10 +257,10 @@ class Condition:
         return event
 
     def _overflow_told(self) -> Event | None:
-        message = self.parts.recorder.overflow()
+        message = self._losses.overflow()
         if message is None:
             return None
-        event = self.parts.recorder.commit_overflow()
+        event = self._losses.commit_overflow()
         if event is not None:
             self.problems.pop("overflow", None)
         elif self.problems.get("overflow") != message:

@@ -39,7 +39,6 @@ Payload = dict[str, Any]
 T = TypeVar("T")
 
 THRESHOLD = VERBS["threshold"]
-NAMED = 20  # damaged events that one fault names
 
 
 class Recorder:
@@ -70,7 +69,7 @@ class Recorder:
         self.last_answer: Event | None = None
         self._settings: dict[str, str | None] = {}  # as last read
         self.promised = Promised(config.store.path)
-        self._moving: str | None = None  # the last event of this run that moved something
+        self.moving: str | None = None  # the last event of this run that moved something
 
     # what holds: a request, else the YAML, else the calibration, else the model's manifest
 
@@ -186,11 +185,11 @@ class Recorder:
             event = self._with_picture(event, sight)
             features = sight.features
         kept = None if features is None else features.astype("<f2").tobytes()
-        committed = self._committed(self.outbox.append(event, kept, moving=moving))
+        committed = self.committed(self.outbox.append(event, kept, moving=moving))
         if sight is not None and self.config.pictures.publish:
             self.publisher.announce("image/last", encode(sight.frame.pixels))
         if moving:
-            self._moving = committed.event_id
+            self.moving = committed.event_id
         return committed
 
     def _with_picture(self, event: Event, sight: Sight) -> Event:
@@ -205,7 +204,8 @@ class Recorder:
         """What the last event planned is done. StoreError if that can't be written."""
         self.outbox.moved()
 
-    def _committed(self, committed: Event) -> Event:
+    def committed(self, committed: Event) -> Event:
+        """An event is on disk: remember it where it is of an item, and wake the publisher."""
         if committed.event_type in ITEM_EVENTS:
             self.last_item = committed
         elif committed.event_type is EventType.RESOLVED:
@@ -214,62 +214,6 @@ class Recorder:
             self.faults += 1
         self.publisher.wake()
         return committed
-
-    # what the store lost
-
-    def overflow(self) -> str | None:
-        """What was dropped undelivered and no event has told yet, in words.
-
-        None where nothing was, and where no broker is waited for: there the store is a
-        history, and its end is no loss.
-        """
-        dropped = self.outbox.dropped()
-        if dropped is None or self.config.publisher.kind == "none":
-            return None
-        return (
-            f"{dropped.events} events from seq {dropped.first} to {dropped.last} were dropped "
-            f"before the broker had them: store: max_mb ({self.config.store.max_mb}) was reached"
-        )
-
-    def commit_overflow(self) -> Event | None:
-        """Tell of it by one event, once the broker takes events again; None before."""
-        message = self.overflow()
-        if message is None or not self.outbox.delivering:
-            return None
-        return self._committed(self.outbox.append_dropped(self.notice("store", message)))
-
-    def commit_cut_off(self) -> Event | None:
-        """Tell of a move that the end of the last run cut off; None where none was."""
-        about = self.outbox.cut_off()
-        if about is None or about == self._moving:
-            return None
-        message = (
-            "the power failed, or the process ended, before the move was over: "
-            "the item may lie in the tray still, or in the wrong bin"
-        )
-        log.error("actuator: %s (event %s)", message, about)
-        return self.commit(self.fault("actuator", message, about))
-
-    def commit_set_aside(self) -> Event | None:
-        """Tell where a store lies that was damaged; None where none was."""
-        aside = self.outbox.set_aside
-        if aside is None:
-            return None
-        message = f"the event store was damaged; it lies in {aside}, and a new one began"
-        return self._committed(self.outbox.append_set_aside(self.fault("store", message)))
-
-    def commit_damage(self) -> Event | None:
-        """Tell of events that the card has altered; None where there are none to tell of."""
-        damaged = self.outbox.damaged()
-        if not damaged:
-            return None
-        named = ", ".join(map(str, damaged[:NAMED])) + (" ..." if len(damaged) > NAMED else "")
-        message = (
-            f"{len(damaged)} stored event(s) are damaged and set aside (seq {named}): "
-            "the card may be wearing out"
-        )
-        log.error("store: %s", message)
-        return self._committed(self.outbox.append_damaged(self.fault("store", message), damaged))
 
     def notice(self, part: str, message: str) -> Event:
         """Something that people should know of, and that is no fault."""
