@@ -95,6 +95,7 @@ class Desk:
             "image": self._image,
             "emptied": self._emptied,
             "events": self._events,
+            "remove": self._remove,
         }
 
     def put(self, verb: str, payload: bytes, retained: bool) -> bool:
@@ -204,3 +205,7 @@ class Desk:
             "last_seq": last_seq,
             "store_id": outbox.store_id,
         }
+
+    def _remove(self, request: Request) -> dict[str, Any]:
+        self.publisher.forget()
+        return {}

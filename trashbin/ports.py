@@ -245,6 +245,10 @@ class Publisher(Protocol):
         """Send stored events once more, as backlog; the number of events that follow."""
         ...
 
+    def forget(self) -> None:
+        """Leave nothing of this bin at the broker, until the next start; events still go there."""
+        ...
+
     def drain(self, timeout: float) -> bool:
         """Wait until every stored event is delivered; False after ``timeout`` seconds."""
         ...

@@ -78,8 +78,8 @@ VERBS: dict[str, type[_Nothing]] = {
     "image": _Image,
     "emptied": _Emptied,
     "events": _Events,
+    "remove": _Nothing,
 }
-LATER = ("remove",)
 
 
 class Bucket:
@@ -141,8 +141,6 @@ def _checked(
 ) -> Request:
     if retained:
         raise RequestError("A retained request is refused: send it without the retain flag.")
-    if verb in LATER:
-        raise RequestError(f"{verb} is not supported by this version yet.")
     if verb not in VERBS:
         raise RequestError(f"Unknown request {verb[:40]!r}; there are {', '.join(VERBS)}.")
     _refuse_expired(body.pop("expires", None), now)

@@ -297,6 +297,13 @@ class MqttPublisher(Section):
     tls: Tls | None = None
     keepalive_s: int = Field(default=30, ge=5, le=3600)
     backlog_rate: float = Field(default=50.0, gt=0, le=100000)
+    discovery: bool = True
+    discovery_prefix: str = Field(
+        default="homeassistant",
+        pattern=r"^[a-zA-Z0-9_-]+(/[a-zA-Z0-9_-]+)*$",
+        max_length=128,
+        description="a topic of the letters a-z, A-Z, digits, -, _ and / between them",
+    )
 
 
 class NoPublisher(Section):

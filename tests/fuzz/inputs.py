@@ -19,7 +19,7 @@ from tests.fuzz.mutations import ANY, ODD, as_json, damaged, edits, odd_tree
 from tests.support_events import NOON
 from trashbin import resources
 from trashbin.model.manifest import find
-from trashbin.requests import LATER, MAX_BYTES, VERBS
+from trashbin.requests import MAX_BYTES, VERBS
 from trashbin.settings import Config
 
 # configurations
@@ -111,7 +111,6 @@ SOUND_REQUESTS: list[dict[str, Any]] = [
 ]
 REQUEST_KEYS = [*{key for request in SOUND_REQUESTS for key in request}, "image_id", "more"]
 _verbs = st.one_of(
-    st.sampled_from([*VERBS, *LATER]).map(str.encode),
     st.sampled_from([*VERBS]).map(str.encode),
     st.binary(max_size=8),
     st.text(max_size=4).map(lambda text: text.encode("utf-8", "surrogatepass")),

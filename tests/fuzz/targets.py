@@ -27,7 +27,8 @@ from trashbin import app, cli, config, pictures
 from trashbin.database import NAME
 from trashbin.decision import decide
 from trashbin.devices import mqtt
-from trashbin.devices.mqtt import MAX_SEQ, MqttPublisher
+from trashbin.devices.mqtt import MqttPublisher
+from trashbin.devices.mqtt_flow import MAX_SEQ
 from trashbin.errors import ConfigError, StoreError
 from trashbin.history import History
 from trashbin.model import trial

@@ -158,6 +158,20 @@ def test_a_bin_is_alone_with_its_own_topics(
     assert stranger.wait_for("trashbin/bin-2/request/look", b"to bin-2")
     assert {message.topic for message in stranger.seen} == {"trashbin/bin-2/request/look"}
 
+    # Home Assistant finds the bin, is told again when it starts, and may let it be forgotten
+    discovery = "homeassistant/device/demo/config"
+    home = join("homeassistant", "homeassistant/#", "trashbin/#")
+    assert wait_until(lambda: len(home.on(discovery)) == 1)
+    home.send("homeassistant/status", b"online")
+    assert wait_until(lambda: len(home.on(discovery)) == 2)
+    home.send(discovery, b"", retain=True)
+    assert home.wait_for(discovery, b"")
+    operator.send(discovery, forged)
+    home.send("trashbin/demo/event", forged)
+    home.send("trashbin/demo/request/mode", '{"mode": "advisory"}')
+    assert wait_until(lambda: len(operator.on("trashbin/demo/response/mode")) == 2)
+    assert not [message for message in home.seen if message.payload == forged]
+
     # a screen sees all and asks nothing
     screen = join("dashboard", "trashbin/#")
     screen.send("trashbin/demo/request/mode", '{"mode": "paused"}')

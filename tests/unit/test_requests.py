@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.support_events import NOON
 from trashbin import requests
 from trashbin.errors import RequestError
-from trashbin.requests import LATER, MAX_BYTES, RATE, VERBS, Bucket, Request, parse
+from trashbin.requests import MAX_BYTES, RATE, VERBS, Bucket, Request, parse
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -30,7 +30,7 @@ PAYLOADS = st.one_of(
 )
 
 
-@given(st.sampled_from([*VERBS, *LATER]) | st.text(), PAYLOADS, st.booleans())
+@given(st.sampled_from([*VERBS]) | st.text(), PAYLOADS, st.booleans())
 @example("look", b"[" * MAX_BYTES, False)
 @example("threshold", b'{"gap":1' + b"0" * 4000 + b"}", False)
 @example("events", b'{"after_seq":9223372036854775808}', False)
@@ -78,7 +78,6 @@ def test_what_may_be_asked(verb: str, sent: dict[str, Any] | None, data: dict[st
         ("resolve", {"event_id": "x"}, "label: field required"),
         ("resolve", {"event_id": "x", "label": "glass", "way": "button"}, "'page'"),
         ("image", {}, "image_id: field required"),
-        ("remove", {}, "not supported by this version yet"),
         ("mode", {}, "mode: field required"),
         ("mode", {"mode": "turbo"}, "'auto', 'advisory' or 'paused'"),
         ("threshold", {}, "at least one"),

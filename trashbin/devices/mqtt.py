@@ -5,15 +5,13 @@ re-subscribe, and hand requests on. The *pump* takes from the inbox and is the o
 that publishes events and acknowledges them in the outbox, so that nothing here needs a
 lock: paho holds locks of its own while it calls back.
 
-An event is delivered when the broker's PUBACK has come, and not before. What is not
-acknowledged when a connection ends goes again as backlog on the next one. A broker also
-acknowledges what its access rules drop (MQTT 3.1.1 knows no refusal), so nothing is sent
-before our own ``online`` has come back to us.
+A broker also acknowledges what its access rules drop (MQTT 3.1.1 knows no refusal), so
+nothing is sent before our own ``online`` has come back to us. Then, in this order: how Home
+Assistant finds the bin, info, state and health, the backlog.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import random
@@ -22,18 +20,18 @@ import ssl
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from trashbin import settings
-from trashbin.devices.mqtt_client import new_client
+from trashbin import homeassistant, settings
+from trashbin.devices.mqtt_client import advice, new_client
+from trashbin.devices.mqtt_flow import EventFlow
+from trashbin.devices.mqtt_retained import Kept, Retained, as_json
 from trashbin.errors import StoreError
 from trashbin.events import Event, Topics
 from trashbin.outbox import Outbox
@@ -41,25 +39,18 @@ from trashbin.ports import Context
 
 log = logging.getLogger(__name__)
 
-MAX_IN_FLIGHT = 16  # events without their PUBACK; paho itself allows 20 messages
-MAX_LATE_IN_FLIGHT = 8  # the rest stays free for live events
-CATCH_UP_S = 0.1  # how far a late event's turn may lie back, so that timers need not be exact
-MAX_SEQ = 2**63 - 1  # SQLite's
-BATCH = 100  # events read from the outbox at a time
 ECHO_S = 5.0  # for our own ``online`` to come back; then it is said again
 JITTER_S = 1.0  # added at random, so that a hundred bins do not come back in one instant
 STORE_RETRY_S = 1.0
 PULSE_S = 5.0  # the pump goes round at least so often, to show that it can
+BIRTH_S = 2.0  # at most, from Home Assistant's start until a bin tells of itself again
+RENEW_S = 1.0  # for answers under way, before the connection is made anew
 CLOSE_S = 1.0  # for what is in flight, and again for ``offline``
 VERB = re.compile(r"[\w-]{1,40}")
 NO_WORD = "unknown"  # in place of a verb that is none, and may be too long for an answer's topic
-QOS = {"info": 1, "state": 1, "health": 0, "image/last": 0}
 
 OnRequest = Callable[[str, bytes, bool], None]
-# what the pump is told: kind and its value
-Message = tuple[
-    Literal["subscribed", "connected", "lost", "acked", "announce", "resend", "wake", "close"], Any
-]
+Message = tuple[str, Any]  # what the pump is told: kind and its value, see ``_handle``
 
 
 class MqttPublisher:
@@ -73,10 +64,11 @@ class MqttPublisher:
         assert context.outbox is not None, "a publisher reads the outbox"
         self._outbox: Outbox = context.outbox
         self._settings = settings
+        self._advice = advice(settings, context.config.device.id)
         self._at = f"{settings.host}:{settings.port}"
-        self._id = context.config.device.id
-        self._topics = Topics(self._id)
-        self._client = new_client(settings, self._id, self._topics)
+        self._topics = Topics(context.config.device.id)
+        self._retained = Retained(context.config, settings)
+        self._client = new_client(settings, context.config.device.id, self._topics)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_subscribe = self._on_subscribe
@@ -94,19 +86,13 @@ class MqttPublisher:
         # from here on the pump's own
         self._echo_due: float | None = None  # monotonic time until which ``online`` may take
         self._online = False
-        self._announced: dict[str, str | bytes] = {}
-        self._in_flight: dict[int, Event] = {}  # by paho's message id, of this connection only
-        self._acked: list[str] = []  # by the broker, not yet in the outbox
-        self._late: deque[Event] = deque()  # read from the outbox, to be sent as backlog
-        self._backlog_end: int | None = None  # up to here events are backlog, after it live
-        self._backlog_seq = 0  # backlog is read up to here
-        self._live_seq = 0  # live events are sent up to here
-        self._late_due = 0.0  # monotonic time of the next late event
+        self._due: dict[Callable[[], None], float] = {}  # what is to be done at which time
+        self._flow = EventFlow(self._outbox, self._topics, settings.backlog_rate, self._publish)
 
     @property
     def connected(self) -> bool:
         """True while the broker holds our session, and new events go out as live."""
-        return self._online and self._backlog_end is not None and not self._closing.is_set()
+        return self._online and self._flow.live and not self._closing.is_set()
 
     @property
     def progressed_at(self) -> float:
@@ -125,19 +111,15 @@ class MqttPublisher:
         self._on_request = on_request
         self._client.beat_at = self._round_at = time.monotonic()
         self._pump.start()
-        self._client.connect_async(
-            self._settings.host, self._settings.port, self._settings.keepalive_s
-        )
-        self._client.loop_start()
+        self._connect()
 
     def announce(self, topic: str, payload: Mapping[str, Any] | bytes) -> None:
         """Set what a retained topic says, now and after every reconnect; no bytes clear it."""
-        content = payload if isinstance(payload, bytes) else _json(payload)
-        self._inbox.put(("announce", (topic, content)))
+        self._inbox.put(("announce", self._retained.message(topic, payload)))
 
     def respond(self, verb: str, payload: Mapping[str, Any]) -> None:
         """Answer on ``response/<verb>``; lost where the connection is: the asker times out."""
-        self._client.publish(self._topics.response(verb), _json(payload), qos=1)
+        self._client.publish(self._topics.response(verb), as_json(payload), qos=1)
 
     def wake(self) -> None:
         """The outbox has a new event."""
@@ -148,6 +130,10 @@ class MqttPublisher:
         events = self._outbox.span(after_seq, limit)
         self._inbox.put(("resend", events))
         return len(events)
+
+    def forget(self) -> None:
+        """Leave nothing at the broker, until the next start; events still go there."""
+        self._inbox.put(("forget", None))
 
     def drain(self, timeout: float) -> bool:
         """Wait until the broker has every event; False where it has not within ``timeout``."""
@@ -167,6 +153,12 @@ class MqttPublisher:
         stopping.start()
         stopping.join(CLOSE_S)
 
+    def _connect(self) -> None:
+        self._client.connect_async(
+            self._settings.host, self._settings.port, self._settings.keepalive_s
+        )
+        self._client.loop_start()
+
     # paho's thread
 
     def _on_connect(
@@ -178,11 +170,14 @@ class MqttPublisher:
         properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._tell("broker", f"The broker {self._at} refuses us ({reason}): {self._advice()}")
+            self._tell("broker", f"The broker {self._at} refuses us ({reason}): {self._advice}")
             return
         # paho would send again what the last connection left, and late events as live ones
         client.drop_out_messages()
-        client.subscribe([(self._topics.request_filter, 1), (self._topics.availability, 1)])
+        filters = [self._topics.request_filter, self._topics.availability]
+        if self._settings.discovery:
+            filters.append(homeassistant.BIRTH)
+        client.subscribe([(name, 1) for name in filters])
 
     def _on_subscribe(
         self,
@@ -214,7 +209,7 @@ class MqttPublisher:
         self._inbox.put(("lost", None))
         if self._session:
             self._session = False
-            if not self._closing.is_set():
+            if reason.is_failure and not self._closing.is_set():
                 self._tell("broker", f"The connection to the broker {self._at} was lost")
         elif "broker" not in self._problems and not self._closing.is_set():
             self._tell(
@@ -232,6 +227,10 @@ class MqttPublisher:
         if topic == self._topics.availability:
             if not message.retain and not self._closing.is_set():  # a retained one is older
                 self._on_availability(bytes(message.payload))
+            return
+        if topic == homeassistant.BIRTH:
+            if not message.retain and bytes(message.payload) == homeassistant.BORN:
+                self._inbox.put(("born", None))
             return
         verb = topic.rpartition("/")[2]
         if self._on_request is not None:
@@ -258,16 +257,7 @@ class MqttPublisher:
         self._inbox.put(("acked", mid))
 
     def _say_online(self) -> None:
-        self._client.publish(self._topics.availability, "online", qos=1, retain=True)
-
-    def _advice(self) -> str:
-        user = self._settings.username
-        if user is None:
-            return "it may want publisher.username and publisher.password_file"
-        check = f"check publisher.username ({user}) and the password in its file"
-        if user == self._id:
-            return check
-        return f"{check}; a broker with our ACL wants device.id ({self._id}) as the user name"
+        self._client.publish(self._topics.availability, "online", qos=1, retain=self._retained.kept)
 
     def _wait_a_little(self) -> None:
         self._closing.wait(random.uniform(0, JITTER_S))
@@ -290,7 +280,8 @@ class MqttPublisher:
             self._round_at = time.monotonic()
             try:
                 self._acknowledge()
-                wait = self._send() if self._online else self._await_echo()
+                wait = self._flow.send() if self._online else self._await_echo()
+                wait = self._do_what_is_due(wait)
                 self._tell("store", None)
             except StoreError as exc:
                 self._tell("store", str(exc))
@@ -313,25 +304,28 @@ class MqttPublisher:
             case "connected":
                 self._online = True
                 self._echo_due = None
-                self._in_flight.clear()
-                self._late.clear()
-                for topic in self._announced:
-                    self._publish_announced(topic)
+                self._flow.connected()
+                if not self._retained.kept:
+                    self._clear(self._retained.nothing())
+                    self._say_online()
+                self._tell_all()
             case "lost":
                 self._online = False
                 self._echo_due = None
-                self._backlog_end = None
+                self._flow.lost()
             case "acked":
-                event = self._in_flight.pop(value, None)
-                if event is not None:  # else an announcement or an answer
-                    self._acked.append(event.event_id)
+                self._flow.acked(value)
             case "announce":
-                topic, payload = value
-                self._announced[topic] = payload
+                self._retained.take(value)
                 if self._online:
-                    self._publish_announced(topic)
+                    self._announce(value)
             case "resend":
-                self._late.extend(value)
+                self._flow.resend(value)
+            case "born":  # a hundred bins do not answer in one instant
+                self._due[self._introduce] = time.monotonic() + random.uniform(0, BIRTH_S)
+            case "forget":
+                self._clear(self._retained.forget())
+                self._due[self._renew] = time.monotonic() + RENEW_S
 
     def _await_echo(self) -> float | None:
         """Say ``online`` again where it has not come back; the seconds until it is due."""
@@ -342,73 +336,70 @@ class MqttPublisher:
             return left
         self._tell(
             "broker",
-            f"The broker {self._at} does not pass on what we say, or hides it: {self._advice()}",
+            f"The broker {self._at} does not pass on what we say, or hides it: {self._advice}",
         )
         self._say_online()
         self._echo_due = time.monotonic() + ECHO_S
         return ECHO_S
 
+    def _do_what_is_due(self, wait: float | None) -> float | None:
+        """Do what the time has come for; the seconds until more may be done."""
+        now = time.monotonic()
+        for action in [action for action, due in self._due.items() if due <= now]:
+            del self._due[action]
+            action()
+        waits = [due - now for due in self._due.values()]
+        return min(waits if wait is None else [*waits, wait], default=None)
+
+    def _introduce(self) -> None:
+        """Home Assistant is new: it has to know all of this bin."""
+        if self._online:
+            self._say_online()
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        for message in self._retained.all():
+            self._announce(message)
+
+    def _renew(self) -> None:
+        """Connect anew without a will: the broker would keep it, and leave it behind."""
+        self._client.disconnect()
+        self._client.loop_stop()
+        self._client.will_clear()
+        if not self._closing.is_set():
+            self._connect()
+
+    def _clear(self, messages: Iterable[Kept]) -> None:
+        for message in messages:
+            self._client.publish(message.topic, message.payload, message.qos, retain=True)
+
+    def _announce(self, message: Kept) -> None:
+        kept = self._retained.kept
+        self._client.publish(message.topic, message.payload, message.qos, retain=kept)
+
+    def _publish(self, topic: str, event: Event) -> int:
+        return self._client.publish(topic, event.to_json(), qos=1).mid
+
     def _acknowledge(self) -> None:
-        if self._acked:
-            self._outbox.acknowledge(self._acked)
-            self._acked.clear()
+        if self._flow.acknowledge():
             with self._acknowledged:
                 self._acknowledged.notify_all()
-
-    def _send(self) -> float | None:
-        """Send what may go now; the seconds until more may, None where a message will tell."""
-        if self._backlog_end is None:
-            self._live_seq = self._outbox.last_seq()
-            self._backlog_seq = 0
-            self._backlog_end = self._live_seq
-        self._send_live()
-        return self._send_late(self._backlog_end)
-
-    def _send_live(self) -> None:
-        room = MAX_IN_FLIGHT - len(self._in_flight)
-        for event in self._outbox.unacknowledged(self._live_seq, MAX_SEQ, room):
-            self._publish(self._topics.event, event)
-            self._live_seq = event.seq
-
-    def _send_late(self, end: int) -> float | None:
-        now = time.monotonic()
-        while len(self._in_flight) < MAX_LATE_IN_FLIGHT:
-            if not self._late:
-                self._late.extend(self._outbox.unacknowledged(self._backlog_seq, end, BATCH))
-                if not self._late:
-                    return None
-                self._backlog_seq = self._late[-1].seq
-            if self._late_due > now:
-                return self._late_due - now
-            self._late_due = max(self._late_due, now - CATCH_UP_S) + 1 / self._settings.backlog_rate
-            self._publish(self._topics.backlog, replace(self._late.popleft(), historical=True))
-        return None
-
-    def _publish(self, topic: str, event: Event) -> None:
-        self._in_flight[self._client.publish(topic, event.to_json(), qos=1).mid] = event
-
-    def _publish_announced(self, topic: str) -> None:
-        self._client.publish(
-            f"{self._topics.root}/{topic}", self._announced[topic], qos=QOS[topic], retain=True
-        )
 
     def _say_goodbye(self) -> None:
         """Send the last live events, wait a bounded time for their PUBACKs, say ``offline``."""
         deadline = time.monotonic() + CLOSE_S
         try:
             while self._online and (left := deadline - time.monotonic()) > 0:
-                self._send_live()
-                if not self._in_flight:
+                self._flow.send_live()
+                if self._flow.idle:
                     break
                 self._receive(left)
                 self._acknowledge()
         except StoreError as exc:
             self._tell("store", str(exc))
         if self._online:
-            said = self._client.publish(self._topics.availability, "offline", qos=1, retain=True)
+            said = self._client.publish(
+                self._topics.availability, "offline", qos=1, retain=self._retained.kept
+            )
             if said.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 said.wait_for_publish(CLOSE_S)
-
-
-def _json(payload: Mapping[str, Any]) -> str:
-    return json.dumps(payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -43,3 +43,14 @@ def new_client(section: settings.MqttPublisher, device_id: str, topics: Topics) 
     client.reconnect_delay_set(*RECONNECT_S)
     mqtt_access.give(client, section)
     return client
+
+
+def advice(section: settings.MqttPublisher, device_id: str) -> str:
+    """What to look at where a broker refuses or ignores us."""
+    user = section.username
+    if user is None:
+        return "it may want publisher.username and publisher.password_file"
+    check = f"check publisher.username ({user}) and the password in its file"
+    if user == device_id:
+        return check
+    return f"{check}; a broker with our ACL wants device.id ({device_id}) as the user name"

@@ -85,6 +85,9 @@ class NoPublisher:
         """Nothing is sent."""
         return 0
 
+    def forget(self) -> None:
+        """Nobody knows of this bin."""
+
     def drain(self, timeout: float) -> bool:
         """Nothing waits for a broker."""
         return True

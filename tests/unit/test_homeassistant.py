@@ -1,0 +1,105 @@
+"""What Home Assistant is told of a bin. Its own schema is asked in tests/homeassistant."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trashbin import homeassistant, requests, resources
+from trashbin.app import safe_config
+from trashbin.config import load
+from trashbin.events import Topics
+from trashbin.settings import ID_PATTERN, Config
+
+LABELS = resources.labels()
+
+
+def a_config(device_id: str = "bin-1", **changes: Any) -> Config:
+    return Config.model_validate(
+        {
+            "version": 1,
+            "device": {"id": device_id},
+            "bins": {"only": {"labels": list(LABELS)}},
+            "camera": {"kind": "simulated"},
+            "triggers": [{"kind": "mqtt"}],
+            "actuators": [{"kind": "none"}],
+            "publisher": {"kind": "mqtt"},
+        }
+        | changes
+    )
+
+
+def found(config: Config) -> dict[str, Any]:
+    return homeassistant.discovery(config, LABELS, "1.2.3")
+
+
+def entities(config: Config) -> dict[str, dict[str, Any]]:
+    return {key: c for key, c in found(config)["components"].items() if "unique_id" in c}
+
+
+def test_a_bin_has_what_people_expect_of_one() -> None:
+    platforms = Counter(component["platform"] for component in entities(a_config()).values())
+    assert platforms == {
+        "event": 1,
+        "sensor": 7 + len(LABELS),
+        "binary_sensor": 2,
+        "button": 3,
+        "select": 2,
+        "number": 1,
+        "update": 1,
+    }
+    assert found(a_config())["components"]["on_uncertain"]["platform"] == "device_automation"
+
+
+def test_the_name_for_people_is_the_devices_name_and_else_its_id() -> None:
+    named = a_config(device={"id": "bin-1", "name": "Bin in the hall"})
+    assert found(named)["device"]["name"] == "Bin in the hall"
+    assert found(a_config())["device"]["name"] == "bin-1"
+
+
+def test_what_a_bin_does_not_have_is_taken_away() -> None:
+    deaf = a_config(triggers=[{"kind": "timer", "every_s": 1}])
+    assert found(deaf)["components"]["look"] == {"platform": "button"}
+    assert found(deaf)["components"]["image"] == {"platform": "image"}
+    shown = a_config(pictures={"publish": True})
+    assert found(shown)["components"]["image"]["image_topic"] == "trashbin/bin-1/image/last"
+
+
+@given(st.from_regex(ID_PATTERN, fullmatch=True))
+def test_every_entity_is_this_bins_alone(device_id: str) -> None:
+    topics = Topics(device_id)
+    other = {c["unique_id"] for c in entities(a_config("another")).values()}
+    ids = [c["unique_id"] for c in entities(a_config(device_id)).values()]
+    assert len(set(ids)) == len(ids)
+    assert device_id == "another" or not other & set(ids)
+    for component in found(a_config(device_id))["components"].values():
+        for key, topic in component.items():
+            if key.endswith("topic"):
+                assert topic.startswith(f"{topics.root}/")
+    for key in found(a_config(device_id))["components"]:
+        assert re.fullmatch("[a-zA-Z0-9_-]+", key)  # what Home Assistant allows
+
+
+def test_only_requests_that_there_are_are_sent() -> None:
+    for component in entities(a_config()).values():
+        if "command_topic" in component:
+            verb = component["command_topic"].removeprefix("trashbin/bin-1/request/")
+            assert verb in requests.VERBS
+
+
+def test_a_bin_in_safe_mode_is_found_as_well(tmp_path: Any) -> None:
+    path = tmp_path / "trashbin.yaml"
+    path.write_text("version: 1\ndevice: {id: bin-1}\npublisher: {kind: mqtt}\ncamera: {}\n")
+    config = safe_config(load(path))
+    assert config is not None
+    assert set(found(config)["components"]) == set(found(a_config())["components"])
+
+
+@pytest.mark.parametrize("prefix", ["homeassistant", "ha/discovery"])
+def test_it_is_sent_where_home_assistant_looks(prefix: str) -> None:
+    assert homeassistant.topic(prefix, "bin-1") == f"{prefix}/device/bin-1/config"

@@ -1,0 +1,83 @@
+"""What the broker keeps of a bin: how it is, and how Home Assistant finds it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import trashbin
+from trashbin import homeassistant, resources
+from trashbin.events import Topics
+from trashbin.settings import Config, MqttPublisher
+
+QOS = {"info": 1, "state": 1, "health": 0, "image/last": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A message that the broker is to keep for whoever comes later."""
+
+    topic: str
+    payload: str | bytes
+    qos: int = 1
+
+
+class Retained:
+    """The newest of each, said again on every connection, in the order of their first time.
+
+    ``kept`` is False once ``forget`` was called: from then on the same is said, and the
+    broker keeps nothing.
+    """
+
+    def __init__(self, config: Config, section: MqttPublisher) -> None:
+        self._topics = Topics(config.device.id)
+        self._discovery = (
+            homeassistant.topic(section.discovery_prefix, config.device.id)
+            if section.discovery
+            else None
+        )
+        self._newest: dict[str, Kept] = {}
+        if self._discovery is not None:  # before the states that it names
+            found = homeassistant.discovery(config, resources.labels(), trashbin.__version__)
+            self._newest[self._discovery] = Kept(self._discovery, as_json(found))
+        self.kept = True
+
+    def message(self, name: str, payload: Mapping[str, Any] | bytes) -> Kept:
+        """A new ``info``, ``state``, ``health`` or ``image/last``, as it is now. On any thread."""
+        content = payload if isinstance(payload, bytes) else as_json(payload)
+        return Kept(f"{self._topics.root}/{name}", content, QOS[name])
+
+    def take(self, message: Kept) -> None:
+        """Remember it in place of the last one."""
+        self._newest[message.topic] = message
+
+    def all(self) -> Iterator[Kept]:
+        """Everything, as a new connection has to say it."""
+        yield from self._newest.values()
+
+    def forget(self) -> Iterator[Kept]:
+        """Keep nothing from now on; the message that takes the device out of Home Assistant."""
+        self.kept = False
+        if self._discovery is not None:
+            self._newest.pop(self._discovery, None)
+            yield Kept(self._discovery, "")
+
+    def nothing(self) -> Iterator[Kept]:
+        """Empty messages, which let a broker forget what it kept of this bin."""
+        yield from self.forget()
+        topics = self._topics
+        for topic in (
+            topics.availability,
+            topics.info,
+            topics.state,
+            topics.health,
+            topics.image_last,
+        ):
+            yield Kept(topic, "")
+
+
+def as_json(payload: Mapping[str, Any]) -> str:
+    """Compact JSON; ValueError on NaN, which is never written."""
+    return json.dumps(payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
