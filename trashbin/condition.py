@@ -12,6 +12,7 @@ from trashbin.actuation import Actuation
 from trashbin.errors import CameraHungError, DeviceError, GivenUpError, StoreError
 from trashbin.events import Event
 from trashbin.looking import Looker, Sight
+from trashbin.losses import Losses
 from trashbin.ports import Actuator, Classifier, Clock, Publisher, Trigger
 from trashbin.record import Recorder
 from trashbin.restarts import Restarts
@@ -82,6 +83,7 @@ class Condition:
         self.on_recovered: Callable[[], None] = lambda: None
         self.waiting: Callable[[], Event | None] = lambda: None  # for an answer
         self.judged: tuple[Event, Sight] | None = None  # the last item, until it is looked at
+        self._losses = Losses(parts.recorder)
         self._tries = 0
         self._camera_hangs = False
         self._camera_tries = 0  # since it was last there
@@ -226,7 +228,7 @@ class Condition:
     def _watch_store(self) -> None:
         """Tell of what the store lost: at once as a problem, by an event where it is over."""
         try:
-            recorder = self.parts.recorder
+            losses = self._losses
             for tell in (
                 losses.commit_set_aside,
                 losses.commit_cut_off,

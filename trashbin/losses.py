@@ -16,7 +16,7 @@ class Losses:
     """Looks for what no event has told yet."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
+        self._recorder, self._outbox, self._config = recorder, recorder.outbox, recorder.config
 
     def overflow(self) -> str | None:
         """What was dropped undelivered and no event has told yet, in words.
@@ -24,48 +24,48 @@ class Losses:
         None where nothing was, and where no broker is waited for: there the store is a
         history, and its end is no loss.
         """
-        dropped = self.recorder.outbox.dropped()
-        if dropped is None or self.recorder.config.publisher.kind == "none":
+        dropped = self._outbox.dropped()
+        if dropped is None or self._config.publisher.kind == "none":
             return None
         return (
             f"{dropped.events} events from seq {dropped.first} to {dropped.last} were dropped "
-            f"before the broker had them: store: max_mb ({self.recorder.config.store.max_mb}) was reached"
+            f"before the broker had them: store: max_mb ({self._config.store.max_mb}) was reached"
         )
 
     def commit_overflow(self) -> Event | None:
         """Tell of it by one event, once the broker takes events again; None before."""
         message = self.overflow()
-        if message is None or not self.recorder.outbox.delivering:
+        if message is None or not self._outbox.delivering:
             return None
-        return self.recorder.committed(
-            self.recorder.outbox.append_dropped(self.recorder.notice("store", message))
+        return self._recorder.committed(
+            self._outbox.append_dropped(self._recorder.notice("store", message))
         )
 
     def commit_cut_off(self) -> Event | None:
         """Tell of a move that the end of the last run cut off; None where none was."""
-        about = self.recorder.outbox.cut_off()
-        if about is None or about == self.recorder.moving:
+        about = self._outbox.cut_off()
+        if about is None or about == self._recorder.moving:
             return None
         message = (
             "the power failed, or the process ended, before the move was over: "
             "the item may lie in the tray still, or in the wrong bin"
         )
         log.error("actuator: %s (event %s)", message, about)
-        return self.recorder.commit(self.recorder.fault("actuator", message, about))
+        return self._recorder.commit(self._recorder.fault("actuator", message, about))
 
     def commit_set_aside(self) -> Event | None:
         """Tell where a store lies that was damaged; None where none was."""
-        aside = self.recorder.outbox.set_aside
+        aside = self._outbox.set_aside
         if aside is None:
             return None
         message = f"the event store was damaged; it lies in {aside}, and a new one began"
-        return self.recorder.committed(
-            self.recorder.outbox.append_set_aside(self.recorder.fault("store", message))
+        return self._recorder.committed(
+            self._outbox.append_set_aside(self._recorder.fault("store", message))
         )
 
     def commit_damage(self) -> Event | None:
         """Tell of events that the card has altered; None where there are none to tell of."""
-        damaged = self.recorder.outbox.damaged()
+        damaged = self._outbox.damaged()
         if not damaged:
             return None
         named = ", ".join(map(str, damaged[:NAMED])) + (" ..." if len(damaged) > NAMED else "")
@@ -74,6 +74,6 @@ class Losses:
             "the card may be wearing out"
         )
         log.error("store: %s", message)
-        return self.recorder.committed(
-            self.recorder.outbox.append_damaged(self.recorder.fault("store", message), damaged)
+        return self._recorder.committed(
+            self._outbox.append_damaged(self._recorder.fault("store", message), damaged)
         )

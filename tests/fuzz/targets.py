@@ -31,6 +31,7 @@ from trashbin.devices.mqtt import MqttPublisher
 from trashbin.devices.mqtt_flow import MAX_SEQ
 from trashbin.errors import ConfigError, StoreError
 from trashbin.history import History
+from trashbin.losses import Losses
 from trashbin.model import trial
 from trashbin.model.manifest import find
 from trashbin.model.tflite import TFLiteClassifier
@@ -210,7 +211,8 @@ def stores(folder: Path) -> Target:
             recorder = Recorder(CONFIG, FakeClock(), box, Told(), None)
             recorder.info(), recorder.health(None, {}), recorder.state(Status.IDLE, None, {})
             box.span(0, 500)
-            recorder.commit_damage(), recorder.commit_overflow()
+            losses = Losses(recorder)
+            losses.commit_damage(), losses.commit_overflow()
             committed = recorder.commit(an_event())
             waiting = box.unacknowledged(0, MAX_SEQ, 500)
             assert committed in waiting
