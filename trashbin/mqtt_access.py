@@ -45,11 +45,11 @@ def _readable(files: Mapping[str, str]) -> None:
 
 
 def _password(file: Path | None) -> str | None:
-    """The first line of a file that holds nothing but a password."""
+    """The first line of the password's file."""
     if file is None:
         return None
     try:
-        return file.read_text(encoding="utf-8").rstrip("\r\n")
+        return file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
     except OSError as exc:
         raise ConfigError(f"publisher.password_file {file} cannot be read: {exc}") from exc
     except UnicodeDecodeError:

@@ -281,6 +281,7 @@ class Recorder:
         return {
             "device_id": self.config.device.id,
             "name": self.config.device.name,
+            "site": self.config.device.site,
             "version": trashbin.__version__,
             "event_schema": events.SCHEMA,
             "python": platform.python_version(),

@@ -51,6 +51,7 @@ class Device(Section):
         pattern=ID_PATTERN, description="1 to 64 of the letters a-z, A-Z, digits, - and _"
     )
     name: str = ""
+    site: str = ""
     mode: Mode = Mode.AUTO
 
 

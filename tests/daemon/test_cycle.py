@@ -241,3 +241,17 @@ def test_nonsense_from_the_network_never_moves_anything(rig: Rig, shares: Any) -
     rig.go(5)
     assert rig.servo.visited == []
     assert rig.kinds() == ["uncertain"]
+
+
+def test_a_school_with_two_bins_sorts_six_labels_and_says_which_goes_where(
+    make: Callable[..., Rig],
+) -> None:
+    rig = make(device={"id": "rig", "name": "Canteen", "site": "Linden School"})
+    info = rig.told.topics["info"]
+    assert (info["name"], info["site"], len(info["labels"])) == ("Canteen", "Linden School", 6)
+    assert info["bins"]["paper"] == ["cardboard", "paper"]
+    for label, bin in (("cardboard", "paper"), ("glass", "rest"), ("paper", "paper")):
+        rig.network.usual = sure(label)
+        rig.drop()
+        rig.go()
+        assert (rig.events()[-1].label, rig.servo.visited[-1]) == (label, bin)

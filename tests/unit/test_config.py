@@ -99,7 +99,7 @@ def test_a_section_without_keys_is_its_defaults(folder: Path) -> None:
     assert load(folder, SOUND + "rules:\n  # gap: 0.2\n").config is not None
 
 
-@pytest.mark.parametrize("name", ["trashbin.yaml", "demo.yaml", "two-bins.yaml"])
+@pytest.mark.parametrize("name", ["trashbin.yaml", "demo.yaml", "two-bins.yaml", "school.yaml"])
 def test_the_shipped_files_have_no_mistake(name: str) -> None:
     config.read(resources.root() / "config" / name)
 
