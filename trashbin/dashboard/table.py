@@ -22,7 +22,7 @@ from trashbin.events import Event, EventType
 CSV = "/events.csv"
 ROWS = 50
 MAX_TEXT = 100
-COLUMNS = ("device_id", *history.COLUMNS, "resolves")
+COLUMNS = ("device_id", *history.COLUMNS)
 
 
 def chosen(query: Mapping[str, str]) -> Filter:
