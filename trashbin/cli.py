@@ -45,6 +45,7 @@ def main() -> None:
     See it work, without any hardware:     trashbin demo
     Ask the network about a photograph:    trashbin classify photo.jpg
     Check a bin's configuration:           trashbin check-config trashbin.yaml
+    Set up a bin for the first time:       trashbin setup
     Run the bin:                           trashbin run --config trashbin.yaml
     Is everything well with it?            trashbin doctor
 
@@ -193,8 +194,11 @@ def evaluate(
 
 @main.command("check-config", epilog=EXIT_STATUSES)
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--upgrade", is_flag=True, help="First rewrite a file of an older version; the old one is kept."
+)
 @json_option
-def check_config(file: Path, as_json: bool) -> int:
+def check_config(file: Path, upgrade: bool, as_json: bool) -> int:
     """Read a configuration and tell every mistake in it, with its line.
 
     No device and no broker is touched. With --json, a list of mistakes with the keys line,
@@ -204,8 +208,12 @@ def check_config(file: Path, as_json: bool) -> int:
     Example:
       trashbin check-config /etc/trashbin/trashbin.yaml
     """
-    from trashbin import config
+    from trashbin import config, config_upgrade
 
+    if upgrade:
+        kept = config_upgrade.upgrade(file)
+        if kept is not None:
+            click.echo(f"{file}: rewritten; the old one is kept as {kept}", err=True)
     loaded = config.load(file)
     if as_json:
         mistakes = [
@@ -261,6 +269,38 @@ def bench(runs: int, threads: int, models: Sequence[str], as_json: bool) -> int:
     with quiet():
         opened = [tflite.TFLiteClassifier(file, threads=threads) for file in files]
     return bench.run(opened, runs, as_json=as_json)
+
+
+@main.command(epilog=EXIT_STATUSES)
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default=Path("/etc/trashbin/trashbin.yaml"),
+    show_default=True,
+    help="The YAML to write.",
+)
+@click.option("--yes", is_flag=True, help="Take every default; ask, move and overwrite nothing.")
+@click.option(
+    "--pins",
+    type=click.Choice(["auto", "lgpio", "rpigpio", "pigpio", "mock"]),
+    help="How pins are reached.  [default: auto]",
+)
+def setup(config: Path, yes: bool, pins: str | None) -> int:
+    """Set up a bin for the first time, or again, in eight steps.
+
+    Names the bin, finds the camera and learns the empty tray, turns the servo to find each
+    bin's angle, tries the lamps and the broker, and writes a commented YAML. Every answer has
+    a default. A file that is there gives the defaults, and is kept beside the new one.
+
+    \b
+    Examples:
+      sudo trashbin setup
+      trashbin setup --yes --config trashbin.yaml
+    """
+    from trashbin.assistant import talk
+
+    return talk.run(config, yes=yes, pins=pins)
 
 
 @main.command(epilog=EXIT_STATUSES)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -56,6 +58,14 @@ def pin_factory(kind: str) -> Any:
             )
             return found
     raise DeviceError(f"No way to the GPIO pins. Tried {'; '.join(failed)}. {HELP}")
+
+
+@contextmanager
+def pipes_elsewhere() -> Iterator[None]:
+    """Let lgpio make its pipe in a folder that goes away, not where a command was started."""
+    with tempfile.TemporaryDirectory(prefix="trashbin-") as folder:
+        os.environ.setdefault("LG_WD", folder)
+        yield
 
 
 def pin_errors(*more: type[Exception]) -> tuple[type[Exception], ...]:

@@ -15,6 +15,7 @@ from trashbin import config as configuration
 from trashbin import devices
 from trashbin.clock import SystemClock, is_synchronized
 from trashbin.config import Loaded
+from trashbin.devices.pins import pipes_elsewhere
 from trashbin.doctor import brain, daemon, eyes, machine, network
 from trashbin.doctor.machine import Host
 from trashbin.doctor.network import Heard
@@ -48,7 +49,8 @@ def run(path: Path | None, person: Person, *, as_json: bool) -> ExitCode:
     """Examine, tell each finding as it is made, and sum up."""
     file = path or DEFAULT
     report = Report(tell=(lambda finding: None) if as_json else show)
-    running = examine(file, person, report, Host())
+    with pipes_elsewhere():
+        running = examine(file, person, report, Host())
     if as_json:
         told = {True: "running", False: "stopped", None: "unknown"}[running]
         print(report.as_json(config=str(file), daemon=told))
