@@ -1,5 +1,5 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test test-devices fuzz soak test-data test-fleet test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
+.PHONY: help run test test-install test-devices fuzz soak test-data test-fleet test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -17,7 +17,7 @@ run: .venv/ready ## Set up, and show the simulated bin and its page: make run AR
 
 test: .venv/ready ## Set up, and run lint, unit, contract and daemon tests, with a real Mosquitto
 	@broker=$$(.ci/mosquitto) && $(MAKE) --no-print-directory lint && \
-	MOSQUITTO=$$broker $(PY) -m pytest -m "not systemd and not data and not devices and not fleet" --ignore tests/bench tests
+	MOSQUITTO=$$broker $(PY) -m pytest -m "not systemd and not data and not devices and not fleet and not trees" --ignore tests/bench tests
 
 lint: .venv/ready ## ruff, mypy --strict, and "imports point down only"
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \
@@ -32,6 +32,11 @@ test-tflite-runtime: .venv-tflite/ready ## The model room under tflite-runtime 2
 
 test-devices: .venv-devices/ready ## The camera on picamera2's own code, servos and lamps on their libraries' (needs libcap-dev)
 	@REAL_PICAMERA2=1 .venv-devices/bin/python -m pytest -m "devices or not devices" tests/contract
+
+test-install: .venv/ready ## install.sh in fresh Debian trees, Bookworm and Trixie, and README's Pi chapter (root)
+	@command -v debootstrap >/dev/null || { echo "make test-install needs debootstrap: sudo apt-get install debootstrap" >&2; exit 2; }
+	@[ "$$(id -u)" = 0 ] || { echo "make test-install needs root, for chroot: sudo make test-install" >&2; exit 2; }
+	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m trees $(ARGS) tests/install
 
 test-systemd: .venv/ready ## systemd-analyze verify and security against an installed tree
 	@command -v systemd-analyze >/dev/null || { echo "make test-systemd needs systemd-analyze: sudo apt-get install systemd" >&2; exit 2; }

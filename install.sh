@@ -1,0 +1,349 @@
+#!/bin/sh
+# Installs trashbin as a service on Raspberry Pi OS (or Debian) Bookworm or Trixie, 64-bit.
+#
+#   sudo ./install.sh               install, or upgrade; run again, it changes nothing
+#   sudo ./install.sh --uninstall   remove it; configuration, password and events stay
+#   sudo ./install.sh --uninstall --purge   remove these too
+#
+# It asks nothing. What it puts where: README, "Install on a Raspberry Pi". What it added is
+# written down in $RECORD, so that --uninstall takes away that and nothing else.
+set -eu
+umask 022
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive PYTHONDONTWRITEBYTECODE=1
+unset PYTHONPATH PYTHONHOME
+
+USER_NAME=trashbin
+DEVICE_GROUPS="gpio video render" # as SupplementaryGroups in the unit
+VENV=/opt/trashbin
+COMMAND=/usr/local/bin/trashbin
+CONFIG=/etc/trashbin/trashbin.yaml
+CREDENTIALS=/etc/credstore
+STORE=/var/lib/trashbin
+RECORD=/usr/local/share/trashbin
+UNIT=/etc/systemd/system/trashbin.service
+ENABLED=/etc/systemd/system/multi-user.target.wants/trashbin.service
+WATCHDOG=/etc/systemd/system.conf.d/60-trashbin-watchdog.conf
+HERE=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+
+changes=0
+say() { printf '  %-9s %s\n' "$1" "$2"; }
+changed() { changes=$((changes + 1)) && say "$1" "$2"; }
+die() {
+    printf 'install.sh: %s\n' "$*" >&2
+    exit 1
+}
+has_systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null; }
+installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
+packages() { dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort; }
+
+# ---------------------------------------------------------------- is this the right machine?
+
+check_machine() {
+    [ "$(id -u)" = 0 ] || die "run it as root: sudo ./install.sh"
+    command -v dpkg >/dev/null && command -v apt-get >/dev/null ||
+        die "this is no Debian system. It installs on Raspberry Pi OS or Debian, Bookworm or Trixie."
+    case $(dpkg --print-architecture) in
+    arm64 | amd64) ;;
+    armhf | armel | i386)
+        die "this system is 32-bit ($(dpkg --print-architecture)). The network's runtime" \
+            "(ai-edge-litert) and OpenCV are published for 64-bit systems only, so nothing would" \
+            "run. Any Pi from the 3 and Zero 2 W on runs the 64-bit Raspberry Pi OS: choose it in" \
+            "Raspberry Pi Imager." ;;
+    *) die "there is no build of the network's runtime for $(dpkg --print-architecture); it needs arm64 (a Pi) or amd64." ;;
+    esac
+    RELEASE=$(. /etc/os-release && printf %s "${VERSION_CODENAME:-}")
+    case $RELEASE in
+    bookworm) WANTED_PYTHON=3.11 ;;
+    trixie) WANTED_PYTHON=3.13 ;;
+    *) die "this is '${RELEASE:-an unnamed release}'. It is tested on Bookworm and Trixie only;" \
+        "on another system: make .venv/ready, then .venv/bin/trashbin." ;;
+    esac
+}
+
+# ---------------------------------------------------------------- what it puts there
+
+# Each folder that was not there before is written down, and goes again if it is empty then.
+folder() { # MODE OWNER PATH
+    if [ ! -d "$3" ]; then
+        parent=$(dirname "$3")
+        [ -d "$parent" ] || folder 755 root "$parent"
+        mkdir "$3"
+        echo "$3" >>"$RECORD/folders"
+        changed new "$3"
+    fi
+    [ "$(stat -c %a:%U "$3")" = "$1:$2" ] || {
+        chown "$2:" "$3" && chmod "$1" "$3"
+        changed mended "$3: mode $1, owner $2"
+    }
+}
+
+# A file of ours, the same as in the source.
+file() { # SOURCE TARGET
+    if [ "$(stat -c %a:%U:%G "$2" 2>/dev/null)" != 644:root:root ] || ! cmp -s "$1" "$2"; then
+        install -m 644 "$1" "$2"
+        changed written "$2"
+        return 0
+    fi
+    return 1
+}
+
+apt_packages() {
+    wanted="python3-venv ca-certificates"
+    # Bookworm's comes with the lock; PyPI has none for Trixie's Python
+    [ "$RELEASE" = bookworm ] || wanted="$wanted python3-lgpio"
+    missing=
+    for package in $wanted; do installed "$package" || missing="$missing $package"; done
+    # asked again only where something is to be fetched anyway, so that a second run fetches nothing
+    if [ -n "$missing" ] || [ ! -e "$RECORD/digest" ]; then
+        apt-get update -q >/dev/null || die "apt-get update failed: is there a network?"
+    fi
+    if ! installed python3-picamera2; then
+        if apt-cache show python3-picamera2 >/dev/null 2>&1; then
+            missing="$missing python3-picamera2"
+        else
+            say note "python3-picamera2 is not in this machine's archives (Raspberry Pi OS has it): cameras go through v4l2"
+        fi
+    fi
+    if [ -n "$missing" ]; then
+        packages >"$RECORD/before.tmp"
+        # shellcheck disable=SC2086
+        apt-get install -y -q --no-install-recommends $missing >"$RECORD/apt.tmp" 2>&1 || {
+            tail -n 20 "$RECORD/apt.tmp" >&2
+            die "apt-get install$missing failed."
+        }
+        packages | comm -13 "$RECORD/before.tmp" - | sort -u - "$RECORD/packages" >"$RECORD/after.tmp"
+        mv "$RECORD/after.tmp" "$RECORD/packages"
+        rm -f "$RECORD/before.tmp" "$RECORD/apt.tmp"
+        changed packages "${missing# }"
+    fi
+    python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    [ "$python" = $WANTED_PYTHON ] ||
+        die "python3 is $python here; $RELEASE has $WANTED_PYTHON, and the locked wheels are for that."
+}
+
+account() {
+    if ! getent passwd $USER_NAME >/dev/null; then
+        keep_backups
+        useradd --system --user-group --home-dir $STORE --no-create-home --shell /usr/sbin/nologin $USER_NAME
+        echo "$USER_NAME" >>"$RECORD/users"
+        changed new "user $USER_NAME"
+    fi
+    for group in $DEVICE_GROUPS; do
+        if ! getent group "$group" >/dev/null; then
+            groupadd --system "$group"
+            echo "$group" >>"$RECORD/groups"
+            changed new "group $group"
+        fi
+        id -nG $USER_NAME | tr ' ' '\n' | grep -qx "$group" || {
+            usermod -aG "$group" $USER_NAME
+            changed mended "$USER_NAME is in the group $group"
+        }
+    done
+}
+
+# useradd and its like leave the state before their last change in /etc/passwd- and so on, in
+# which the user would live on. Where nobody else came or went, they are put back.
+keep_backups() {
+    mkdir -p "$RECORD/accounts"
+    for name in passwd group shadow gshadow; do
+        [ ! -e /etc/$name- ] || cp -a /etc/$name- "$RECORD/accounts/"
+        [ ! -e /etc/$name ] || sha256sum </etc/$name >"$RECORD/accounts/$name.sum"
+    done
+}
+
+put_backups_back() {
+    for name in passwd group shadow gshadow; do
+        [ -e "$RECORD/accounts/$name.sum" ] || continue
+        [ "$(sha256sum </etc/$name)" = "$(cat "$RECORD/accounts/$name.sum")" ] || continue
+        if [ -e "$RECORD/accounts/$name-" ]; then
+            cp -a "$RECORD/accounts/$name-" /etc/$name-
+        else
+            rm -f /etc/$name-
+        fi
+    done
+}
+
+# Everything that decides what lies in $VENV, as one digest.
+digest() {
+    (cd "$HERE" && {
+        python3 --version
+        find trashbin models config labels.txt pyproject.toml "$LOCK" -type f ! -path '*/__pycache__/*' -print0 |
+            sort -z | xargs -0 sha256sum
+    }) | sha256sum | cut -d' ' -f1
+}
+
+program() {
+    LOCK=requirements-$RELEASE.lock
+    now=$(digest)
+    if [ "$(cat "$RECORD/digest" 2>/dev/null)" = "$now" ] && "$VENV/bin/trashbin" --version >/dev/null 2>&1; then
+        return 0
+    fi
+    # Fetched and built first: without a network the old version stays, and stays at work.
+    work=$(mktemp -d /var/tmp/trashbin-install.XXXXXX)
+    # shellcheck disable=SC2064
+    trap "rm -rf '$work'" EXIT
+    say fetching "what $LOCK names (some 100 MB; minutes on a Pi)"
+    python3 -m venv "$work/venv"
+    pip="$work/venv/bin/python -m pip --disable-pip-version-check -q"
+    $pip download --only-binary :all: --require-hashes -r "$HERE/$LOCK" -d "$work/wheels" ||
+        die "the wheels could not be fetched; nothing was changed."
+    $pip install --no-index --find-links "$work/wheels" hatchling
+    mkdir "$work/source"
+    (cd "$HERE" && cp -R trashbin models config labels.txt pyproject.toml README.md LICENSE "$work/source/")
+    $pip wheel --no-deps --no-build-isolation -w "$work/own" "$work/source" || die "the wheel could not be built."
+
+    was_active=no
+    if has_systemd && systemctl is-active --quiet trashbin; then
+        was_active=yes
+        systemctl stop trashbin
+    fi
+    rm -f "$RECORD/digest"
+    # Without the system's packages at first, so that nothing rests on what apt may change;
+    # then with them, for picamera2 and lgpio.
+    python3 -m venv --clear "$VENV"
+    pip="$VENV/bin/python -m pip --disable-pip-version-check -q"
+    $pip install --no-index --find-links "$work/wheels" --require-hashes -r "$HERE/$LOCK"
+    $pip install --no-index --no-deps "$work"/own/*.whl
+    sed -i 's/^include-system-site-packages = .*/include-system-site-packages = true/' "$VENV/pyvenv.cfg"
+    "$VENV/bin/trashbin" --version >/dev/null || die "$VENV/bin/trashbin does not start."
+    echo "$now" >"$RECORD/digest"
+    changed written "$VENV: $("$VENV/bin/trashbin" --version), NumPy $("$VENV/bin/python" -c 'import numpy; print(numpy.__version__)')"
+    rm -rf "$work"
+    trap - EXIT
+}
+
+configuration() {
+    if [ ! -e $CONFIG ]; then
+        "$VENV/bin/trashbin" setup --yes --config $CONFIG >/dev/null
+        changed written "$CONFIG, to be looked through: sudo trashbin setup"
+    else
+        before=$(sha256sum <$CONFIG)
+        "$VENV/bin/trashbin" check-config --upgrade $CONFIG >/dev/null ||
+            say WARNING "$CONFIG has mistakes; the bin stays in safe mode: trashbin check-config $CONFIG"
+        [ "$before" = "$(sha256sum <$CONFIG)" ] || changed upgraded "$CONFIG (the old one lies beside it)"
+    fi
+}
+
+service() {
+    reload=no
+    file "$HERE/systemd/trashbin.service" $UNIT && reload=yes
+    file "$HERE/systemd/watchdog.conf" $WATCHDOG && {
+        reload=yes
+        ! has_systemd || systemctl daemon-reexec # takes up RuntimeWatchdogSec now
+    }
+    if [ ! -L $ENABLED ]; then
+        ln -s ../trashbin.service $ENABLED
+        changed enabled "trashbin.service, from the next boot on"
+        reload=yes
+    fi
+    if has_systemd; then
+        [ $reload = no ] || systemctl daemon-reload
+        if [ "${was_active:-no}" = yes ]; then
+            systemctl start --no-block trashbin
+            changed restarted trashbin.service
+        fi
+    else
+        say note "systemd does not run here: the unit lies in its place, and nothing was started"
+    fi
+}
+
+install_all() {
+    check_machine
+    echo "trashbin on $(. /etc/os-release && echo "$PRETTY_NAME"), $(dpkg --print-architecture)"
+    mkdir -p $RECORD
+    touch $RECORD/packages $RECORD/folders
+    apt_packages
+    account
+    program
+    folder 755 root /etc/trashbin
+    folder 700 root $CREDENTIALS
+    folder 750 $USER_NAME $STORE
+    [ -z "$(find $STORE ! -user $USER_NAME -print -quit)" ] || {
+        chown -R $USER_NAME: $STORE
+        changed mended "$STORE belongs to $USER_NAME"
+    }
+    [ "$(readlink $COMMAND 2>/dev/null)" = $VENV/bin/trashbin ] || {
+        ln -sfn $VENV/bin/trashbin $COMMAND
+        changed new "$COMMAND"
+    }
+    configuration
+    folder 755 root "$(dirname $WATCHDOG)"
+    folder 755 root "$(dirname $ENABLED)"
+    service
+    if [ $changes = 0 ]; then
+        echo "Nothing to change: it is installed."
+    else
+        echo "Installed. Next: sudo trashbin setup, then sudo trashbin doctor"
+    fi
+}
+
+# ---------------------------------------------------------------- taking it away
+
+uninstall() { # PURGE
+    [ "$(id -u)" = 0 ] || die "run it as root: sudo ./install.sh --uninstall"
+    if has_systemd; then
+        systemctl disable --now trashbin 2>/dev/null || true
+    fi
+    rm -f $ENABLED $UNIT $WATCHDOG $COMMAND
+    rm -rf $VENV
+    ! has_systemd || systemctl daemon-reload
+    if [ "$1" = yes ]; then
+        rm -rf /etc/trashbin $STORE $CREDENTIALS/trashbin.mqtt-password
+    fi
+    remove_packages
+    if [ -e $RECORD/users ]; then
+        # what stays is root's: its number may go to somebody else
+        [ ! -d $STORE ] || chown -R root: $STORE
+        userdel $USER_NAME 2>/dev/null || true
+        ! getent group $USER_NAME >/dev/null || groupdel $USER_NAME
+    fi
+    [ ! -e $RECORD/groups ] || while read -r group; do
+        [ -n "$(getent group "$group" | cut -d: -f4)" ] || groupdel "$group" || true
+    done <$RECORD/groups
+    put_backups_back
+    [ ! -e $RECORD/folders ] || tac $RECORD/folders | while read -r path; do
+        rmdir "$path" 2>/dev/null || true
+    done
+    rm -rf $RECORD
+    if [ "$1" = yes ]; then
+        echo "trashbin is gone, with configuration, password and events."
+    else
+        echo "trashbin is gone. Left: what lies in /etc/trashbin, $CREDENTIALS and $STORE (--purge removes them)."
+    fi
+}
+
+# The packages that came with it and that nothing else has come to need.
+remove_packages() {
+    [ -s $RECORD/packages ] || return 0
+    ours=$(while read -r package; do ! installed "$package" || echo "$package"; done <$RECORD/packages)
+    [ -n "$ours" ] || return 0
+    # shellcheck disable=SC2086
+    others=$(apt-get -s purge $ours | sed -n 's/^\(Purg\|Remv\) \([^ :]*\).*/\2/p' | sort -u |
+        comm -13 $RECORD/packages -)
+    if [ -n "$others" ]; then
+        echo "The packages that came with it stay: $(echo "$others" | tr '\n' ' ')need them."
+        return 0
+    fi
+    # shellcheck disable=SC2086
+    apt-get purge -y -q $ours >/dev/null
+}
+
+purge=no uninstall=no
+for option in "$@"; do
+    case $option in
+    --uninstall) uninstall=yes ;;
+    --purge) purge=yes ;;
+    -h | --help)
+        sed -n '2,9s/^# \{0,1\}//p' "$0"
+        exit 0
+        ;;
+    *) die "unknown option $option (there are --uninstall, --purge and --help)" ;;
+    esac
+done
+if [ $uninstall = yes ]; then
+    uninstall $purge
+elif [ $purge = yes ]; then
+    die "--purge goes with --uninstall: it removes configuration and events"
+else
+    install_all
+fi

@@ -1,0 +1,190 @@
+"""``install.sh`` in a fresh Debian: one command, twice, an upgrade, and gone again.
+
+The tests of a tree build on each other, in this order.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.install.conftest import Tree
+from tests.support_processes import mosquitto
+
+DATA = ("etc/trashbin", "etc/credstore", "var/lib/trashbin")
+PREFIXES = tuple(f"./{path}" for path in DATA)
+ABSENT = {"camera", "gpio", "systemd", "watchdog"}
+NUMPY = {"bookworm": "1.26.", "trixie": "2."}
+
+pytestmark = pytest.mark.trees
+
+
+@pytest.fixture(scope="module")
+def before(tree: Tree) -> dict[str, str]:
+    """The tree as it was."""
+    return tree.listing()
+
+
+@pytest.fixture(scope="module")
+def installed(tree: Tree, before: dict[str, str]) -> dict[str, str]:
+    """The tree after one command."""
+    tree.said["install"] = tree.ok("./install.sh")
+    return tree.listing()
+
+
+def test_a_32_bit_system_is_refused_with_the_reason_and_left_alone(
+    tree: Tree, before: dict[str, str]
+) -> None:
+    fake = tree.root / "src" / "fake"
+    fake.mkdir()
+    (fake / "dpkg").write_text("#!/bin/sh\necho armhf\n")
+    (fake / "dpkg").chmod(0o755)
+    done = tree.run("./install.sh", variables={"PATH": "/src/fake:/usr/sbin:/usr/bin:/sbin:/bin"})
+    assert done.returncode == 1
+    assert "32-bit" in done.stderr
+    assert "64-bit Raspberry Pi OS" in done.stderr
+    assert tree.listing() == before
+    shutil.rmtree(fake)
+
+
+def test_one_command_installs(tree: Tree, installed: dict[str, str]) -> None:
+    assert "Installed. Next: sudo trashbin setup" in tree.said["install"]
+    assert "python3-picamera2 is not in this machine's archives" in tree.said["install"]
+    assert tree.ok("trashbin", "--version").startswith("trashbin, version")
+    assert "kind: v4l2" in tree.ok("grep", "-E", "^  kind: ", "/etc/trashbin/trashbin.yaml")
+    groups = tree.ok("id", "-nG", "trashbin").split()
+    assert {"trashbin", "gpio", "video", "render"} <= set(groups)
+    for path, mode in (
+        ("./etc/credstore", "drwx------ root"),
+        ("./var/lib/trashbin", "drwxr-x--- trashbin"),
+        ("./etc/trashbin/trashbin.yaml", "-rw-r--r-- root"),
+    ):
+        assert mode in installed[path]
+
+
+def test_a_second_run_changes_nothing(tree: Tree, installed: dict[str, str]) -> None:
+    assert "Nothing to change" in tree.ok("./install.sh")
+    assert tree.listing() == installed
+
+
+def test_the_doctor_finds_absent_what_a_tree_lacks_and_all_else_good(
+    tree: Tree, installed: dict[str, str], tmp_path: Path
+) -> None:
+    """With a Mosquitto on a loopback that nobody else has."""
+    script = tmp_path / "beside.sh"
+    script.write_text(
+        "ip link set lo up || exit 9\n"
+        f"{mosquitto()} -p 1883 >/dev/null 2>&1 & broker=$!\n"
+        "sleep 1\n"
+        'trap "kill $broker" EXIT\n"$@"\n'
+    )
+    command = tree.command("trashbin", "doctor", "--json", "--wait", "0")
+    done = subprocess.run(
+        ["unshare", "--net", "sh", str(script), *command],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    told = json.loads(done.stdout)
+    levels = {check["check"]: check["level"] for check in told["checks"]}
+    assert {name for name, level in levels.items() if level != "good"} == ABSENT
+    assert all(c["found"].startswith("absent") for c in told["checks"] if c["check"] in ABSENT)
+    assert all(c["means"] and c["do"] for c in told["checks"] if c["level"] != "good")
+    assert levels["broker publish"] == levels["model answers"] == levels["account"] == "good"
+    assert done.returncode == 3  # no camera, no pins
+    assert tree.listing() == installed  # looking changes nothing
+
+
+def test_systemd_finds_no_fault_in_what_was_installed(
+    tree: Tree, installed: dict[str, str], tmp_path: Path
+) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.fail("make test-install needs systemd-analyze: sudo apt-get install systemd")
+    # the tree has no systemd, whose targets the unit pulls in
+    copy = tmp_path / "root"
+    for path in ("etc/systemd", "opt/trashbin/bin"):
+        (copy / path).parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-a", str(tree.root / path), str(copy / path)], check=True)
+    units = copy / "usr/lib/systemd/system"
+    units.mkdir(parents=True)
+    for target in ("basic", "multi-user", "shutdown", "sysinit", "slices", "sockets", "timers"):
+        (units / f"{target}.target").write_text("[Unit]\n")
+    (units / "paths.target").write_text("[Unit]\n")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", f"--root={copy}", "--man=no", "trashbin.service"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    enabled = tree.root / "etc/systemd/system/multi-user.target.wants/trashbin.service"
+    assert enabled.is_symlink()
+    assert enabled.exists()
+
+
+def test_the_systems_own_extensions_load_beside_the_locked_numpy(
+    tree: Tree, installed: dict[str, str]
+) -> None:
+    """Bottleneck, as Debian built it, for picamera2's simplejpeg, which is not to be had here."""
+    version = tree.ok("/opt/trashbin/bin/python", "-c", "import numpy; print(numpy.__version__)")
+    assert version.startswith(NUMPY[tree.release])
+    script = (
+        "set -e; cd /src && mkdir -p probe && cd probe && apt-get download -q python3-bottleneck"
+        " >/dev/null && dpkg-deb -x python3-bottleneck*.deb . &&"
+        " PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=usr/lib/python3/dist-packages"
+        " /opt/trashbin/bin/python -c 'import bottleneck, cv2, numpy;"
+        " print(bottleneck.nanmean(numpy.ones(3)))'"
+    )
+    # apt drops its rights, and could not write there
+    assert tree.ok("sh", "-c", f"mkdir -p probe && chmod 777 probe; {script}").strip() == "1.0"
+
+
+def test_an_upgrade_keeps_the_configuration_and_the_events(
+    tree: Tree, installed: dict[str, str]
+) -> None:
+    config = tree.root / "etc/trashbin/trashbin.yaml"
+    text = config.read_text().replace("name: Bin in the hall", "name: Bin at the gate")
+    config.write_text(text)
+    store = tree.root / "var/lib/trashbin/events.sqlite"
+    store.write_bytes(b"events")
+    module = tree.root / "src/trashbin/__init__.py"
+    module.write_text(module.read_text() + "\n# a newer version\n")
+    assert "written   /opt/trashbin" in tree.ok("./install.sh")
+    assert config.read_text() == text
+    assert store.read_bytes() == b"events"
+    events = "/var/lib/trashbin/events.sqlite"
+    assert tree.ok("stat", "-c", "%U", events).strip() == "trashbin"
+    shipped = "/opt/trashbin/lib/python3*/site-packages/trashbin/__init__.py"
+    assert "# a newer version" in tree.ok("sh", "-c", f"cat {shipped}")
+    assert "Nothing to change" in tree.ok("./install.sh")
+
+
+def test_without_a_network_the_old_version_stays(tree: Tree, installed: dict[str, str]) -> None:
+    module = tree.root / "src/trashbin/__init__.py"
+    module.write_text(module.read_text() + "\n# the newest version\n")
+    done = tree.run("./install.sh", offline=True)
+    assert done.returncode != 0
+    assert "nothing was changed" in done.stderr
+    assert tree.ok("trashbin", "--version").startswith("trashbin, version")
+
+
+def test_uninstall_leaves_data_and_takes_all_else(
+    tree: Tree, before: dict[str, str], installed: dict[str, str]
+) -> None:
+    said = tree.ok("./install.sh", "--uninstall")
+    assert "--purge removes them" in said
+    assert tree.listing(without=DATA) == {
+        path: what for path, what in before.items() if not path.startswith(PREFIXES)
+    }
+    for kept in ("etc/trashbin/trashbin.yaml", "var/lib/trashbin/events.sqlite"):
+        assert (tree.root / kept).is_file()
+
+
+def test_purge_takes_the_data_too(tree: Tree, before: dict[str, str]) -> None:
+    tree.ok("./install.sh", "--uninstall", "--purge")
+    assert tree.listing() == before
