@@ -1,5 +1,5 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test test-install test-devices fuzz soak test-data test-fleet test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
+.PHONY: help run test test-install test-devices fuzz soak test-data test-fleet picture-node-red test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -42,10 +42,23 @@ test-systemd: .venv/ready ## systemd-analyze verify and security against an inst
 	@command -v systemd-analyze >/dev/null || { echo "make test-systemd needs systemd-analyze: sudo apt-get install systemd" >&2; exit 2; }
 	@$(PY) -m pytest -m systemd tests
 
-test-fleet: .venv/ready ## trashbin collect into a real PostgreSQL, and its Grafana queries
+test-fleet: .venv/page-test .cache/node-red/ready ## collect and Grafana's queries on a real PostgreSQL, the flow in a real Node-RED
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
 	{ echo "make test-fleet needs PostgreSQL: sudo apt-get install postgresql" >&2; exit 2; }
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	{ echo "make test-fleet needs Chromium: sudo apt-get install chromium" >&2; exit 2; }
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m fleet tests/fleet
+
+picture-node-red: .venv/page-test .cache/node-red/ready ## The picture of config/node-red, made anew
+	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.fleet.node_red docs/node-red.png
+
+.venv/page-test: .venv/ready
+	@$(PY) -m pip install -q --disable-pip-version-check -e '.[page-test]' && touch $@
+
+.cache/node-red/ready: tests/fleet/node-red/package.json tests/fleet/node-red/package-lock.json
+	@command -v npm >/dev/null || { echo "make test-fleet needs Node.js 18.5 or newer: sudo apt-get install nodejs npm" >&2; exit 2; }
+	@echo "Setting up Node-RED in .cache/node-red (once) ..." && mkdir -p .cache/node-red && cp tests/fleet/node-red/*.json .cache/node-red/ && \
+	cd .cache/node-red && npm ci --silent --no-audit --no-fund --ignore-scripts && touch ready
 
 bench: .venv/ready ## Stage times, ratios and cold start, all in one run
 	@.venv/bin/trashbin bench $(ARGS) && $(PY) -m pytest --benchmark-only tests/bench

@@ -11,7 +11,6 @@ import logging
 import re
 import shutil
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from trashbin import pictures
@@ -25,7 +24,6 @@ NAME = "pictures"  # a folder beside the event store
 KINDS = ("sorted", "uncertain")  # in the order in which they give way
 BLOCK = 4096  # bytes that a file takes at least, and by which it grows
 SPARE = 32 * 2**20  # bytes of the disk that are left to the events
-FULL, GIVEN = 2**20, 8 * 2**20  # bytes left on a full disk, and bytes that then give way
 FILE = re.compile(r"[0-9a-f-]{36}\.jpg")
 
 
@@ -77,34 +75,21 @@ class Album:
     def prune(self, gone: Callable[[Iterable[str]], Iterable[str]]) -> int:
         """Delete the pictures whose events are ``gone``; how many."""
         lost = set(gone([image_id for files in self._files().values() for image_id in files]))
-        try:
-            for kind, files in self._files().items():
-                for image_id in lost & set(files):
-                    self._delete(kind, image_id)
-        except OSError as error:
-            self._tell(f"pictures cannot be deleted: {error}")
+        for kind, files in self._files().items():
+            for image_id in lost & set(files):
+                self._delete(kind, image_id)
         return len(lost)
-
-    def give_way(self) -> bool:
-        """Make some room on a disk that is full: events need it. True where any was made."""
-        try:
-            if shutil.disk_usage(self.folder).free > FULL:
-                return False
-            return self._give(GIVEN) > 0
-        except OSError:
-            return False
 
     def _files(self) -> dict[str, dict[str, int]]:
         """What lies in the folder, read once; what a power cut left half-written is deleted."""
         if self._kept is None:
             self._kept = {kind: {} for kind in KINDS}
-            for kind, files in self._kept.items():
+            for kind in KINDS:
                 for path in sorted((self.folder / kind).glob("*")):  # ids sort by time
-                    with suppress(OSError):  # one that cannot be looked at, or is gone by now
-                        if path.suffix == ".part":
-                            path.unlink()
-                        elif FILE.fullmatch(path.name):
-                            files[path.stem] = _taken(path.stat().st_size)
+                    if path.suffix == ".part":
+                        path.unlink(missing_ok=True)
+                    elif FILE.fullmatch(path.name):
+                        self._kept[kind][path.stem] = _taken(path.stat().st_size)
         return self._kept
 
     def _make_room(self, coming: int) -> None:
@@ -114,23 +99,18 @@ class Album:
             raise StoreError(f"one takes more than pictures: max_mb ({self.settings.max_mb})")
         for kind in KINDS:
             (self.folder / kind).mkdir(parents=True, exist_ok=True)
-        self._give(self.used()[1] + coming - cap)
+        over = self.used()[1] + coming - cap
+        for kind, files in self._files().items():
+            for image_id in list(files):
+                if over <= 0:
+                    break
+                over -= files[image_id]
+                self._delete(kind, image_id)
         free = shutil.disk_usage(self.folder).free
         if free - coming < SPARE:
             raise StoreError(
                 f"the disk of {self.folder} has {free // 2**20} MB left, and events need them"
             )
-
-    def _give(self, size: int) -> int:
-        """Delete the oldest until ``size`` bytes are free, uncertain ones last; how many are."""
-        freed = 0
-        for kind, files in self._files().items():
-            for image_id in list(files):
-                if freed >= size:
-                    return freed
-                freed += files[image_id]
-                self._delete(kind, image_id)
-        return freed
 
     def _delete(self, kind: str, image_id: str) -> None:
         self._path(kind, image_id).unlink(missing_ok=True)

@@ -100,7 +100,30 @@ class Condition:
         committed = self.parts.recorder.commit(event, sight, moving=moving)
         if sight is not None:
             self.judged = (committed, sight)
+        self._watch_pictures()
         return self._committed(committed)
+
+    def read_levels(self) -> None:
+        """How full is each bin? A silent sensor is told; the bin sorts on."""
+        levels = self.parts.recorder.levels
+        changed = levels.read()
+        silent = "; ".join(levels.problems.values())
+        if silent != self.problems.get("level", ""):
+            changed = True
+            self.problems.pop("level", None)
+            if silent:
+                self.problems["level"] = silent
+                self.note(self.parts.recorder.fault("level", silent))
+        if changed:
+            self.tell_state()
+
+    def _watch_pictures(self) -> None:
+        """A bin sorts without pictures, too; that it keeps none is told."""
+        problem = self.parts.recorder.album.problem
+        if problem is not None:
+            self.problems["pictures"] = problem
+        else:
+            self.problems.pop("pictures", None)
 
     def _committed(self, event: Event) -> Event:
         self.on_event(event)

@@ -27,6 +27,7 @@ PRESSES_LIMIT = 4  # a person who presses more often means the last ones
 HEALTH_EVERY_S = 60.0
 PRUNE_EVERY_S = 3600.0
 IDENTIFY_S = 5.0
+LEVELS_EVERY_S = 5.0
 MODELS_EVERY_S = 2.0  # how often it is seen whether a model was installed or taken back
 LOOK_ROUND_S = 5.0  # how often broker, clock and model file are looked at
 WATCH_EVERY_S = 0.5  # how often a thing that waits in the tray is looked for
@@ -161,6 +162,8 @@ class Daemon:
                     )
         if self.canary is not None:
             tasks.append(("models", MODELS_EVERY_S, self.canary.poll))
+        if self.recorder.levels.sensors:
+            tasks.append(("levels", LEVELS_EVERY_S, self.condition.read_levels))
         if self._identify:
             tasks.append(("identify", IDENTIFY_S, self._identified))
         if self.cycle.waits:

@@ -19,9 +19,8 @@ MAX_PIXELS = 50_000_000  # OpenCV's own limit is set to the same in trashbin/__i
 # What a folder of pictures is searched for. OpenCV goes by content, so others open by name.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"})
 
-JPEG_QUALITIES = (85, 60, 35)
-LONGEST = 1280  # pixels
-MAX_JPEG = 500_000  # bytes: a broker, and Home Assistant, take a message of 1 MB in Base64 at most
+JPEG_QUALITY = 85
+LONGEST = 1280  # pixels; a broker takes some 100 KB, and no 4096 x 4096
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
@@ -77,11 +76,7 @@ def encode(pixels: Pixels) -> bytes:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    for quality in JPEG_QUALITIES:
-        jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-        if len(jpeg) <= MAX_JPEG:
-            break
-    return jpeg
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
 
 
 def find(folder: Path) -> list[Path]:

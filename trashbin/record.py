@@ -185,13 +185,7 @@ class Recorder:
             event = self._with_picture(event, sight)
             features = sight.features
         kept = None if features is None else features.astype("<f2").tobytes()
-        try:
-            stored = self.outbox.append(event, kept, moving=moving)
-        except StoreError:
-            if not self.album.give_way():
-                raise
-            stored = self.outbox.append(event, kept, moving=moving)
-        committed = self.committed(stored)
+        committed = self.committed(self.outbox.append(event, kept, moving=moving))
         if sight is not None and self.config.pictures.publish:
             self.publisher.announce("image/last", encode(sight.frame.pixels))
         if moving:

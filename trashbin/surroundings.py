@@ -1,4 +1,4 @@
-"""What changes under the bin: broker, clock, the model's file, levels, room for pictures."""
+"""What is outside of the bin and changes under it: the broker, the clock, the model's file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from trashbin.condition import Condition
 log = logging.getLogger(__name__)
 
 CLOCK_JUMP_S = 5.0  # more is told; a time server's small corrections are not
-# the problems; none stops anything
-BROKER, MODEL_FILE, LEVEL, PICTURES = "broker", "model file", "level", "pictures"
+BROKER, MODEL_FILE = "broker", "model file"  # the problems; neither stops anything
 
 
 class Surroundings:
@@ -30,8 +29,6 @@ class Surroundings:
         self._look_at_broker()
         self._look_at_clock()
         self._look_at_model()
-        self._look_at_levels()
-        self._look_at_pictures()
 
     def _look_at_broker(self) -> None:
         """Away for long. It is told with its end, when the event gets through."""
@@ -69,24 +66,6 @@ class Surroundings:
             self._condition.told_over(MODEL_FILE)
         elif not self._told(MODEL_FILE):
             self._condition.told(MODEL_FILE, changed)
-
-    def _look_at_levels(self) -> None:
-        """How full is each bin? Where a sensor is silent, items are counted."""
-        levels = self._parts.recorder.levels
-        if levels.read():
-            self._condition.tell_state()
-        self._tell(LEVEL, "; ".join(levels.problems.values()) or None)
-
-    def _look_at_pictures(self) -> None:
-        """Can they be kept? The bin sorts without, too."""
-        self._tell(PICTURES, self._parts.recorder.album.problem)
-
-    def _tell(self, part: str, problem: str | None) -> None:
-        """Tell of a problem when it begins and when it is another, and of its end."""
-        if problem is None:
-            self._condition.told_over(part)
-        elif self._condition.problems.get(part) != problem:
-            self._condition.told(part, problem)
 
     def _clock_offset(self) -> float:
         return self._parts.clock.now().timestamp() - self._parts.clock.monotonic()

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
-from collections import namedtuple
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.daemon.rig import Rig, sure
 from trashbin import pictures
-from trashbin.errors import StoreError
-from trashbin.status import Status
 
 
 def sorts_and_holds(folder: Path, **keys: Any) -> Rig:
@@ -76,42 +70,8 @@ def test_pictures_are_deleted_with_their_events(tmp_path: Path) -> None:
     assert rig.daemon.recorder.album.used() == (0, 0)
 
 
-def test_a_bin_that_can_keep_no_picture_sorts_and_says_so_once(tmp_path: Path) -> None:
+def test_a_bin_that_can_keep_no_picture_sorts_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "pictures").write_text("a file stands where the folder should")
-    rig = Rig(tmp_path, pictures={"keep": "all"})
-    for _ in range(2):
-        rig.drop()
-        rig.go(20)
-    assert rig.kinds() == ["sorted", "fault", "sorted"]
-    detail = rig.events()[1].detail
-    assert detail is not None and detail.part == "pictures"
-    assert "pictures cannot be kept" in rig.told.topics["state"]["problems"]["pictures"]
-    (tmp_path / "pictures").unlink()
-    rig.drop()
-    rig.go(20)
-    assert rig.told.topics["state"]["problems"] == {}
-    assert rig.events()[-1].image_id is not None
-
-
-def test_pictures_give_way_to_events_where_the_disk_is_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     rig = sorts_and_holds(tmp_path, keep="all")
-    append, usage = rig.outbox.append, namedtuple("usage", "free")
-    full = [True]
-
-    def fails_once(*args: Any, **keys: Any) -> Any:
-        if full and full.pop():
-            raise StoreError("the disk is full")
-        return append(*args, **keys)
-
-    monkeypatch.setattr(rig.outbox, "append", fails_once)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0))
-    rig.tray.clear()
-    rig.network.usual = sure("metal")
-    rig.go(3)
-    rig.drop()
-    rig.go(20)
-    assert rig.kinds()[-2:] == ["sorted", "fault"], "and that no picture was kept is told"
-    assert rig.daemon.recorder.album.used()[0] == 0
-    assert rig.daemon.status is Status.IDLE
+    assert rig.servo.visited == ["rest"]
+    assert "pictures cannot be kept" in rig.told.topics["state"]["problems"]["pictures"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trashbin.fleet.holes import CHECK_S, GRACE_S, Ledger, Lost, Watch
+from trashbin.fleet.holes import ANSWER_S, CHECK_S, GRACE_S, PATIENCE_S, Ledger, Lost, Watch
 
 STORE, NEWER = "0190a1c0-0000-4000-8000-000000000001", "0190a1c0-0000-4000-8000-000000000002"
 
@@ -127,6 +127,17 @@ def test_what_was_promised_and_does_not_come_is_asked_for_ever_more_rarely() -> 
     made.here(STORE, 2, True, now)  # it moves
     assert answered(made, now, first_seq=3, last_seq=4) == []
     assert made.due == now + GRACE_S
+
+
+def test_a_bin_that_does_not_answer_is_asked_ever_more_rarely() -> None:
+    made, pauses, now = watch(1, 4), [], 5.0
+    for _ in range(10):
+        made.ask("t", now)
+        pauses.append(made.due - now)
+        now = made.due
+    assert pauses[0] == ANSWER_S
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == PATIENCE_S
 
 
 def test_an_older_bin_that_does_not_say_what_it_has_loses_nothing() -> None:

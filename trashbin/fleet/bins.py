@@ -91,6 +91,7 @@ class SimulatedBin:
         self.recorder = Recorder(self.config, clock, self._outbox, self.publisher, NoNetwork())
         self.desk = Desk(self, clock, self.recorder, self.publisher)
         self._clock = clock
+        self._waiting: Event | None = None  # held for an answer, until the next item falls
         self.committed_at = 0.0  # monotonic, of the last event
 
     def open(self, on_request: Callable[[SimulatedBin], None]) -> None:
@@ -130,6 +131,7 @@ class SimulatedBin:
         actuation = ["simulated"] if acts else None
         event = self.recorder.commit(self.recorder.item(kind, signal, sight, bin, actuation))
         self.committed_at = self._clock.monotonic()
+        self._waiting = None if acts else event
         self.tell_state()
         return event
 
@@ -158,6 +160,8 @@ class SimulatedBin:
     def resolve(self, item: Event, answer: Answer) -> Event:
         """A person says what an item was: it labels, as nothing lies there any more."""
         event = self.recorder.commit(self.recorder.resolved(item, answer))
+        if self._waiting is not None and self._waiting.event_id == item.event_id:
+            self._waiting = None
         self.tell_state()
         return event
 
@@ -185,7 +189,9 @@ class SimulatedBin:
 
     def tell_state(self) -> None:
         """Publish ``state``, as after every item."""
-        self.publisher.announce("state", self.recorder.state(Status.IDLE, None, {}))
+        status = Status.IDLE if self._waiting is None else Status.HOLDING
+        state = self.recorder.state(status, None, {}, self._waiting)
+        self.publisher.announce("state", state)
 
     def tell_health(self) -> None:
         """Publish ``health``, as every minute."""

@@ -117,6 +117,7 @@ class Collector:
         self.counts = Counts()
         # the running thread's own
         self._watches: dict[str, Watch] = {}
+        self._greeted = 0  # the connection on which everybody was to be asked
 
     @property
     def bins(self) -> int:
@@ -229,8 +230,7 @@ class Collector:
     def _everybody_may_miss_something(self) -> None:
         """What came while the sink was away may have overflowed the broker's queue."""
         for watch in self._watches.values():
-            if watch.present:
-                watch.online(random.uniform(GRACE_S, GRACE_S + SPREAD_S), self._clock.monotonic())
+            watch.online(random.uniform(GRACE_S, GRACE_S + SPREAD_S), self._clock.monotonic())
 
     def _here(self, row: Row) -> None:
         watch = self._watch(row.head.device_id)
@@ -259,6 +259,10 @@ class Collector:
     def _ask(self) -> None:
         if not self.listening:
             return
+        if self._greeted != self._connection:
+            # not only of those whose ``online`` comes: a broker's queue may be too short for all
+            self._greeted = self._connection
+            self._everybody_may_miss_something()
         now = self._clock.monotonic()
         due = (watch for watch in self._watches.values() if watch.due <= now)
         for watch in islice(due, ASK_AT_ONCE):

@@ -88,7 +88,6 @@ class Watch:
         self.ledgers: dict[str, Ledger] = {}
         self.store_id: str | None = None  # the one that the bin has now
         self.due = float("inf")
-        self.present = False
         self._asked: Question | None = None
         self._pause = GRACE_S
 
@@ -99,7 +98,6 @@ class Watch:
 
     def here(self, store_id: str, seq: int, late: bool, now: float) -> None:
         """An event came and is kept; ``late`` is one that was sent again or after an outage."""
-        self.present = True
         self.store_id = store_id
         ledger = self.ledgers.setdefault(store_id, Ledger())
         hole = bool(ledger.missing())
@@ -114,18 +112,18 @@ class Watch:
 
     def online(self, after_s: float, now: float) -> None:
         """The bin is there: what it told while nobody listened shall be asked for soon."""
-        self.present = True
         self.due = min(self.due, now + after_s)
         self._pause = GRACE_S
 
     def offline(self) -> None:
         """Nobody is there to ask."""
-        self.present = False
         self.due = float("inf")
 
     def ask(self, transaction: str, now: float) -> Mapping[str, Any]:
         """The ``request/events`` that is due; asked again later where no answer comes."""
         ledger = self.ledgers.get(self.store_id or "", Ledger())
+        if self._asked is not None:  # no answer came to the last one
+            self._pause = min(2 * self._pause, PATIENCE_S)
         self._asked = Question(transaction, self.store_id, ledger.complete)
         self.due = now + max(ANSWER_S, self._pause)
         limit = min(len(ledger.missing()) or MAX_EVENTS, MAX_EVENTS)

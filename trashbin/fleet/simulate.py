@@ -29,11 +29,12 @@ from trashbin.fleet.collector import Collector
 from trashbin.fleet.rows import Batch, Refused
 from trashbin.settings import MqttPublisher
 
-BINS_A_PROCESS = 250
+BINS_A_PROCESS = 150  # paho waits by select(), which takes no file above 1,023; a bin has six
 CONNECT_S = 20.0  # and SET_UP_S more a bin
 SET_UP_S = 0.5
 SETTLE_S = 60.0  # for the last events to arrive, longer as long as some do
 TELL_S = 10.0
+END_S = 120.0  # for the goodbyes of a process's bins
 COUNT_S = 1.0
 
 
@@ -197,7 +198,8 @@ class _Fleet:
         finally:
             self._order("end")
             for process in processes:
-                process.join(30 + 2 * BINS_A_PROCESS)  # each bin waits a little for its goodbye
+                process.join(END_S)
+                process.kill()
 
     def connect(self, clock: SystemClock) -> None:
         """Wait until every bin and the consumer are there; BrokerError where they can't."""

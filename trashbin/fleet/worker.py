@@ -10,7 +10,8 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -23,6 +24,7 @@ from trashbin.settings import MqttPublisher
 
 HEALTH_S = 60.0  # as a real bin
 REPORT_S = 0.5
+AT_ONCE = 16  # bins opened or closed: a new store waits for the disk a dozen times
 DRIFT_S = 5.0  # an item that is later than this has no place to fall any more: the clock is ahead
 
 log = logging.getLogger(__name__)
@@ -71,12 +73,11 @@ class _Worker:
         self._mean_s = 60 / task.rate
         self._random = random.Random(f"{task.seed} {task.names[0]}")
         self._committed: list[tuple[str, float]] = []
-        self._bins: list[SimulatedBin] = []
-        for name in task.names:
-            bin = SimulatedBin(name, task.folder / name, task.broker, task.seed)
-            bin.open(self._inbox.put)
-            stack.callback(bin.close)
-            self._bins.append(bin)
+        self._bins = [
+            SimulatedBin(name, task.folder / name, task.broker, task.seed) for name in task.names
+        ]
+        stack.callback(self._each, lambda bin: bin.close())
+        self._each(lambda bin: bin.open(self._inbox.put))
         # when what is to be done with which bin, soonest first
         self._due: list[tuple[float, int, str]] = []
         self._ended = False
@@ -92,6 +93,10 @@ class _Worker:
                 self._handle(self._inbox.get(timeout=max(0.0, self._due[0][0] - time.monotonic())))
             except queue.Empty:
                 self._do(*heapq.heappop(self._due))
+
+    def _each(self, action: Callable[[SimulatedBin], None]) -> None:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(action, self._bins))
 
     def _listen(self) -> None:
         """Orders, on a thread of its own: the parent's end is one too."""
@@ -154,6 +159,6 @@ class _Worker:
 
 
 def _allow_files() -> None:
-    """As many open files as this user may have: a bin takes six."""
+    """A bin takes six files, and many a shell allows but 1,024."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

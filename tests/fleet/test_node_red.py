@@ -1,0 +1,125 @@
+"""``config/node-red/flow.json`` in a real Node-RED, fed by real bins, seen in a real browser."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support_processes import Broker, Listener, wait_until
+
+if TYPE_CHECKING:  # imports playwright, which only make test-fleet installs
+    from tests.fleet.node_red import NodeRed
+
+pytestmark = pytest.mark.fleet
+
+SOON_MS = 30_000
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Iterator[NodeRed]:
+    from tests.fleet import node_red
+
+    with node_red.started(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def listener(broker: Broker) -> Iterator[Listener]:
+    heard = Listener(broker, "trashbin/#")
+    yield heard
+    heard.close()
+
+
+def test_the_flow_imports_and_shows_the_events_of_the_demo_bin(
+    red: NodeRed, broker: Broker, listener: Listener
+) -> None:
+    from tests.fleet.node_red import looking
+
+    flow = red.take_flow(broker)
+    known = {kind for entry in red.ask("/nodes") for kind in entry["types"]}
+    assert {node["type"] for node in flow} - {"tab"} <= known
+    assert {node["id"] for node in red.ask("/flows")} == {node["id"] for node in flow}
+    at = f"127.0.0.1:{broker.port}"
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "trashbin", "demo", "--items", "4", "--broker", at],
+        stdout=subprocess.DEVNULL,
+    )
+    problems: list[str] = []
+    try:
+        with looking(red.url) as page:
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.on("console", lambda said: said.type == "error" and problems.append(said.text))
+            page.on("request", lambda request: _outside(request.url, red.url, problems))
+            events = page.locator("tbody tr", has_text="demo")
+            events.nth(4).wait_for(timeout=2 * SOON_MS)  # the bin's own row, and four events
+            items = [event for event in listener.events() if event["label"]]
+            for event in items:
+                row = events.filter(has_text=event["label"]).filter(has_text=f"{event['gap']:.2f}")
+                assert row.count() > 0
+            last = page.locator(".trash-last")
+            assert last.locator(".trash-what").inner_text() in {e["label"] for e in items}
+            assert last.locator(".trash-row").count() == 6
+    finally:
+        demo.kill()
+        demo.wait()
+    assert problems == []
+    assert not red.said("[error]")
+
+
+def test_a_person_answers_and_asks_from_it(
+    red: NodeRed, broker: Broker, listener: Listener
+) -> None:
+    from tests.fleet.node_red import looking, simulated
+
+    red.take_flow(broker)
+    with looking(red.url) as page, simulated(broker, "--bins", "2", "--rate", "20"):
+        page.locator(".trash-wait").first.wait_for(timeout=SOON_MS)
+        page.locator(".trash-wait").first.get_by_role("button", name="glass").click()
+        assert wait_until(lambda: bool(_of_type(listener, "resolved")))
+        (resolved,) = _of_type(listener, "resolved")
+        assert resolved["answer"]["label"] == "glass"
+        asked = {e["event_id"] for e in _of_type(listener, "uncertain")}
+        assert resolved["resolves"] in asked
+        # without a bin nothing is asked of any
+        page.get_by_role("button", name="Look now").click()
+        page.get_by_text("Choose a bin first").wait_for(timeout=SOON_MS)
+        page.get_by_label("Bin", exact=True).first.click()
+        page.get_by_role("option", name="sim-2").click()
+        page.get_by_role("button", name="advisory").click()
+        page.get_by_text("sim-2: mode ok").wait_for(timeout=SOON_MS)
+        assert wait_until(lambda: _state(listener, "sim-2").get("mode") == "advisory")
+        assert _state(listener, "sim-1")["mode"] == "auto"
+
+
+def test_what_is_no_event_harms_nothing(red: NodeRed, broker: Broker, listener: Listener) -> None:
+    from tests.fleet.node_red import looking, simulated
+
+    red.take_flow(broker)
+    assert wait_until(lambda: red.said("Connected to broker"))
+    for topic in ("event", "state", "availability", "response/look"):
+        for payload in ("", "null", "[]", "{", '{"event_id": {}}', "\x00" * 100):
+            listener.send(f"trashbin/odd/{topic}", payload)
+    with looking(red.url) as page, simulated(broker, "--bins", "2", "--rate", "60"):
+        page.locator("tbody tr", has_text="sim-2").nth(2).wait_for(timeout=SOON_MS)
+    assert not red.said("[error]")
+
+
+def _outside(url: str, own: str, problems: list[str]) -> None:
+    if not url.startswith((own, own.replace("http", "ws"), "data:", "blob:")):
+        problems.append(f"it asks for {url}")
+
+
+def _of_type(listener: Listener, kind: str) -> list[dict[str, Any]]:
+    return [event for event in listener.events() if event.get("event_type") == kind]
+
+
+def _state(listener: Listener, name: str) -> dict[str, Any]:
+    seen = listener.on(f"trashbin/{name}/state")
+    found: dict[str, Any] = json.loads(seen[-1].payload) if seen else {}
+    return found
