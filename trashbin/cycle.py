@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trashbin.condition import Condition
 from trashbin.errors import DeviceError, StoreError
-from trashbin.events import ITEM_EVENTS, Answer, Event, EventType
+from trashbin.events import ITEM_EVENTS, Answer, Event, EventType, boot_id
 from trashbin.looking import Looker, Sight
 from trashbin.ports import Actuator
 from trashbin.scene import SceneState, too_dark
@@ -225,7 +225,8 @@ class Cycle:
         """
         item, held = self.recorder.last_item, self._held
         since = self.clock.monotonic() - self.config.look.hold_s
-        if item is None or (held is None and item.uptime_ms < since * 1e3):
+        late = item is not None and (item.uptime_ms < since * 1e3 or item.boot_id != boot_id())
+        if item is None or (held is None and late):
             log.info("the button for %s was pressed, and there is nothing to answer", label)
             return None
         try:

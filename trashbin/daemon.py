@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 INBOX_LIMIT = 64
 PRESSES_LIMIT = 4  # a person who presses more often means the last ones
 HEALTH_EVERY_S = 60.0
+CATCHING_UP_S = 2.0  # the same while events wait for the broker: people watch how many
 PRUNE_EVERY_S = 3600.0
 IDENTIFY_S = 5.0
 LEVELS_EVERY_S = 5.0
@@ -105,6 +106,7 @@ class Daemon:
 
     def begin(self) -> None:
         """Learn the empty tray, and tell who and how we are."""
+        self.recorder.recall()
         if self.recorder.mode is Mode.PAUSED:
             self.condition.change(Change.PAUSE)
         for part, message in list(self.parts.problems.items()):
@@ -146,7 +148,11 @@ class Daemon:
     def _tasks(self) -> list[tuple[str, float, Callable[[], None]]]:
         """What comes round by time in the present status: name, seconds between, what."""
         tasks: list[tuple[str, float, Callable[[], None]]] = [
-            ("health", HEALTH_EVERY_S, self.condition.tell_health),
+            (
+                "health",
+                CATCHING_UP_S if self.recorder.behind else HEALTH_EVERY_S,
+                self.condition.tell_health,
+            ),
             ("prune", PRUNE_EVERY_S, self.condition.prune),
             ("surroundings", LOOK_ROUND_S, self._surroundings.look),
         ]

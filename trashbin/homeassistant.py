@@ -73,6 +73,7 @@ def _components(config: Config, topics: Topics, labels: Sequence[str]) -> dict[s
         **_sensors(topics, labels),
         **_counts(topics, labels),
         **_binary_sensors(topics),
+        **_levels(config, topics),
         "look": look if asked_to_look else {"platform": look["platform"]},
         "identify": _button(topics, "identify", "Identify", device_class="identify"),
         "selftest": _button(topics, "selftest", "Self-test", "mdi:clipboard-check-outline"),
@@ -203,6 +204,39 @@ def _binary_sensors(topics: Topics) -> dict[str, Component]:
     }
 
 
+def _levels(config: Config, topics: Topics) -> dict[str, Component]:
+    """How full the bins are, where a sensor or the count tells, and that one was emptied."""
+    found: dict[str, Component] = {}
+    for number, (name, entry) in enumerate(config.bins.items(), 1):
+        if entry.level is None and entry.capacity is None:
+            continue
+        known = f"(value_json.levels or {{}}).get({json.dumps(name)}, {{}})"
+        found[f"full_{number}"] = {
+            "platform": "binary_sensor",
+            "name": f"{name.capitalize()} full",
+            "state_topic": topics.state,
+            "value_template": f"{{{{ {{true: 'ON', false: 'OFF'}}.get({known}.get('full')) }}}}",
+            "icon": "mdi:delete-alert",
+        }
+        found[f"level_{number}"] = _sensor(
+            topics.state,
+            f"{name.capitalize()} level",
+            f"({known}.level * 100) if {known}.get('level') is not none else none",
+            unit_of_measurement="%",
+            state_class="measurement",
+            suggested_display_precision=0,
+            icon="mdi:gauge",
+        )
+        found[f"emptied_{number}"] = _button(
+            topics,
+            "emptied",
+            f"{name.capitalize()} emptied",
+            "mdi:delete-empty",
+            payload_press=json.dumps({"bin": name}),
+        )
+    return found
+
+
 def _settings(topics: Topics, labels: Sequence[str]) -> dict[str, Component]:
     """What can be set, and shows what is set."""
     return {
@@ -256,11 +290,12 @@ RESOLVE = (
     '{"event_id": {{ this.attributes.event_id | default("") | tojson }}, '
     '"label": {{ value | tojson }}, "way": "homeassistant"}'
 )
-# No update is looked for anywhere, so what runs is always the latest.
+# No update is looked for anywhere: the latest is what runs, or what was installed and is on trial.
 MODEL = (
-    "{% if value_json.model %}{% set version = value_json.model.variant ~ ' ' ~ "
-    "value_json.model.sha256[:8] %}{{ {'title': value_json.model.name, "
-    "'installed_version': version, 'latest_version': version} | tojson }}{% endif %}"
+    "{% macro version(model) %}{{ model.variant }} {{ model.sha256[:8] }}{% endmacro %}"
+    "{% if value_json.model %}{{ {'title': value_json.model.name, "
+    "'installed_version': version(value_json.model), "
+    "'latest_version': version(value_json.model_trial or value_json.model)} | tojson }}{% endif %}"
 )
 
 

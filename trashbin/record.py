@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 Payload = dict[str, Any]
 T = TypeVar("T")
 
+RECALLED = 200  # events that are looked through for the last item
+
 THRESHOLD = VERBS["threshold"]
 
 
@@ -65,6 +67,7 @@ class Recorder:
         self.refused = 0
         self.turned_away = 0  # requests that were not even read; counted on the network's thread
         self.faults = 0  # told since the start
+        self.behind = False  # the broker may lack an event, and ``health`` has not told its end
         self.last_item: Event | None = None
         self.last_answer: Event | None = None
         self._settings: dict[str, str | None] = {}  # as last read
@@ -212,8 +215,18 @@ class Recorder:
             self.last_answer = committed
         elif committed.event_type is EventType.FAULT:
             self.faults += 1
+        self.behind = self.config.publisher.kind != "none"
         self.publisher.wake()
         return committed
+
+    def recall(self) -> None:
+        """Remember the last item and answer of earlier runs: dashboards go on showing them."""
+        with suppress(StoreError):
+            for event in self.outbox.span(self.outbox.last_seq() - RECALLED, RECALLED):
+                if event.event_type in ITEM_EVENTS:
+                    self.last_item = event
+                elif event.event_type is EventType.RESOLVED:
+                    self.last_answer = event
 
     def notice(self, part: str, message: str) -> Event:
         """Something that people should know of, and that is no fault."""
@@ -337,10 +350,12 @@ class Recorder:
         self, frame_age_s: float | None, problems: Mapping[str, str], restarts: int = 0
     ) -> Payload:
         """How the bin is: what an operator wants on a graph."""
+        depth = self._read(self.outbox.depth)
+        self.behind = depth != 0 and self.config.publisher.kind != "none"
         return {
             "ts": events.timestamp(self.clock.now()),
             "uptime_s": round(self.clock.monotonic(), 1),
-            "outbox_depth": self._read(self.outbox.depth),
+            "outbox_depth": depth,
             "oldest_age_s": self._read(self._oldest_age_s),
             "last_seq": self._read(self.outbox.last_seq),
             "last_frame_age_s": None if frame_age_s is None else round(frame_age_s, 1),

@@ -85,3 +85,11 @@ def test_a_megabyte_is_refused_and_not_kept(rig: Rig) -> None:
     rig.go()
     assert "too long" in refused(rig)[0]["error"]
     assert rig.servo.visited == []
+
+
+def test_a_removed_bin_takes_back_what_it_told(rig: Rig) -> None:
+    assert rig.told.topics
+    rig.daemon.request("remove", b"{}", False)
+    rig.go(0.1)
+    assert rig.told.answers[-1][1]["status"] == "ok"
+    assert rig.told.topics == {}

@@ -131,7 +131,7 @@ def test_damaged_events_are_told_once_by_their_seq(rig: Rig) -> None:
     file = rig.folder / "events.sqlite"
     file.write_bytes(file.read_bytes().replace(b'"seq":2,', b'"seq":9,'))
     rig.start()
-    assert [event.seq for event in rig.events()] == [1, 3]
+    assert [event.seq for event in rig.events() if event.event_type == "sorted"] == [1, 3]
     rig.go(300)
     (fault,) = [event for event in rig.events() if event.event_type == "fault"]
     assert fault.detail is not None

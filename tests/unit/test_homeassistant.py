@@ -62,6 +62,13 @@ def test_the_name_for_people_is_the_devices_name_and_else_its_id() -> None:
     assert found(a_config())["device"]["name"] == "bin-1"
 
 
+def test_how_full_a_bin_is_shows_where_somebody_knows() -> None:
+    some = [label for label in LABELS if label != "glass"]
+    bins = {"glass": {"labels": ["glass"], "capacity": 40}, "rest": {"labels": some}}
+    known = set(entities(a_config(bins=bins))) - set(entities(a_config()))
+    assert known == {"full_1", "level_1", "emptied_1"}
+
+
 def test_what_a_bin_does_not_have_is_taken_away() -> None:
     deaf = a_config(triggers=[{"kind": "timer", "every_s": 1}])
     assert found(deaf)["components"]["look"] == {"platform": "button"}

@@ -1,0 +1,45 @@
+"""What dashboards show stays right: through a restart, and while events wait for the broker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.daemon.rig import Rig, sure
+
+
+def test_a_restart_does_not_forget_the_last_item_and_its_answer(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.network.usual = sure("glass", 0.3)
+    rig.drop()
+    rig.go(5)
+    item = rig.events()[0].event_id
+    answer = {"event_id": item, "label": "metal"}
+    rig.daemon.request("resolve", json.dumps(answer).encode(), False)
+    rig.go(10)
+    before = rig.told.topics["state"]
+    rig.outbox.close()
+    rig.start()
+    after = rig.told.topics["state"]
+    assert before["last"]["event_id"] == item
+    assert (after["last"], after["last_answer"]) == (before["last"], before["last_answer"])
+
+
+def test_undelivered_events_are_counted_anew_until_there_are_none(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, publisher={"kind": "mqtt"})
+    depths = []
+    rig.told.announce = lambda topic, payload: (  # type: ignore[method-assign]
+        depths.append(payload["outbox_depth"]) if topic == "health" else None
+    )
+    rig.go(300)
+    calm = len(depths)
+    rig.drop()
+    rig.go(20)
+    assert depths[-1] == 1
+    assert len(depths) > calm + 5
+    rig.outbox.acknowledge([event.event_id for event in rig.events()])
+    rig.go(5)
+    assert depths[-1] == 0
+    told = len(depths)
+    rig.go(300)
+    assert len(depths) <= told + calm + 1
