@@ -1,5 +1,5 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test test-install test-devices fuzz soak test-data test-fleet picture-node-red test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
+.PHONY: help run test test-install test-devices fuzz soak test-data test-fleet test-ha picture-node-red test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -17,7 +17,7 @@ run: .venv/ready ## Set up, and show the simulated bin and its page: make run AR
 
 test: .venv/ready ## Set up, and run lint, unit, contract and daemon tests, with a real Mosquitto
 	@broker=$$(.ci/mosquitto) && $(MAKE) --no-print-directory lint && \
-	MOSQUITTO=$$broker $(PY) -m pytest -m "not systemd and not data and not devices and not fleet and not trees" --ignore tests/bench tests
+	MOSQUITTO=$$broker $(PY) -m pytest -m "not systemd and not data and not devices and not fleet and not trees and not homeassistant" --ignore tests/bench tests
 
 lint: .venv/ready ## ruff, mypy --strict, and "imports point down only"
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \
@@ -41,6 +41,9 @@ test-install: .venv/ready ## install.sh in fresh Debian trees, Bookworm and Trix
 test-systemd: .venv/ready ## systemd-analyze verify and security against an installed tree
 	@command -v systemd-analyze >/dev/null || { echo "make test-systemd needs systemd-analyze: sudo apt-get install systemd" >&2; exit 2; }
 	@$(PY) -m pytest -m systemd tests
+
+test-ha: .venv/ready .venv-ha/ready ## The bin in a real Home Assistant 2025.4.4, restarted in every order (Python 3.13)
+	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m homeassistant tests/homeassistant
 
 test-fleet: .venv/page-test .cache/node-red/ready ## collect and Grafana's queries on a real PostgreSQL, the flow in a real Node-RED
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
@@ -117,6 +120,12 @@ lock-train: .venv-train/ready ## Write down what the training environment holds
 	.venv-devices/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-devices.lock && \
 	.venv-devices/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e . && touch $@
 
+# Home Assistant as its users run it; only its tests ever see it.
+.venv-ha/ready: .ci/homeassistant.txt
+	@python=$$(.ci/python3.13) && echo "Setting up .venv-ha (once; some minutes) ..." && \
+	$$python -m venv --clear .venv-ha && \
+	.venv-ha/bin/python -m pip install -q --disable-pip-version-check -r .ci/homeassistant.txt && touch $@
+
 # The training environment is gigabytes and needs a CPU build of torch where there is one.
 .venv-train/ready: pyproject.toml requirements-train.lock
 	@python=$$(PYTHON=python3.11 .ci/python) && echo "Setting up .venv-train (once; some minutes) ..." && \
@@ -126,4 +135,4 @@ lock-train: .venv-train/ready ## Write down what the training environment holds
 	.venv-train/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e . && touch $@
 
 clean: ## Remove every environment and cache
-	rm -rf .venv .venv-train .venv-tflite .venv-devices .venv-scenes .cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-ha .venv-train .venv-tflite .venv-devices .venv-scenes .cache .mypy_cache .ruff_cache
