@@ -1,5 +1,5 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test test-install test-devices fuzz soak test-data test-fleet test-ha picture-node-red test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
+.PHONY: help run test test-install test-devices fuzz soak test-data test-fleet test-ha picture-node-red picture-ha test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -51,6 +51,9 @@ test-fleet: .venv/page-test .cache/node-red/ready ## collect and Grafana's queri
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	{ echo "make test-fleet needs Chromium: sudo apt-get install chromium" >&2; exit 2; }
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m fleet tests/fleet
+
+picture-ha: .venv/page-test .venv-ha/ready ## The picture of config/homeassistant, made anew
+	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.homeassistant.picture docs/home-assistant.png
 
 picture-node-red: .venv/page-test .cache/node-red/ready ## The picture of config/node-red, made anew
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.fleet.node_red docs/node-red.png

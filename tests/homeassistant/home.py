@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import json
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -20,7 +19,12 @@ from tests.support_processes import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
 HASS = ROOT / ".venv-ha" / "bin" / "hass"
-DASHBOARD = ROOT / "config" / "homeassistant" / "dashboard.yaml"
+SHIPPED = ROOT / "config" / "homeassistant"
+OTHERS = {
+    "bin_1": "demo",
+    "bin-1": "demo",
+    "mobile_app_phone": "persistent_notification",
+}
 CLIENT = "home"  # its id in the broker's log
 START_S = 120.0
 CREATED = "2026-01-01T00:00:00+00:00"
@@ -37,6 +41,9 @@ api:
 config:
 frontend:
 history:
+recorder:
+  commit_interval: 1
+persistent_notification:
 automation: !include automations.yaml
 logger:
   default: warning
@@ -64,8 +71,11 @@ class Home:
         self.process: subprocess.Popen[bytes] | None = None
         (folder / ".storage").mkdir(parents=True)
         (folder / "configuration.yaml").write_text(CONFIGURATION.format(port=self.port))
-        (folder / "automations.yaml").write_text("[]\n")
-        shutil.copy(DASHBOARD, folder)
+        for name in ("dashboard.yaml", "automations.yaml"):  # as shipped, for the demo's bin
+            text = (SHIPPED / name).read_text()
+            for ours, theirs in OTHERS.items():
+                text = text.replace(ours, theirs)
+            (folder / name).write_text(text)
         for name, (version, minor, data) in _storage(broker).items():
             stored = {"version": version, "minor_version": minor, "key": name, "data": data}
             (folder / ".storage" / name).write_text(json.dumps(stored))

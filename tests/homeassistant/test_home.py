@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.homeassistant.conftest import IN_TIME_S, Site, within
-from tests.homeassistant.home import HASS
+from tests.homeassistant.home import HASS, SHIPPED
 from tests.support_processes import Listener
 from trashbin import config as configuration
 from trashbin import homeassistant, resources
@@ -83,11 +84,20 @@ def test_a_bin_is_found_shows_its_items_and_does_what_it_is_told(
     within(IN_TIME_S, lambda: home.render(triggered) != "None")
     assert picture(home.url, home.states()["image.trashbin_demo_image"])[:2] == b"\xff\xd8"
 
-    # a person answers; the item is sorted
+    # the shipped automations ask on the phone, and take the answer to the bin
+    asked = "{{ state_attr('automation.trash_bin_ask_what_it_is', 'last_triggered') }}"
+    within(IN_TIME_S, lambda: home.render(asked) != "None")
+    choices = home.render(choices_template(event))
+    assert choices.count("trashbin/demo/") == len(LABELS)
+    answer = {"action": f"trashbin/demo/{event['event_id']}/glass"}
+    home.ask("/api/events/mobile_app_notification_action", answer)
+    within(IN_TIME_S, lambda: home.state("select.trashbin_demo_resolve_as") == "glass")
+    within(IN_TIME_S, lambda: home.state("sensor.trashbin_demo_count_glass") == "1")
+    within(IN_TIME_S, lambda: home.state(uncertain) == "off")
+
+    # somebody corrects it
     home.call("select.select_option", "select.trashbin_demo_resolve_as", option="metal")
     within(IN_TIME_S, lambda: home.state("select.trashbin_demo_resolve_as") == "metal")
-    within(IN_TIME_S, lambda: home.state("sensor.trashbin_demo_count_metal") == "1")
-    within(IN_TIME_S, lambda: home.state(uncertain) == "off")
     within(IN_TIME_S, lambda: home.state("sensor.trashbin_demo_status") == "idle")
     event = home.states()["event.trashbin_demo_decision"]["attributes"]
     assert event["event_type"] == "resolved"
@@ -212,6 +222,14 @@ def same(shown: str, value: Any) -> bool:
         return float(shown) == pytest.approx(float(value), abs=1e-6)
     except ValueError:
         return shown == str(value)
+
+
+def choices_template(event: dict[str, Any]) -> str:
+    """What the shipped automation offers for this event, as a template of its own."""
+    shipped = yaml.safe_load((SHIPPED / "automations.yaml").read_text().replace("bin-1", "demo"))
+    actions = str(shipped[0]["actions"][0]["data"]["data"]["actions"])
+    item = json.dumps({"scores": event["scores"], "event_id": event["event_id"]})
+    return actions.replace("trigger.to_state.attributes", item)
 
 
 def event_type(home: Any) -> str:
