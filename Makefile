@@ -1,5 +1,5 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test test-install test-devices fuzz soak test-data test-fleet test-ha picture-node-red picture-ha test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
+.PHONY: help run test test-install test-devices fuzz faults soak test-data test-fleet test-ha picture-node-red picture-ha test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -71,6 +71,9 @@ bench: .venv/ready ## Stage times, ratios and cold start, all in one run
 
 fuzz: .venv/ready ## 100,000 damaged inputs: no traceback, no hang, no move (make fuzz INPUTS=5000 ARGS="-k pictures")
 	@FUZZ_INPUTS=$(INPUTS) $(PY) -m pytest --hypothesis-profile random $(ARGS) tests/fuzz
+
+faults: .venv/ready ## Kill daemon and broker 500 times each, and break every part: make faults ARGS="--kills 50"
+	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.faults $(ARGS)
 
 soak: .venv/ready ## The simulated bin at full speed for an hour: make soak ARGS="--minutes 5"
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.soak $(ARGS)

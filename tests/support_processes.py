@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import random
 import shutil
 import signal
 import socket
@@ -56,6 +57,18 @@ def wait_until(true: Callable[[], bool]) -> bool:
     return True
 
 
+def free_port() -> int:
+    """A loopback port that stays free while a broker is away.
+
+    The kernel gives those from 32768 on to whoever connects: to a client of the broker, too.
+    """
+    while True:
+        port = random.randrange(20_000, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class Broker:
     """One Mosquitto: ``kill`` takes it away as a power cut does, ``start`` brings it back.
 
@@ -65,9 +78,7 @@ class Broker:
     def __init__(self, folder: Path, text: str) -> None:
         self.folder = folder
         self.host = "localhost"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.config = folder / "mosquitto.conf"
         # as root it would change to its own user, who cannot read the test's files
         user = ["user root"] if os.geteuid() == 0 else []
