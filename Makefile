@@ -100,6 +100,9 @@ lock: .venv/ready ## Resolve pyproject.toml anew into requirements*.lock
 	    --extra demo --extra dashboard --extra collect --extra dev pyproject.toml .ci/build.in -o requirements.lock
 	@.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	    --extra demo --extra dev --extra pi --extra pca9685 --extra hardware-pwm -c requirements.lock pyproject.toml .ci/build.in -o requirements-devices.lock
+	@for release in bookworm:3.11 trixie:3.13; do name=$${release%:*}; \
+	    .venv/bin/uv pip compile -q --universal --python-version $${release#*:} --generate-hashes --no-header \
+	    pyproject.toml .ci/build.in .ci/$$name.in -o requirements-$$name.lock || exit 1; done
 
 lock-train: .venv-train/ready ## Write down what the training environment holds
 	@{ echo "# Made by: make lock-train (CPython 3.11, x86-64 Linux). torch itself is installed before, see the Makefile."; \
