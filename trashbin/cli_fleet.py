@@ -82,7 +82,7 @@ def collect(broker: MqttPublisher, database: str) -> int:
     Examples:
       trashbin collect --broker localhost --database postgresql:///trashbin
       trashbin collect --broker hub:8883 --ca ca.crt --username collector \\
-          --password-file collector.password --database postgresql://trashbin@db/trashbin
+          --password-file collector.password --database postgresql://trashbin@db/t
     """
     from trashbin.fleet import collect
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from trashbin.errors import ConfigError, ExitCode
@@ -59,7 +61,7 @@ def main(options: Options) -> ExitCode:
     pages.register(watch, Judge(options.config, options.model), logout=password is not None)
     app.add_middleware(Guard, password=password, host=options.host)
     app.on_startup(watch.open)
-    app.on_startup(lambda: print(f"The page is at {address(options)}", flush=True))
+    app.on_startup(partial(_tell, options))
     app.on_shutdown(watch.close)
     ui.run(
         host=options.host,
@@ -76,6 +78,15 @@ def main(options: Options) -> ExitCode:
     )
     archive.close()
     return ExitCode.GOOD
+
+
+async def _tell(options: Options) -> None:
+    """Print where the page is, once it answers there: uvicorn listens after it has started us."""
+    from nicegui.server import Server
+
+    while not Server.instance.started:
+        await asyncio.sleep(0.01)
+    print(f"The page is at {address(options)}", flush=True)
 
 
 def address(options: Options) -> str:
