@@ -84,7 +84,7 @@ def test_what_cannot_be_read_promises_nothing_and_stops_nothing(rig: Rig) -> Non
     rig.daemon.tell()
     (rig.folder / calibration.NAME).write_text("{")
     rig.drop()
-    rig.go(HEALTH_EVERY_S)
+    rig.go(2 * HEALTH_EVERY_S)
     assert "sorted" in rig.kinds()
     assert rig.told.topics["info"]["calibration"] is None
     assert "withdrawn" in notices(rig)[-1]

@@ -120,7 +120,8 @@ def _values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         case "array" if "prefixItems" in schema:
             return st.tuples(*map(_values, schema["prefixItems"])).map(list)
     if "pattern" in schema:
-        return st.from_regex(re.compile(schema["pattern"], re.ASCII), fullmatch=True).map(str.strip)
+        written = st.from_regex(re.compile(schema["pattern"], re.ASCII), fullmatch=True)
+        return written.map(str.strip).filter(lambda t: len(t) <= schema.get("maxLength", len(t)))
     if schema.get("format") == "path":
         return st.from_regex(r"/[a-z0-9][a-z0-9 .#:-]{0,11}", fullmatch=True)
     return st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)
@@ -141,6 +142,27 @@ def _sections(cls: type[Section], **fixed: Any) -> st.SearchStrategy[dict[str, A
 
 
 @st.composite
+def _levels(draw: st.DrawFn, trigger: int, echo: int) -> dict[str, Any]:
+    """A level sensor that is nearer to a full bin than to an empty one."""
+    full, empty = sorted(draw(st.lists(st.floats(2, 400), min_size=2, max_size=2, unique=True)))
+    return {"trigger": trigger, "echo": echo, "full_cm": full, "empty_cm": empty}
+
+
+@st.composite
+def _picamera2(draw: st.DrawFn) -> dict[str, Any]:
+    """A camera whose exposure lies within a picture's time, and its part within the picture."""
+    fps = draw(st.floats(1, 60))
+    corner, size = st.floats(0, 0.5), st.floats(0.01, 0.5)
+    given = {
+        "fps": fps,
+        "idle_fps": draw(st.none() | st.floats(0, fps)),
+        "exposure_ms": draw(st.none() | st.floats(0.1, 999 / fps)),
+        "region": draw(st.none() | st.tuples(corner, corner, size, size).map(list)),
+    }
+    return draw(_sections(keys.Picamera2Camera, **given))
+
+
+@st.composite
 def _configurations(draw: st.DrawFn) -> dict[str, Any]:
     """A configuration without a mistake, with as many keys as there are."""
     pins = iter(draw(st.permutations(range(2, 28))))
@@ -158,7 +180,16 @@ def _configurations(draw: st.DrawFn) -> dict[str, Any]:
         )
     )
     bins = {
-        name: draw(_sections(keys.Bin, labels=part, lamp=next(pins), angle=draw(angle)))
+        name: draw(
+            _sections(
+                keys.Bin,
+                labels=part,
+                lamp=next(pins),
+                angle=draw(angle),
+                emptied=draw(st.sampled_from([None, next(pins)])),
+                level=draw(st.none() | _levels(next(pins), next(pins))),
+            )
+        )
         for name, part in zip(names, (labels[:cut], labels[cut:]), strict=True)
         if part
     }
@@ -185,7 +216,7 @@ def _configurations(draw: st.DrawFn) -> dict[str, Any]:
         "model": draw(_sections(keys.Model)),
         "rules": draw(_sections(keys.Rules)),
         "look": draw(_sections(keys.Look)),
-        "camera": draw(_sections(camera)),
+        "camera": draw(_picamera2() if camera is keys.Picamera2Camera else _sections(camera)),
         "triggers": triggers,
         "actuators": [draw(servo), draw(lamps), {"kind": "none"}],
         "sorting": draw(_sections(keys.Sorting)),
