@@ -75,7 +75,8 @@ class Restarts:
     @property
     def nobody_knows_why(self) -> bool:
         """True where the budget is spent, the last time without a word."""
-        return self.count >= self.budget and self._record.ended[-1][1] is None
+        lately = self._lately()
+        return bool(lately) and len(lately) >= self.budget and lately[-1][1] is None
 
     def _lately(self) -> list[tuple[float, str | None]]:
         since = self._uptime() - self.within_s

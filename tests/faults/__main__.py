@@ -8,7 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.faults.kills import Tally, kill_on
+from tests.faults.kills import KILLS_HEAD, Tally, kill_on
+from tests.faults.scripted import HEAD, Row, run_all
 
 
 def main() -> int:
@@ -34,14 +35,25 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="trashbin-faults-") as folder:
         items = 10 * asked.kills if asked.items is None else asked.items
-        tally = kill_on(Path(folder), asked.kills, items, asked.lanes, asked.seed, show)
-    print("\n| daemon and broker killed at random | |\n|---|---|")
+        tally = kill_on(
+            Path(folder, "kills"), asked.kills, items, asked.lanes, asked.seed, show=show
+        )
+        print("scripted faults ...", flush=True)
+        outcomes = run_all(Path(folder, "scripts"), at_once=asked.lanes)
+    print(f"\n{KILLS_HEAD}")
     for what, count in tally.rows():
-        print(f"| {what} | {count} |")
-    print(f"\n{time.monotonic() - began:.0f} s")
+        print(f"| {what} | {count:,} |")
+    print(f"\n{HEAD}")
+    for outcome in outcomes.values():
+        if isinstance(outcome, Row):
+            print(outcome)
+    print(f"\n{time.monotonic() - began:.0f} s in all")
+    failed = {name: why for name, why in outcomes.items() if not isinstance(why, Row)}
+    for name, why in failed.items():
+        print(f"FAILED: {name}: {type(why).__name__}: {why}")
     if not tally.good:
         print("FAILED: something was lost, altered, missing or unrecorded")
-    return 0 if tally.good else 1
+    return 0 if tally.good and not failed else 1
 
 
 if __name__ == "__main__":

@@ -132,13 +132,17 @@ class Bin:
         with suppress(OSError):
             while message := self.socket.recv(4096):
                 now = time.monotonic()
-                if b"WATCHDOG=1" in message:
+                if b"WATCHDOG=1" in message or b"READY=1" in message:
                     self.fed_at = now
-                if b"READY=1" in message and not self._ready.is_set():
+                if b"READY=1" in message:
                     self.ready_s.append(now - self._started)
                     self._ready.set()
 
     # troubles, and what it left behind
+
+    def silent_for(self) -> float:
+        """Seconds since its watchdog was fed, as systemd counts them: from READY on."""
+        return time.monotonic() - self.fed_at if self._ready.is_set() else 0.0
 
     def trouble(self, what: str | None) -> None:
         """Let a driver fail as ``daemon`` says (``camera hangs``); None: no longer."""
@@ -160,6 +164,11 @@ class Bin:
         with suppress(OSError):
             return [json.loads(n) for n in (self.folder / daemon.WITNESS).read_text().splitlines()]
         return []
+
+    def checkpoint(self) -> None:
+        """Let all of the store be in its one file; only while the bin is down."""
+        with closing(sqlite3.connect(self.store)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def stored(self) -> list[str]:
         """Each event that the store holds, oldest first, as it is stored."""

@@ -19,14 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from trashbin import app, cli, devices
+from trashbin import app, cli, condition, devices, limits
+from trashbin import daemon as loop
 from trashbin.devices import lamps, mqtt, none, pins, servo, simulated, world
 from trashbin.errors import ActuatorError
 from trashbin.events import Event
 from trashbin.model import golden, tflite
 from trashbin.outbox import Outbox
-from trashbin.ports import Context
-from trashbin.settings import ServoActuator as ServoSettings
 from trashbin.types import Frame
 
 CONFIG, TROUBLE, WITNESS, LOG, NOTIFY = "trashbin.yaml", "trouble", "witness", "log", "notify"
@@ -50,14 +49,21 @@ def main(at: str) -> None:
         os.dup2(log, stream)
     os.environ["NOTIFY_SOCKET"] = str(folder / NOTIFY)
     app.Outbox = WitnessedOutbox  # type: ignore[misc]
-    here = {"camera": "simulated:TroubledCamera", "actuator": "servo:TroubledServo"}
-    for port, kind in here.items():
-        name, cls = kind.split(":")
-        devices.TABLE[port][name] = f"{__name__}:{cls}"  # type: ignore[index]
-    world.FALL_S, world.BOUNCE_S, world.LEAVE_S = 0.02, 0.01, 0.02
-    simulated.SimulatedTrigger.poll_every = 0.02
+    devices.TABLE["camera"]["simulated"] = f"{__name__}:TroubledCamera"
+    devices.TABLE["trigger"]["simulated"] = f"{__name__}:TroubledTrigger"
+    devices.TABLE["actuator"]["servo"] = f"{__name__}:TroubledServo"
+    _hurry()
     tell(begins=os.getpid())
     cli.main(["run", "--config", str(folder / CONFIG)])
+
+
+def _hurry() -> None:
+    """Times that no configuration names, as short as the others: items, rounds, patience."""
+    world.FALL_S, world.BOUNCE_S, world.LEAVE_S = 0.02, 0.01, 0.02
+    TroubledTrigger.poll_every = 0.02
+    loop.LOOK_ROUND_S, loop.HEALTH_EVERY_S, loop.WATCH_EVERY_S = 0.2, 1.0, 0.05
+    condition.REOPEN_S = (0.1, 0.2, 0.5)
+    limits.GRACE_S, limits.DRIVE_S = 1.0, 1.0
 
 
 def tell(**what: Any) -> None:
@@ -112,11 +118,18 @@ class TroubledCamera(simulated.SimulatedCamera):
             time.sleep(LOOK_S)
 
 
+class TroubledTrigger(simulated.SimulatedTrigger):
+    """Hangs the loop itself, which no time limit guards: the watchdog alone helps."""
+
+    def poll(self) -> None:
+        """As the trigger's, unless it hangs."""
+        while trouble("trigger") == "hangs":
+            time.sleep(LOOK_S)
+        super().poll()
+
+
 class TroubledServo(servo.ServoActuator):
     """Raises or hangs where it is told to, and writes down each move before it makes it."""
-
-    def __init__(self, settings: ServoSettings, context: Context) -> None:
-        super().__init__(settings, context)
 
     def sort(self, bin: str) -> None:
         """As the servo's."""

@@ -22,6 +22,8 @@ from tests.support_processes import Broker
 
 LIFE_S = 6.0  # the longest that either lives; the shortest is nothing at all
 BROKER = ("listener 8883", "set_tcp_nodelay true", "allow_anonymous true")
+KILLS_HEAD = """| daemon and broker killed at random points | |
+|---|---|"""
 ITEM = ("sorted", "uncertain")
 
 

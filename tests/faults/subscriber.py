@@ -28,6 +28,7 @@ class Subscriber:
         self.root = f"trashbin/{name}"
         self.events: dict[str, dict[str, Any]] = {}  # by event_id, without ``historical``
         self.arrived: list[tuple[float, dict[str, Any]]] = []  # every message, monotonic
+        self.state: dict[str, Any] = {}  # the last that was told
         self.repeats = 0
         self.altered = 0  # repeats that say something else, and seqs given to two events
         self.asked_for = 0
@@ -109,13 +110,17 @@ class Subscriber:
             return self._changed.wait_for(true, limit)
 
     def _subscribe(self, client: Client, *_: object) -> None:
-        client.subscribe([(f"{self.root}/event/#", 1), (f"{self.root}/response/+", 1)])
+        client.subscribe(
+            [(f"{self.root}/{name}", 1) for name in ("event/#", "response/+", "state")]
+        )
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         with suppress(ValueError), self._changed:
             data = json.loads(message.payload)
             if "/response/" in message.topic:
                 self._answers[data["transaction"]] = data
+            elif message.topic.endswith("/state"):
+                self.state = data
             else:
                 self.take(data)
             self._changed.notify_all()

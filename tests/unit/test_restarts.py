@@ -78,3 +78,11 @@ def test_what_cannot_be_counted_is_not_allowed(tmp_path: Path) -> None:
     boots = Boots(tmp_path / "gone")
     assert boots.start().spent
     assert not boots.start().nobody_knows_why
+
+
+def test_a_budget_of_nothing_is_spent_and_a_first_start_is_no_death(tmp_path: Path) -> None:
+    first, second = (Restarts(tmp_path, 0, 600.0, "one", lambda: 100.0) for _ in range(2))
+    first.begin()
+    assert first.spent and not first.nobody_knows_why
+    second.begin()
+    assert second.nobody_knows_why
