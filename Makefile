@@ -17,7 +17,7 @@ run: .venv/ready ## Set up, and show the simulated bin and its page: make run AR
 
 test: .venv/ready ## Set up, and run lint, unit, contract and daemon tests, with a real Mosquitto
 	@broker=$$(.ci/mosquitto) && faketime=$$(.ci/faketime) && $(MAKE) --no-print-directory lint && \
-	MOSQUITTO=$$broker FAKETIME=$$faketime $(PY) -m pytest -m "not systemd and not data and not devices and not fleet and not trees and not homeassistant" --ignore tests/bench tests
+	MOSQUITTO=$$broker LIBFAKETIME=$$faketime $(PY) -m pytest -m "not systemd and not data and not devices and not fleet and not trees and not homeassistant" --ignore tests/bench tests
 
 lint: .venv/ready ## ruff, mypy --strict, and "imports point down only"
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \
@@ -73,7 +73,7 @@ fuzz: .venv/ready ## 100,000 damaged inputs: no traceback, no hang, no move (mak
 	@FUZZ_INPUTS=$(INPUTS) $(PY) -m pytest --hypothesis-profile random $(ARGS) tests/fuzz
 
 faults: .venv/ready ## Kill daemon and broker 500 times each, and break every part: make faults ARGS="--kills 50"
-	@broker=$$(.ci/mosquitto) && faketime=$$(.ci/faketime) && MOSQUITTO=$$broker FAKETIME=$$faketime $(PY) -m tests.faults $(ARGS)
+	@broker=$$(.ci/mosquitto) && faketime=$$(.ci/faketime) && MOSQUITTO=$$broker LIBFAKETIME=$$faketime $(PY) -m tests.faults $(ARGS)
 
 soak: .venv/ready ## The simulated bin at full speed for an hour: make soak ARGS="--minutes 5"
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.soak $(ARGS)

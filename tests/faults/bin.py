@@ -77,7 +77,10 @@ class Bin:
         self._started = time.monotonic()
         if environment:
             command = [sys.executable, "-m", daemon.__name__, str(self.folder)]
-            self._process = subprocess.Popen(command, env=os.environ | environment)
+            with (self.folder / daemon.LOG).open("ab") as log:  # what it says before it is ours
+                self._process = subprocess.Popen(
+                    command, env=os.environ | environment, stdout=log, stderr=log
+                )
         else:
             self._process = _forks.Process(target=daemon.main, args=(str(self.folder),))
             self._process.start()

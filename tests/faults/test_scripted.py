@@ -11,7 +11,7 @@ from tests.faults.scripted import SCRIPTS, Row, Script, run_all
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row | BaseException]:
-    return run_all(tmp_path_factory.mktemp("faults"), at_once=6)
+    return run_all(tmp_path_factory.mktemp("faults"), at_once=4)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
