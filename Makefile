@@ -66,8 +66,9 @@ picture-node-red: .venv/page-test .cache/node-red/ready ## The picture of config
 	@echo "Setting up Node-RED in .cache/node-red (once) ..." && mkdir -p .cache/node-red && cp tests/fleet/node-red/*.json .cache/node-red/ && \
 	cd .cache/node-red && npm ci --silent --no-audit --no-fund --ignore-scripts && touch ready
 
-bench: .venv/ready ## Stage times, ratios and cold start, all in one run
-	@.venv/bin/trashbin bench $(ARGS) && $(PY) -m pytest --benchmark-only tests/bench
+bench: .venv/ready ## Stage times, cold start, an event's cost, and an outage of 10,000 events (needs a quiet machine)
+	@broker=$$(.ci/mosquitto) && .venv/bin/trashbin bench $(ARGS) && $(PY) -m pytest --benchmark-only tests/bench && \
+	MOSQUITTO=$$broker $(PY) -m tests.bench
 
 fuzz: .venv/ready ## 100,000 damaged inputs: no traceback, no hang, no move (make fuzz INPUTS=5000 ARGS="-k pictures")
 	@FUZZ_INPUTS=$(INPUTS) $(PY) -m pytest --hypothesis-profile random $(ARGS) tests/fuzz

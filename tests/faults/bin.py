@@ -173,7 +173,11 @@ class Bin:
         with closing(sqlite3.connect(self.store)) as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def stored(self) -> list[str]:
-        """Each event that the store holds, oldest first, as it is stored."""
+    def stored(self, first: int = 0) -> list[str]:
+        """Each event that the store holds, oldest first, as it is stored; the last ones of -n."""
         with closing(sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=10)) as db:
-            return [text for (text,) in db.execute("SELECT json FROM event ORDER BY seq")]
+            query = "SELECT json FROM event ORDER BY seq DESC LIMIT ?"
+            return [text for (text,) in db.execute(query, (-first or -1,))][::-1]
+
+    def store_id(self) -> str:
+        return str(json.loads(self.stored(-1)[0])["store_id"])

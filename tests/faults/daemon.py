@@ -12,18 +12,19 @@ import json
 import os
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trashbin import app, cli, condition, devices, limits
+from trashbin import app, cli, condition, database, devices, limits
 from trashbin import daemon as loop
 from trashbin.devices import lamps, mqtt, none, pins, servo, simulated, world
 from trashbin.errors import ActuatorError
-from trashbin.events import Event
+from trashbin.events import Event, new_event_id
 from trashbin.model import golden, tflite
 from trashbin.outbox import Outbox
 from trashbin.types import Frame
@@ -119,13 +120,33 @@ class TroubledCamera(simulated.SimulatedCamera):
 
 
 class TroubledTrigger(simulated.SimulatedTrigger):
-    """Hangs the loop itself, which no time limit guards: the watchdog alone helps."""
+    """Hangs the loop itself, which no time limit guards; or floods the store with events."""
 
     def poll(self) -> None:
-        """As the trigger's, unless it hangs."""
-        while trouble("trigger") == "hangs":
+        """As the trigger's, unless something is wrong."""
+        while (wrong := trouble("trigger")) == "hangs":
             time.sleep(LOOK_S)
+        if wrong is not None and wrong.startswith("floods"):
+            (folder / TROUBLE).unlink()
+            self._flood(int(wrong.removeprefix("floods")))
         super().poll()
+
+    def _flood(self, many: int) -> None:
+        """As many items as would take an hour, each as the last one was, in a few seconds."""
+        outbox = self._context.outbox
+        assert outbox is not None
+        (last,) = outbox.span(outbox.last_seq() - 1, 1)
+        features = last_features(outbox)
+        for _ in range(many):
+            outbox.append(replace(last, event_id=new_event_id(self._clock.now())), features)
+
+
+def last_features(outbox: Outbox) -> bytes | None:
+    """What the network saw of the newest item that it saw anything of."""
+    with closing(database.opened_to_read(outbox.path)) as db:
+        query = "SELECT features FROM event WHERE features NOT NULL ORDER BY seq DESC LIMIT 1"
+        found = db.execute(query).fetchone()
+    return None if found is None else bytes(found[0])
 
 
 class TroubledServo(servo.ServoActuator):

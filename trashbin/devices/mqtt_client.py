@@ -10,6 +10,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from trashbin import mqtt_access, settings
 from trashbin.events import Topics
 
+IN_FLIGHT = 100  # messages without their PUBACK: more than the events that may be
 CONNECT_S = 5.0  # for TCP and TLS
 RECONNECT_S = (1, 60)  # doubles from the first to the second
 
@@ -39,6 +40,7 @@ def new_client(section: settings.MqttPublisher, device_id: str, topics: Topics) 
         protocol=MQTTProtocolVersion.MQTTv311,
     )
     client.will_set(topics.availability, "offline", qos=1, retain=True)
+    client.max_inflight_messages_set(IN_FLIGHT)
     client.connect_timeout = CONNECT_S
     client.reconnect_delay_set(*RECONNECT_S)
     mqtt_access.give(client, section)

@@ -14,8 +14,8 @@ from dataclasses import replace
 from trashbin.events import Event, Topics
 from trashbin.outbox import Outbox
 
-MAX_IN_FLIGHT = 16  # events without their PUBACK; paho itself allows 20 messages
-MAX_LATE_IN_FLIGHT = 8  # the rest stays free for live events
+MAX_IN_FLIGHT = 80  # events without their PUBACK; others may be in flight besides
+MAX_LATE_IN_FLIGHT = 64  # the rest stays free for live events
 CATCH_UP_S = 0.1  # how far a late event's turn may lie back, so that timers need not be exact
 MAX_SEQ = 2**63 - 1  # SQLite's
 BATCH = 100  # events read from the outbox at a time
