@@ -1,5 +1,5 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test test-install test-devices fuzz faults soak test-data test-fleet test-ha picture-node-red picture-ha test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
+.PHONY: help run test test-install test-devices fuzz faults soak test-data test-fleet test-ha test-page pictures-page picture-node-red picture-ha test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -17,7 +17,7 @@ run: .venv/ready ## Set up, and show the simulated bin and its page: make run AR
 
 test: .venv/ready ## Set up, and run lint, unit, contract and daemon tests, with a real Mosquitto
 	@broker=$$(.ci/mosquitto) && faketime=$$(.ci/faketime) && $(MAKE) --no-print-directory lint && \
-	MOSQUITTO=$$broker LIBFAKETIME=$$faketime $(PY) -m pytest -m "not systemd and not data and not devices and not fleet and not trees and not homeassistant" --ignore tests/bench tests
+	MOSQUITTO=$$broker LIBFAKETIME=$$faketime $(PY) -m pytest -m "not systemd and not data and not devices and not fleet and not trees and not homeassistant and not page" --ignore tests/bench tests
 
 lint: .venv/ready ## ruff, mypy --strict, and "imports point down only"
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \
@@ -45,12 +45,20 @@ test-systemd: .venv/ready ## systemd-analyze verify and security against an inst
 test-ha: .venv/ready .venv-ha/ready ## The bin in a real Home Assistant 2025.4.4, restarted in every order (Python 3.13)
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m homeassistant tests/homeassistant
 
+test-page: .venv/page-test ## The page in a real Chromium: items, answers, uploads, 10,000 events, axe-core
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	{ echo "make test-page needs Chromium: sudo apt-get install chromium" >&2; exit 2; }
+	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m page $(ARGS) tests/page
+
 test-fleet: .venv/page-test .cache/node-red/ready ## collect and Grafana's queries on a real PostgreSQL, the flow in a real Node-RED
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
 	{ echo "make test-fleet needs PostgreSQL: sudo apt-get install postgresql" >&2; exit 2; }
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	{ echo "make test-fleet needs Chromium: sudo apt-get install chromium" >&2; exit 2; }
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m fleet tests/fleet
+
+pictures-page: .venv/page-test ## The page's pictures in README, made anew
+	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.page.picture docs
 
 picture-ha: .venv/page-test .venv-ha/ready ## The picture of config/homeassistant, made anew
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.homeassistant.picture docs/home-assistant.png

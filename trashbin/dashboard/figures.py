@@ -111,8 +111,8 @@ class _Plot:
                 "legend": {"textStyle": {"color": ink}, "bottom": 0, "type": "scroll"},
                 "grid": {"left": 55, "right": 20, "top": 30, "bottom": 60},
                 "tooltip": {"trigger": "axis"},
-                # patterns besides colours
-                "aria": {"enabled": True, "decal": {"show": True}},
+                # patterns besides colours; its own label would be English, and replace ours
+                "aria": {"enabled": True, "label": {"enabled": False}, "decal": {"show": True}},
                 "xAxis": options["xAxis"] | axis,
                 "yAxis": options["yAxis"] | axis,
             }

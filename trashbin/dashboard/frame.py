@@ -94,6 +94,8 @@ def sheet(watch: Watch, request: Request, path: str, *, logout: bool) -> Iterato
         f'<script>document.documentElement.lang = "{words.language}"</script>'
         '<link rel="stylesheet" href="/look/style.css"><script src="/look/page.js" defer></script>'
     )
+    # once more, after Quasar has set its own
+    ui.run_javascript(f'document.documentElement.lang = "{words.language}"')
     ui.dark_mode(THEMES[theme])
     with ui.header(fixed=False, bordered=False, elevated=False, wrap=True).classes("bar"):
         links = _header(watch, words, path, device, theme, logout)

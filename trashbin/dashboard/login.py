@@ -24,6 +24,7 @@ from trashbin.dashboard import glyphs
 from trashbin.dashboard.words import Words, preferred
 from trashbin.errors import ConfigError
 
+OPEN = ("/look/style.css", "/favicon.ico")  # what the form itself needs
 COOKIE = "trashbin-page"
 SESSION_S = 12 * 3600
 MAX_SESSIONS = 1000
@@ -134,7 +135,7 @@ class Guard:
             if scope["method"] == "POST":
                 return await self._log_in(Request(scope, receive), words, password)
             return RedirectResponse("/", 303) if known else _form(words)
-        if known or path == "/look/style.css":
+        if known or path in OPEN:
             return None
         if (
             scope["type"] == "http"

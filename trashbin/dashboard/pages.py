@@ -17,6 +17,10 @@ from trashbin.dashboard.tryout import Judge
 from trashbin.dashboard.watch import Watch
 
 Draw = Callable[[Sheet], Awaitable[None] | None]
+NO_PICTURE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 240"><path fill="none" '
+    'stroke="#808a84" stroke-width="4" d="M115 85h90v70h-90zM115 155l90-70"/></svg>'
+)
 
 DRAWN: dict[str, Draw] = {
     "/": live.live,
@@ -39,14 +43,15 @@ def register(watch: Watch, judge: Judge, *, logout: bool) -> None:
     table.serve(watch.archive)
     tryout.serve(judge)
     album = Album(watch)
+    safe = {"x-content-type-options": "nosniff"}
+    keep, again = {"cache-control": "private, max-age=3600"}, {"cache-control": "no-store"}
 
     @app.get("/picture/{device}/{image}")
     async def picture(device: str, image: str) -> Response:
         found = await album.get(device, image)
-        if found is None:
-            return Response(status_code=404)
-        keep = {"cache-control": "private, max-age=3600", "x-content-type-options": "nosniff"}
-        return Response(found, media_type="image/jpeg", headers=keep)
+        if found is None:  # a bin may be off, or have let the picture go: no error of the page
+            return Response(NO_PICTURE, media_type="image/svg+xml", headers={**safe, **again})
+        return Response(found, media_type="image/jpeg", headers={**safe, **keep})
 
 
 def _page(

@@ -57,13 +57,15 @@ class _Replay:
         words = self.sheet.words
         with ui.element("div").classes("slider"):
             ui.html(escape(words(key)), sanitize=False, tag="label").props(f'for="{key}"')
-            ui.element("input").props(
-                f'id="{key}" type="range" min="0" max="1" step="0.01" value="{value:.2f}"'
+            # no element of its own: Vue would put it back to this value at each drawing
+            ui.html(
+                f'<input id="{key}" type="range" min="0" max="1" step="0.01" value="{value:.2f}">',
+                sanitize=False,
             ).on(
                 "input",
                 lambda event, key=key: self.moved(key, event),
-                ["target.value"],
                 throttle=0.1,
+                js_handler="(event) => emit(Number(event.target.value))",
             )
             ui.html(f"{value:.2f}", sanitize=False, tag="output").props(
                 f'for="{key}" id="{key}-value"'
@@ -71,8 +73,7 @@ class _Replay:
 
     async def moved(self, key: str, event: GenericEventArguments) -> None:
         """A slider was moved."""
-        value = float(event.args["target"]["value"] if isinstance(event.args, dict) else event.args)
-        self.asked[key] = min(max(value, 0.0), 1.0)
+        self.asked[key] = min(max(float(event.args), 0.0), 1.0)
         await self.run()
 
     async def run(self) -> None:

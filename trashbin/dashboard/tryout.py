@@ -55,7 +55,7 @@ def serve(judge: Judge) -> None:
             decision, thresholds = await asyncio.to_thread(judge.judge, content)
         except TrashbinError as error:
             told = words("cannot_judge", f"{name} {error}".strip())
-            return HTMLResponse(f'<p class="error" role="alert">✕ {escape(told)}</p>', 422)
+            return HTMLResponse(f'<p class="error" role="alert">✕ {escape(told)}</p>')
         return HTMLResponse(result(name, decision, thresholds, words))
 
 

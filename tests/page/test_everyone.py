@@ -1,0 +1,183 @@
+"""The page for everyone: axe-core, keyboard alone, a phone, Indonesian, and who may not see it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.page import site
+from tests.page.site import DESKTOP, PAGES, PHONE, ready
+from tests.support_processes import Broker, Listener, free_port, wait_until
+from trashbin import scenes
+from trashbin.dashboard import login
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+    from tests.page.conftest import Open
+
+pytestmark = pytest.mark.page
+
+SCENE = Path(scenes.__file__).parent / "glass-jar.jpg"
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core finds that keeps people out."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {node['target']} {node['failureSummary']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_serious_and_nothing_sticks_out(
+    tab: Open, url: str, dark: bool, size: tuple[int, int]
+) -> None:
+    page = tab(dark=dark, size=size)
+    found = []
+    for path in PAGES:
+        ready(page, url + path)
+        if path == "/try":
+            page.set_input_files("#picture", SCENE)
+            page.locator("#digits").wait_for(state="attached")
+        if path in ("/", "/queue"):
+            page.locator("article.item").first.wait_for()
+        if path == "/figures":
+            page.locator(".plot svg path").first.wait_for(state="attached")
+        page.evaluate("() => Promise.all(document.getAnimations().map(one => one.finished))")
+        found += [f"{path} {violation}" for violation in serious(page)]
+        wide = page.evaluate("() => document.documentElement.scrollWidth")
+        if wide > size[0]:
+            found.append(f"{path} is {wide} px wide")
+    assert found == []
+
+
+def test_dark_and_light_are_chosen_or_the_systems(tab: Open, url: str) -> None:
+    page = tab(dark=True)
+    ready(page, url)
+    background = "() => getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(background)
+    page.get_by_label("Colours").select_option("light")
+    page.wait_for_function(f"dark => ({background})() !== dark", arg=dark)
+    ready(page, url)
+    assert page.evaluate(background) != dark
+    page.get_by_label("Colours").select_option("dark")
+    page.wait_for_function(f"dark => ({background})() === dark", arg=dark)
+
+
+def test_the_keyboard_alone_answers_an_item(tab: Open, url: str, listener: Listener) -> None:
+    page = tab()
+    ready(page, f"{url}/?bin=yard")
+    page.keyboard.press("Tab")
+    assert _focused(page) == "Skip to the content"
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.activeElement.id === 'content'")
+    ready(page, f"{url}/?bin=yard")
+    _tab_to(page, "To answer")
+    ring = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
+    assert ring != "none"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/queue?bin=yard")
+    page.wait_for_function("() => window.socket && window.socket.connected")
+    card = page.locator("article.item").first
+    card.wait_for()
+    event_id = card.get_attribute("data-event")
+    _tab_to(page, "paper")
+    page.keyboard.press("Enter")
+    assert wait_until(
+        lambda: (
+            [
+                event["answer"]["label"]
+                for event in listener.events()
+                if event["resolves"] == event_id
+            ]
+            == ["paper"]
+        )
+    )
+    page.locator(f'article[data-event="{event_id}"]').wait_for(state="detached")
+
+
+def _focused(page: Page) -> str:
+    return str(page.evaluate("() => document.activeElement.textContent.trim()"))
+
+
+def _tab_to(page: Page, text: str) -> None:
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if _focused(page).startswith(text):
+            return
+    raise AssertionError(f"no Tab comes to {text}")
+
+
+def test_it_speaks_indonesian(tab: Open, url: str) -> None:
+    page = tab(locale="id-ID")
+    ready(page, f"{url}/queue?bin=yard")
+    page.wait_for_function("() => document.documentElement.lang === 'id'")
+    page.get_by_role("link", name="Perlu dijawab").wait_for()
+    card = page.locator("article.item").first
+    card.get_by_text("Benda apa ini?").wait_for()
+    labels = {text.strip() for text in card.locator("button.label").all_inner_texts()}
+    assert labels == {"kardus", "kaca", "logam", "kertas", "plastik", "sampah lain"}
+    ready(page, f"{url}/try")
+    page.set_input_files("#picture", SCENE)
+    page.locator("#result").get_by_text("keyakinan relatif").wait_for()
+    page.get_by_label("Bahasa").select_option("en")
+    page.get_by_role("link", name="To answer").wait_for()
+
+
+def test_beyond_loopback_it_asks_for_the_password(
+    browser: Browser, broker: Broker, bins: None, tmp_path: Path
+) -> None:
+    refused = subprocess.run(
+        [
+            *(sys.executable, "-m", "trashbin", "dashboard", "--store", str(tmp_path)),
+            *("--listen", f"0.0.0.0:{free_port()}"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert refused.returncode == 2
+    assert "asks for a password" in refused.stderr and "--set-password" in refused.stderr
+    secret = tmp_path / "page.password"
+    secret.write_text(login.hashed("open sesame") + "\n")
+    options = ("--login", str(secret))
+    with (
+        site.shown(tmp_path / "store", broker, *options, host="0.0.0.0") as url,
+        site.tab(browser) as page,
+    ):
+        page.goto(f"{url}/queue")
+        page.wait_for_url("**/login")
+        assert serious(page) == []
+        assert page.request.get(f"{url}/events.csv").status == 401
+        page.get_by_label("Password").fill("open sesame")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{url}/")
+        page.locator("article.item").first.wait_for()
+        page.get_by_role("link", name="Log out").click()
+        page.wait_for_url("**/login")
+        page.goto(f"{url}/events")
+        page.wait_for_url("**/login")
+
+
+def test_a_wrong_password_is_told(browser: Browser, broker: Broker, tmp_path: Path) -> None:
+    secret = tmp_path / "page.password"
+    secret.write_text(login.hashed("open sesame") + "\n")
+    options = ("--login", str(secret))
+    with (
+        site.shown(tmp_path / "store", broker, *options, host="0.0.0.0") as url,
+        site.tab(browser, status=403) as page,
+    ):
+        page.goto(f"{url}/login")
+        page.get_by_label("Password").fill("guess")
+        page.keyboard.press("Enter")
+        page.get_by_role("alert").get_by_text("That is not the password.").wait_for()

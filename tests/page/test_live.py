@@ -1,0 +1,131 @@
+"""What falls in is on the page at once; what a person answers there, the bin does."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.page.site import SOON_MS, ready
+from tests.support_processes import Listener, wait_until
+
+if TYPE_CHECKING:
+    from tests.page.conftest import Open
+
+pytestmark = pytest.mark.page
+
+ITEMS = 5
+# when each card came into the page, by its event
+NOTE = """() => {
+  window.came = {};
+  const look = () => document.querySelectorAll('article[data-event]').forEach(
+    card => { window.came[card.dataset.event] ??= Date.now(); });
+  look();
+  window.first = Object.keys(window.came);
+  new MutationObserver(look).observe(document.body, {childList: true, subtree: true});
+}"""
+
+
+def of_type(listener: Listener, device: str, kind: str) -> list[dict[str, Any]]:
+    events = listener.events()
+    return [e for e in events if (e["device_id"], e["event_type"]) == (device, kind)]
+
+
+def test_an_item_is_on_the_page_within_a_second(
+    tab: Open, url: str, listener: Listener, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tab()
+    ready(page, f"{url}/?bin=hall")
+    page.evaluate(NOTE)
+    page.wait_for_function(
+        f"() => Object.keys(window.came).length >= window.first.length + {ITEMS}",
+        timeout=6 * SOON_MS,
+    )
+    came, first = page.evaluate("() => [window.came, window.first]")
+    told = {event["event_id"]: event for event in listener.events()}
+    since_commit, since_drop = [], []
+    for event_id in came.keys() - set(first):
+        event = told[event_id]
+        committed = 1e3 * datetime.fromisoformat(event["ts"]).timestamp()
+        since_commit.append(came[event_id] - committed)
+        since_drop.append(came[event_id] - committed + event["timing_ms"]["total"])
+    with capsys.disabled():
+        print(
+            f"\n{len(since_commit)} items: on the page {median(since_commit):.0f} ms after the "
+            f"commit (longest {max(since_commit):.0f}), {median(since_drop):.0f} ms after they "
+            f"fell (longest {max(since_drop):.0f})"
+        )
+    assert median(since_commit) <= 1000
+
+
+def test_an_answer_on_the_page_sorts_the_item(tab: Open, url: str, listener: Listener) -> None:
+    page = tab()
+    ready(page, f"{url}/queue?bin=yard")
+    card = page.locator("article.item.uncertain").first
+    card.wait_for()
+    event_id = card.get_attribute("data-event")
+    before = len(of_type(listener, "yard", "uncertain"))
+    card.locator('button[data-label="glass"]').click()
+    assert wait_until(
+        lambda: any(e["resolves"] == event_id for e in of_type(listener, "yard", "resolved"))
+    )
+    (resolved,) = (e for e in of_type(listener, "yard", "resolved") if e["resolves"] == event_id)
+    assert (resolved["answer"]["label"], resolved["answer"]["way"]) == ("glass", "page")
+    assert resolved["bin"] == "glass" and "servo" in resolved["actuation"]
+    # the next one falls only once the tray is empty
+    assert wait_until(lambda: len(of_type(listener, "yard", "uncertain")) > before)
+    page.locator(f'article[data-event="{event_id}"]').wait_for(state="detached")
+    ready(page, f"{url}/?bin=yard")
+    answered = page.locator(f'article[data-event="{event_id}"]')
+    answered.get_by_text("A person said: glass (on this page) into glass").wait_for()
+
+
+def test_a_wrong_sort_is_corrected_on_its_card(tab: Open, url: str, listener: Listener) -> None:
+    page = tab()
+    ready(page, f"{url}/?bin=hall")
+    card = page.locator("article.item.sorted").first
+    event_id = card.get_attribute("data-event")
+    card = page.locator(f'article[data-event="{event_id}"]')
+    card.get_by_text("Wrong? Say what it is").click()
+    card.locator('button[data-label="metal"]').click()
+    card.get_by_text("A person said: metal (on this page)").wait_for()
+    told = [e for e in of_type(listener, "hall", "resolved") if e["resolves"] == event_id]
+    assert [(e["answer"]["label"], e["answer"]["way"]) for e in told] == [("metal", "page")]
+
+
+def test_a_card_tells_the_whole_decision(tab: Open, url: str, listener: Listener) -> None:
+    page = tab()
+    ready(page, f"{url}/queue?bin=yard")
+    card = page.locator("article.item.uncertain").first
+    card.wait_for()
+    event_id = card.get_attribute("data-event")
+    event = next(e for e in listener.events() if e["event_id"] == event_id)
+    shares = card.locator(".num[data-share]").evaluate_all(
+        "all => Object.fromEntries(all.map(one => [one.dataset.label, Number(one.dataset.share)]))"
+    )
+    assert shares == event["scores"]
+    assert card.locator(".gate", has_text="Gap").locator(".num").inner_text() == (
+        f"{event['gap']:.1%}"
+    )
+    assert card.get_by_text("needs 100%: ✕ too little").is_visible()
+    assert card.locator("button.label").count() == 6
+    picture = card.locator(".photo img")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "id => document.querySelector(`[data-event='${id}'] img`).naturalWidth > 100", arg=event_id
+    )
+
+
+def test_a_bins_state_and_health_are_shown(tab: Open, url: str, listener: Listener) -> None:
+    page = tab()
+    ready(page, f"{url}/bins")
+    assert page.locator("article.card").count() == 2
+    yard = page.locator("article.card", has_text="Yard")
+    yard.get_by_text("Holding: needs an answer").wait_for()
+    info = json.loads(listener.on("trashbin/yard/info")[-1].payload)
+    assert info["model"]["name"] in yard.inner_text()
+    for compartment in info["bins"]:
+        assert yard.get_by_role("rowheader", name=compartment).is_visible()

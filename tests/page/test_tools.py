@@ -1,0 +1,151 @@
+"""Try a picture, the table with its CSV, the replay and the plots."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import pytest
+
+from tests.page.site import ready
+from tests.support_processes import Listener, wait_until
+from trashbin import scenes
+
+if TYPE_CHECKING:
+    from tests.page.conftest import Open
+
+pytestmark = pytest.mark.page
+
+SCENES = Path(scenes.__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("scene", "name"),
+    [("glass-jar", "jar.jpg"), ("metal-can-red", "can.jpeg"), ("paper-news", "news.png")],
+)
+def test_a_photograph_gets_the_digits_of_classify(
+    tab: Open, url: str, tmp_path: Path, scene: str, name: str
+) -> None:
+    picture = tmp_path / name
+    if name.endswith("png"):
+        cv2.imwrite(str(picture), cv2.imread(str(SCENES / f"{scene}.jpg")))
+    else:
+        picture.write_bytes((SCENES / f"{scene}.jpg").read_bytes())
+    said = subprocess.run(
+        [sys.executable, "-m", "trashbin", "classify", "--json", str(picture)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    expected = json.loads(said.stdout)
+    page = tab()
+    ready(page, f"{url}/try")
+    page.set_input_files("#picture", picture)
+    page.locator("#digits").wait_for(state="attached")
+    shown = json.loads(page.locator("#digits").text_content() or "")
+    assert shown == expected | {"file": name}
+    shares = page.locator("#result .num[data-share]").evaluate_all(
+        "all => all.map(one => [one.dataset.label, one.dataset.share])"
+    )
+    assert dict(shares) == {label: repr(share) for label, share in expected["scores"].items()}
+    result = page.locator("#result").inner_text()
+    acts = expected["decision"] == "act"
+    assert f"relative confidence {expected['top1']:.1%}" in result
+    assert ("would be sorted" if acts else "held as uncertain") in result
+    assert ("Not ambiguous" if acts else "Ambiguous") in result
+    kardus = {"cardboard": "kardus", "glass": "kaca", "metal": "logam", "paper": "kertas"}
+    for label, indonesian in kardus.items():
+        assert f"{label} ({indonesian})" in result
+    assert page.locator("#preview").evaluate("image => image.decode().then(() => true)")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("notes.jpg", b"this is no picture", "notes.jpg"),
+        ("empty.png", b"", "empty.png"),
+        ("half.jpg", (SCENES / "glass-jar.jpg").read_bytes()[:2000], "half.jpg"),
+    ],
+)
+def test_a_broken_file_gets_a_clear_message(
+    tab: Open, url: str, tmp_path: Path, name: str, content: bytes, told: str
+) -> None:
+    broken = tmp_path / name
+    broken.write_bytes(content)
+    page = tab()
+    ready(page, f"{url}/try")
+    page.set_input_files("#picture", broken)
+    alert = page.locator("#result [role=alert]")
+    alert.wait_for()
+    text = alert.inner_text()
+    assert "This picture cannot be judged" in text and told in text
+    assert "Traceback" not in text and len(text) < 200
+    good = SCENES / "glass-jar.jpg"
+    page.set_input_files("#picture", good)
+    page.locator("#digits").wait_for(state="attached")
+    assert page.locator("#result [role=alert]").count() == 0
+
+
+def test_the_table_is_filtered_and_downloaded_as_csv(tab: Open, url: str) -> None:
+    page = tab()
+    ready(page, f"{url}/events?bin=hall")
+    page.locator("select[name=kind]").select_option("sorted")
+    page.wait_for_url("**kind=sorted**")
+    kinds = page.locator("tbody td:nth-child(3)").all_inner_texts()
+    assert kinds and set(kinds) == {"Sorted"}
+    label = page.locator("tbody td:nth-child(4)").first.inner_text()
+    page.locator("select[name=label]").select_option(label)
+    page.wait_for_url(f"**label={label}**")
+    assert set(page.locator("tbody td:nth-child(4)").all_inner_texts()) == {label}
+    with page.expect_download() as waited:
+        page.get_by_role("link", name="Download as CSV").click()
+    with Path(waited.value.path()).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    chosen = {(row["device_id"], row["event_type"], row["label"]) for row in rows}
+    assert chosen == {("hall", "sorted", label)}
+    page.get_by_role("searchbox").fill("no event says this")
+    page.get_by_role("searchbox").press("Enter")
+    page.get_by_text("0 events").wait_for()
+
+
+def test_the_sliders_judge_the_kept_items_again(tab: Open, url: str, listener: Listener) -> None:
+    assert wait_until(lambda: any(one["device_id"] == "hall" for one in listener.events()))
+    page = tab()
+    ready(page, f"{url}/replay?bin=hall")
+    told = page.locator("caption")
+    told.get_by_text("would change").wait_for()
+    assert told.inner_text().startswith("0 of ")
+    gap = page.get_by_role("slider", name="Gap")
+    gap.focus()
+    gap.press("End")
+    assert wait_until(lambda: _changed(told.inner_text()) > 0)
+    count = _changed(told.inner_text())
+    row = page.locator("tbody tr").last.locator("td").all_inner_texts()
+    sorted_now, sorted_then, held_now, held_then = map(int, row)
+    assert sorted_now - sorted_then == held_then - held_now == count
+    gap.press("Home")
+    assert wait_until(lambda: _changed(told.inner_text()) == 0), told.inner_text()
+
+
+def _changed(caption: str) -> int:
+    return int(caption.split()[0])
+
+
+def test_the_plots_draw_what_their_tables_say(tab: Open, url: str) -> None:
+    page = tab()
+    ready(page, f"{url}/figures")
+    for title in ("Items by class and hour", "Share of uncertain items", "Time to a decision"):
+        plot = page.get_by_role("img", name=title)
+        plot.locator("svg path").first.wait_for(state="attached")
+    table = page.locator("section", has_text="Items by class and hour").locator("details")
+    table.locator("summary").click()
+    heads = table.locator("th").all_inner_texts()
+    assert heads[0] == "Hour" and "uncertain" in [head.lower() for head in heads]
+    cells = table.locator("tbody tr").last.locator("td").all_inner_texts()
+    assert sum(map(int, cells[1:])) > 0
