@@ -162,6 +162,18 @@ def test_another_digest_is_refused(archive: Path, shelf: Shelf) -> None:
         install(nonsense, shelf)
 
 
+@pytest.mark.parametrize("at", [60, 200])
+def test_a_zip_with_a_spoilt_byte_is_refused_in_one_message(
+    archive: Path, shelf: Shelf, at: int
+) -> None:
+    content = bytearray(archive.read_bytes())
+    content[at : at + 16] = bytes(16)
+    archive.write_bytes(content)
+    with pytest.raises(ModelError):
+        install(archive, shelf)
+    assert [name for name in left(shelf) if name != "lock"] == []
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[str]:
     """A web server on loopback that serves the test's folder."""

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
@@ -151,7 +152,7 @@ def _unpack(archive: Path, shown: str, folder: Path) -> None:
                     (folder / name).write_bytes(read(name, MAX_MANIFEST))
     except KeyError as error:
         raise ModelError(f"{shown}: a file is missing in it: {error.args[0]}") from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise ModelError(f"{shown}: is no sound ZIP ({error})") from error
 
 
