@@ -87,23 +87,28 @@ file() { # SOURCE TARGET
     return 1
 }
 
+# A package that only some archives have: taken where it is, told where it isn't.
+optional() { # PACKAGE WITHOUT-IT
+    installed "$1" && return
+    if apt-cache show "$1" >/dev/null 2>&1; then
+        missing="$missing $1"
+    else
+        say note "$1 is not in this machine's archives (Raspberry Pi OS has it): $2"
+    fi
+}
+
 apt_packages() {
     wanted="python3-venv ca-certificates"
-    # Bookworm's comes with the lock; PyPI has none for Trixie's Python
-    [ "$RELEASE" = bookworm ] || wanted="$wanted python3-lgpio"
     missing=
     for package in $wanted; do installed "$package" || missing="$missing $package"; done
     # asked again only where something is to be fetched anyway, so that a second run fetches nothing
     if [ -n "$missing" ] || [ ! -e "$RECORD/digest" ]; then
         apt-get update -q >/dev/null || die "apt-get update failed: is there a network?"
     fi
-    if ! installed python3-picamera2; then
-        if apt-cache show python3-picamera2 >/dev/null 2>&1; then
-            missing="$missing python3-picamera2"
-        else
-            say note "python3-picamera2 is not in this machine's archives (Raspberry Pi OS has it): cameras go through v4l2"
-        fi
-    fi
+    # Raspberry Pi OS has both; Debian's own archives do not
+    optional "python3-picamera2" "cameras go through v4l2"
+    # Bookworm's comes with the lock; PyPI has none for Trixie's Python
+    [ "$RELEASE" = bookworm ] || optional "python3-lgpio" "no GPIO pin can be reached"
     if [ -n "$missing" ]; then
         packages >"$RECORD/before.tmp"
         # shellcheck disable=SC2086
