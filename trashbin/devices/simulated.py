@@ -110,7 +110,7 @@ class SimulatedTrigger:
     The daemon polls only while it is idle, which is how the person knows that it is free.
     """
 
-    poll_every: float | None = 0.2
+    poll_every: float | None = 0.4  # each is a wake-up of an idle bin
 
     def __init__(self, settings: TriggerSettings, context: Context) -> None:
         self._settings = settings
