@@ -15,7 +15,7 @@ from trashbin.dashboard.frame import Sheet
 from trashbin.events import Event
 from trashbin.types import Thresholds
 
-NEWEST = 10_000  # items that are judged again
+NEWEST = 2_000  # items that are judged again: reading more keeps the page waiting
 KEYS = ("gap", "top1", "familiarity")
 
 
