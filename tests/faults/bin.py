@@ -99,8 +99,12 @@ class Bin:
             return self._process.poll()
         return None if self._process is None else self._process.exitcode
 
+    def ready_within(self, limit: float) -> bool:
+        """Wait for READY=1; False where it does not come."""
+        return self._ready.wait(limit)
+
     def wait_ready(self, limit: float = 30.0) -> None:
-        if not self._ready.wait(limit):
+        if not self.ready_within(limit):
             raise AssertionError(f"{self.name} was not ready within {limit:g} s:\n{self.log()}")
 
     def kill(self) -> None:

@@ -10,13 +10,15 @@ import pytest
 
 from tests.faults.scripted import Bench, Setting
 
+WATCHDOG_S = 6.0
 SILENT_S = 3.0  # many times what lies between two feeds of a bin that works
 
 
 @pytest.fixture
 def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Its bin may end so often by itself, as ``request`` says."""
-    made = Bench(tmp_path, Setting({"watch": {"restarts": request.param, "camera_tries": 2}}))
+    setting = Setting({"watch": {"restarts": request.param, "camera_tries": 2}})
+    made = Bench(tmp_path, setting, WATCHDOG_S)
     made.open()
     yield made
     made.close()
