@@ -13,21 +13,27 @@ import pytest
 from tests.page import site
 from tests.page.site import PAGES, ready
 from tests.support_events import LABELS, an_event
-from tests.support_processes import Broker, Listener, running, wait_until
+from tests.support_processes import Broker, running
 from trashbin.clock import SystemClock
+from trashbin.dashboard.archive import NAME, Archive
 from trashbin.events import EventType, new_event_id, timestamp
 from trashbin.fleet import cost
 from trashbin.types import Action, Reason
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
     from tests.page.conftest import Open
 
 pytestmark = pytest.mark.page
 
 EVENTS = 10_000
 FIRST_PAINT_MS = 2000
+PAINT_CPU_S = 1.0  # of the page's process from the request to the first paint
+BESIDE = 3  # times what /bins takes, which reads no event: a busy machine slows both
 PAGE_MB = 300
 NODES = 6000  # of the page: the table shows fifty rows, the queue twenty cards
+JUDGED = 2000  # items by the replay
 TRIES = 3  # of which the best counts: other work on the machine is not the page's
 PAINT = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
@@ -38,9 +44,10 @@ def quiet_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield made
 
 
-def told(listener: Listener) -> None:
+def kept(store: Path) -> None:
     """A third of them uncertain and unanswered."""
     now = SystemClock().now()
+    events = []
     for number in range(1, EVENTS + 1):
         at = now - timedelta(seconds=8 * (EVENTS - number))
         label = LABELS[number % 6]
@@ -55,50 +62,68 @@ def told(listener: Listener) -> None:
                 bin=None,
                 actuation=None,
             )
-        listener.client.publish(f"trashbin/{event.device_id}/event", event.to_json(), 1)
+        events.append(event)
+    archive = Archive(store / NAME)
+    archive.add(events)
+    archive.close()
 
 
 def test_ten_thousand_events_stay_usable(
     tab: Open, quiet_broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    listener = Listener(quiet_broker, "trashbin/+/availability")
+    kept(tmp_path)
     dashboard = site.Dashboard(tmp_path, quiet_broker)
+    pid = dashboard.process.pid
     try:
         page = tab()
-        told(listener)
         ready(page, f"{dashboard.url}/events")
-        assert any(wait_until(lambda: _counted(page, dashboard.url) == EVENTS) for _ in range(8))
-        lines = []
-        for path in PAGES:
-            paints = []
-            for _ in range(TRIES):
+        assert page.locator("caption").inner_text().startswith(f"{EVENTS} ")
+        paints: dict[str, list[float]] = {path: [] for path in PAGES}
+        spent: dict[str, list[float]] = {path: [] for path in PAGES}
+        sizes = {}
+        for _ in range(TRIES):  # in turn, so that what slows one try slows all pages alike
+            for path in PAGES:
+                before = _cpu(pid)
                 ready(page, dashboard.url + path)
                 page.wait_for_function(PAINT)
-                paints.append(page.evaluate(PAINT))
-            if path in ("/", "/queue"):
-                page.locator("article.item").first.wait_for()
-            nodes = page.evaluate("() => document.querySelectorAll('*').length")
-            heap = page.evaluate("() => performance.memory.usedJSHeapSize / 2 ** 20")
-            lines.append(
-                f"{path:9} first paint {min(paints):5.0f} ms (of {TRIES}, longest "
-                f"{max(paints):.0f}), {nodes} elements, {heap:.0f} MB of scripts"
-            )
-            assert min(paints) < FIRST_PAINT_MS, lines
-            assert nodes < NODES, lines
-        usage = cost.usage(dashboard.process.pid)
+                paints[path].append(page.evaluate(PAINT))
+                spent[path].append(_cpu(pid) - before)
+                _filled(page, path)
+                sizes[path] = page.evaluate(
+                    "() => [document.querySelectorAll('*').length,"
+                    " performance.memory.usedJSHeapSize / 2 ** 20]"
+                )
+        usage = cost.usage(pid)
         assert usage is not None
+        lines = [f"{EVENTS} events; the page's process {usage.rss_mb:.0f} MB"]
+        lines += [
+            f"{path:9} first paint {min(paints[path]):5.0f} ms (of {TRIES}, longest "
+            f"{max(paints[path]):.0f}), for {min(spent[path]):.2f} s of the process's CPU; "
+            f"{sizes[path][0]} elements, {sizes[path][1]:.0f} MB of scripts"
+            for path in PAGES
+        ]
         with capsys.disabled():
-            print(f"\n{EVENTS} events; the page's process {usage.rss_mb:.0f} MB")
-            print("\n".join(lines))
+            print("\n" + "\n".join(lines))
+        within = max(FIRST_PAINT_MS, BESIDE * min(paints["/bins"]))
+        assert {path for path in PAGES if min(paints[path]) >= within} == set(), lines
+        assert {path for path in PAGES if min(spent[path]) >= PAINT_CPU_S} == set(), lines
+        assert {path for path in PAGES if sizes[path][0] >= NODES} == set(), lines
         assert usage.rss_mb <= PAGE_MB
         ready(page, f"{dashboard.url}/events?page={EVENTS // 50}")
         assert page.locator("tbody tr").count() == 50
     finally:
         dashboard.close()
-        listener.close()
 
 
-def _counted(page: object, url: str) -> int:
-    page.goto(f"{url}/events")  # type: ignore[attr-defined]
-    text: str = page.locator("caption").inner_text()  # type: ignore[attr-defined]
-    return int(text.split()[0])
+def _filled(page: Page, path: str) -> None:
+    """Wait for what comes after the first paint."""
+    if path in ("/", "/queue"):
+        page.locator("article.item").first.wait_for()
+    if path == "/replay":
+        page.locator("caption").get_by_text(f"of {JUDGED}").wait_for()
+
+
+def _cpu(pid: int) -> float:
+    usage = cost.usage(pid)
+    assert usage is not None
+    return usage.cpu_s

@@ -15,22 +15,25 @@ from trashbin.dashboard.frame import Sheet
 from trashbin.events import Event
 from trashbin.types import Thresholds
 
-NEWEST = 2_000  # items that are judged again: reading more keeps the page waiting
+NEWEST = 2_000  # items that are judged again; each open page holds them, about 9 MB
 KEYS = ("gap", "top1", "familiarity")
 
 
-def draw(sheet: Sheet) -> None:
-    """A slider for each threshold, and what it would have come to."""
+async def draw(sheet: Sheet) -> None:
+    """A slider for each threshold, and what it would have come to; the items follow the page."""
     words = sheet.words
-    items = sheet.watch.archive.newest(NEWEST, Filter(sheet.device, ITEMS))
-    applied = next((event.thresholds for event in items if event.thresholds), Thresholds())
-    told = any(event.familiarity is not None for event in items)
-    replay = _Replay(sheet, items)
-    with ui.element("div").classes("main"):
+    with ui.element("div").classes("main") as main:
         ui.html(escape(words("replay_intro")), sanitize=False, tag="p").classes("soft")
+    await ui.context.client.connected()
+    which = Filter(sheet.device, ITEMS)
+    items = await asyncio.to_thread(sheet.watch.archive.newest, NEWEST, which)
+    with main:
         if not items:
             ui.html(escape(words("no_items")), sanitize=False, tag="p")
             return
+        applied = next((event.thresholds for event in items if event.thresholds), Thresholds())
+        told = any(event.familiarity is not None for event in items)
+        replay = _Replay(sheet, items)
         with ui.element("div").classes("card sliders"):
             for key in KEYS if told else KEYS[:2]:
                 replay.slider(key, getattr(applied, key) or 0.0)
@@ -39,7 +42,7 @@ def draw(sheet: Sheet) -> None:
         replay.outcome.props["aria-label"] = words("replay")
         if len(items) == NEWEST:
             ui.html(escape(words("newest_only", NEWEST)), sanitize=False, tag="p").classes("soft")
-    ui.timer(0.05, replay.run, once=True)
+    await replay.run()
 
 
 class _Replay:
