@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.page
 
 EVENTS = 10_000
-FIRST_PAINT_MS = 2000
+FIRST_PAINT_MS = 2000  # where no more work is about than there are cores; else as many times that
 PAINT_CPU_S = 1.0  # of the page's process from the request to the first paint
-BESIDE = 3  # times what /bins takes, which reads no event: a busy machine slows both
 PAGE_MB = 300
 NODES = 6000  # of the page: the table shows fifty rows, the queue twenty cards
 JUDGED = 2000  # items by the replay
@@ -73,7 +73,7 @@ def test_ten_thousand_events_stay_usable(
 ) -> None:
     kept(tmp_path)
     dashboard = site.Dashboard(tmp_path, quiet_broker)
-    pid = dashboard.process.pid
+    pid, load_before = dashboard.process.pid, os.getloadavg()[0]
     try:
         page = tab()
         ready(page, f"{dashboard.url}/events")
@@ -95,7 +95,14 @@ def test_ten_thousand_events_stay_usable(
                 )
         usage = cost.usage(pid)
         assert usage is not None
-        lines = [f"{EVENTS} events; the page's process {usage.rss_mb:.0f} MB"]
+        busy = max(
+            1.0, *(load / (os.cpu_count() or 1) for load in (load_before, os.getloadavg()[0]))
+        )
+        within = FIRST_PAINT_MS * busy
+        lines = [
+            f"{EVENTS} events; the page's process {usage.rss_mb:.0f} MB; "
+            f"{busy:.1f} processes to a core, so a first paint may take {within:.0f} ms"
+        ]
         lines += [
             f"{path:9} first paint {min(paints[path]):5.0f} ms (of {TRIES}, longest "
             f"{max(paints[path]):.0f}), for {min(spent[path]):.2f} s of the process's CPU; "
@@ -104,7 +111,6 @@ def test_ten_thousand_events_stay_usable(
         ]
         with capsys.disabled():
             print("\n" + "\n".join(lines))
-        within = max(FIRST_PAINT_MS, BESIDE * min(paints["/bins"]))
         assert {path for path in PAGES if min(paints[path]) >= within} == set(), lines
         assert {path for path in PAGES if min(spent[path]) >= PAINT_CPU_S} == set(), lines
         assert {path for path in PAGES if sizes[path][0] >= NODES} == set(), lines
