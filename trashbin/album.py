@@ -59,12 +59,15 @@ class Album:
 
     def read(self, image_id: str) -> bytes | None:
         """The JPEG of this id; None where it is not kept."""
-        for kind in KINDS:
-            if image_id in self._files()[kind]:
-                try:
-                    return self._path(kind, image_id).read_bytes()
-                except OSError as error:
-                    log.warning("the picture %s cannot be read: %s", image_id, error)
+        if not FILE.fullmatch(f"{image_id}.jpg"):
+            return None
+        for kind in KINDS:  # on the disk, not in what is known: another process may only look
+            try:
+                return self._path(kind, image_id).read_bytes()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                log.warning("the picture %s cannot be read: %s", image_id, error)
         return None
 
     def used(self) -> tuple[int, int]:

@@ -29,7 +29,9 @@ from trashbin.events import Event, boot_id
 from trashbin.limits import LimitedActuator, LimitedCamera
 from trashbin.looking import Looker
 from trashbin.model import tflite
+from trashbin.model.heads import Heads
 from trashbin.model.shelf import Ref, Shelf
+from trashbin.model.tflite import TFLiteClassifier
 from trashbin.outbox import Outbox
 from trashbin.ports import (
     Camera,
@@ -46,6 +48,7 @@ from trashbin.restarts import Restarts
 from trashbin.scene import Scene
 from trashbin.settings import Config, SimulatedTrigger
 from trashbin.watchdog import Watchdog
+from trashbin.wearing import Wearing
 
 log = logging.getLogger(__name__)
 
@@ -171,9 +174,12 @@ def build(
             actuation=parts.actuation,
             problems=parts.problems,
             canary=parts.canary,
+            wearing=parts.wearing,
         ),
         on_event=on_event,
     )
+    if parts.wearer is not None:
+        stack.callback(parts.wearer.close)
     for trigger in parts.triggers:
         parts.open("trigger", trigger, stack, daemon.emit)
     if parts.camera is not None:
@@ -214,6 +220,8 @@ class _Parts:
         self.emptied: Any = None
         self.levels: dict[str, LevelSensor] = {}
         self.canary: Callable[[Condition], Canary] | None = None
+        self.wearing: Callable[[Condition], Wearing] | None = None
+        self.wearer: Wearing | None = None
         if {"configuration", "restarts"} & problems.keys():
             return  # safe mode: tell, and neither look nor move
         if config.camera.kind == "simulated":
@@ -267,14 +275,31 @@ class _Parts:
         """The network that an update put in place, or the configuration's."""
         shelf = Shelf(config.store.path)
 
+        heads = Heads(config.store.path)
+
         def opened(ref: Ref | None) -> Classifier:
             if ref is None:
-                return tflite.open_model(config.model)
-            return shelf.open(ref, config.model)
+                return dressed(tflite.open_model(config.model))
+            return dressed(shelf.open(ref, config.model))
+
+        def dressed(classifier: TFLiteClassifier) -> Classifier:
+            """A head that is no good keeps no network from running."""
+            try:
+                return heads.dress(classifier)
+            except TrashbinError as error:
+                told.append(f"the network wears its own head: {error}")
+                return classifier
+
+        def followed(condition: Condition) -> Wearing:
+            self.wearer = Wearing(
+                condition, heads, config.teach.after if config.teach.auto else None
+            )
+            return self.wearer
 
         classifier, told = shelf.start(config.model)
         self.canary = lambda condition: Canary(condition, shelf, opened, told)
-        return classifier
+        self.wearing = followed
+        return dressed(classifier)
 
     def open(self, name: str, part: Any, stack: ExitStack, *arguments: Any) -> None:
         """Open a part now and close it with the stack; a failure is a problem."""

@@ -17,6 +17,7 @@ from trashbin import calibration, config, pictures, settings
 from trashbin.decision import decide
 from trashbin.errors import ExitCode, PictureError
 from trashbin.model import tflite
+from trashbin.model.heads import Heads
 from trashbin.model.shelf import Shelf
 from trashbin.model.tflite import TFLiteClassifier
 from trashbin.ports import Classifier
@@ -37,7 +38,7 @@ def opened(
     """
     read = config.read(path) if path else None
     if read is not None and model is None:  # an update may run instead of the YAML's
-        classifier = Shelf(read.store.path).current(read.model)
+        classifier = Heads(read.store.path).dress(Shelf(read.store.path).current(read.model))
     else:
         classifier = tflite.open_model(read.model if read else settings.Model(), model)
     made = calibration.read(read.store.path) if read else None

@@ -17,7 +17,7 @@ import trashbin
 from trashbin.cli_dashboard import dashboard
 from trashbin.cli_fleet import collect, simulate
 from trashbin.cli_history import events, replay
-from trashbin.cli_learn import calibrate
+from trashbin.cli_learn import calibrate, export_labels, teach
 from trashbin.cli_model import model as model_commands
 from trashbin.cli_options import (
     EXIT_STATUSES,
@@ -56,6 +56,8 @@ def main() -> None:
 main.epilog = EXIT_STATUSES
 main.add_command(dashboard)
 main.add_command(calibrate)
+main.add_command(teach)
+main.add_command(export_labels)
 main.add_command(events)
 main.add_command(replay)
 main.add_command(simulate)

@@ -1,4 +1,4 @@
-"""The commands by which a bin comes to know its own tray: ``trashbin calibrate``."""
+"""The commands by which a bin comes to know its own tray: calibrate, teach, export-labels."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from trashbin.cli_options import (
 )
 
 if TYPE_CHECKING:
+    from trashbin.model.tflite import TFLiteClassifier
     from trashbin.settings import Config
 
 
@@ -85,6 +86,9 @@ def calibrate(
         _refuse_rules(read, config)
     with quiet():
         classifier, _ = classify.opened(config, model)
+    where = _store(read, store)
+    if where is not None:
+        _dress(where, classifier)
     top1 = read.rules.top1 if read else None
     return body.run(
         folder,
@@ -93,9 +97,91 @@ def calibrate(
         classifier.thresholds.top1 if top1 is None else top1,
         risk,
         confidence,
-        _store(read, store),
+        where,
         as_json=as_json,
     )
+
+
+@click.command(epilog=EXIT_STATUSES)
+@click.option("--back", is_flag=True, help="Take the last head back: its parent is worn again.")
+@click.option("--dry-run", "dry", is_flag=True, help="Tell what would come of it; change nothing.")
+@config_option()
+@store_option
+@model_option()
+@json_option
+def teach(
+    back: bool,
+    dry: bool,
+    config: Path | None,
+    store: Path | None,
+    model: str | None,
+    as_json: bool,
+) -> int:
+    """Learn this tray from the answers and corrections that people gave.
+
+    The network's last layer is fitted anew to what the network saw of the answered items (no
+    picture is needed) and of things that came with it, so that nothing is forgotten. Each item
+    is judged by a fit that had not seen it: only where this shows that the new head is better,
+    the bin wears it from the next item on; --back is the way back. About ten answers of each
+    label are good. A calibrated promise is withdrawn until `trashbin calibrate` runs again.
+
+    With teach: auto in the bin's YAML it learns by itself. With --json, one object: answers,
+    why (null, or why nothing was changed), before, after, rehearsed, rehearsed_before,
+    rehearsed_after and head (a digest, or null); or told, with --back.
+
+    \b
+    Examples:
+      trashbin teach --config trashbin.yaml
+      trashbin teach --back --config trashbin.yaml
+    """
+    from trashbin import config as configuration
+    from trashbin import settings, teaching
+    from trashbin.model import tflite
+    from trashbin.model.shelf import Shelf
+    from trashbin.quiet import quiet
+
+    read = configuration.read(config) if config else None
+    where = _store(read, store) or settings.Store().path
+    section = read.model if read else settings.Model()
+    with quiet():
+        if model is None:
+            classifier = Shelf(where).current(section)
+        else:
+            classifier = tflite.open_model(section, model)
+    if back:
+        return teaching.back(where, classifier, as_json=as_json)
+    return teaching.run(where, classifier, dry=dry, as_json=as_json)
+
+
+@click.command("export-labels", epilog=EXIT_STATUSES)
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@config_option()
+@store_option
+@json_option
+def export_labels(folder: Path, config: Path | None, store: Path | None, as_json: bool) -> int:
+    """Write the pictures of answered items into DIR, a folder a label.
+
+    They are the pictures that the bin kept (pictures: keep); DIR/labels.csv lists every answered
+    item, also those without a picture. For `trashbin calibrate`, or a full training. With --json,
+    one object: items, pictures and labels.
+
+    \b
+    Example:
+      trashbin export-labels --config trashbin.yaml tray/
+    """
+    from trashbin import config as configuration
+    from trashbin import export_labels as body
+    from trashbin import settings
+
+    read = configuration.read(config) if config else None
+    return body.run(_store(read, store) or settings.Store().path, folder, as_json=as_json)
+
+
+def _dress(store: Path, classifier: TFLiteClassifier) -> None:
+    """What is judged here is judged with the head that the bin wears."""
+    from trashbin.model.heads import Heads
+
+    Heads(store).dress(classifier)
 
 
 def _refuse_rules(config: Config, file: Path | None) -> None:

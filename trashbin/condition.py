@@ -47,6 +47,14 @@ class Canary(Protocol):
         ...
 
 
+class Wearing(Protocol):
+    """The heads that the bin is taught."""
+
+    def poll(self) -> None:
+        """Was anything taught, or taken back? Called between two items."""
+        ...
+
+
 @dataclass
 class Parts:
     """What the composition root opened. ``problems`` maps a part that failed to why.
@@ -63,6 +71,7 @@ class Parts:
     triggers: Sequence[Trigger] = ()
     problems: dict[str, str] = field(default_factory=dict)
     canary: Callable[[Condition], Canary] | None = None
+    wearing: Callable[[Condition], Wearing] | None = None
 
 
 class Condition:

@@ -29,7 +29,7 @@ CATCHING_UP_S = 2.0  # the same while events wait for the broker: people watch h
 PRUNE_EVERY_S = 3600.0
 IDENTIFY_S = 5.0
 LEVELS_EVERY_S = 5.0
-MODELS_EVERY_S = 2.0  # how often it is seen whether a model was installed or taken back
+MODELS_EVERY_S = 2.0  # how often it is seen whether a model or head came or was taken back
 LOOK_ROUND_S = 5.0  # how often broker, clock and model file are looked at
 WATCH_EVERY_S = 0.5  # how often a thing that waits in the tray is looked for
 
@@ -59,6 +59,7 @@ class Daemon:
         self._ran: dict[str, float] = {}
         self._identify = False
         self.canary = parts.canary(self.condition) if parts.canary is not None else None
+        self.wearing = parts.wearing(self.condition) if parts.wearing is not None else None
 
     @property
     def status(self) -> Status:
@@ -168,6 +169,8 @@ class Daemon:
                     )
         if self.canary is not None:
             tasks.append(("models", MODELS_EVERY_S, self.canary.poll))
+        if self.wearing is not None:
+            tasks.append(("heads", MODELS_EVERY_S, self.wearing.poll))
         if self.recorder.levels.sensors:
             tasks.append(("levels", LEVELS_EVERY_S, self.condition.read_levels))
         if self._identify:

@@ -67,6 +67,7 @@ class Recorder:
         self.refused = 0
         self.turned_away = 0  # requests that were not even read; counted on the network's thread
         self.faults = 0  # told since the start
+        self.answers = 0  # of people, since the start
         self.behind = False  # the broker may lack an event, and ``health`` has not told its end
         self.last_item: Event | None = None
         self.last_answer: Event | None = None
@@ -213,6 +214,7 @@ class Recorder:
             self.last_item = committed
         elif committed.event_type is EventType.RESOLVED:
             self.last_answer = committed
+            self.answers += 1
         elif committed.event_type is EventType.FAULT:
             self.faults += 1
         self.behind = self.config.publisher.kind != "none"

@@ -333,6 +333,13 @@ class Pictures(Section):
     publish: bool = False
 
 
+class Teach(Section):
+    """Whether the bin learns its tray by itself, after how many more answers."""
+
+    auto: bool = False
+    after: int = Field(default=20, ge=1, le=100_000)
+
+
 class Watch(Section):
     """How the bin watches itself, and how often it may end so that systemd starts it again."""
 
@@ -361,6 +368,7 @@ class Config(Section):
     store: Store = Store()
     pictures: Pictures = Pictures()
     watch: Watch = Watch()
+    teach: Teach = Teach()
 
     def bin_of(self, label: str) -> str:
         """The compartment that takes ``label``."""

@@ -135,3 +135,11 @@ def test_whose_pictures_are_wanted(
 def test_a_large_picture_is_made_smaller(tmp_path: Path) -> None:
     jpeg = pictures.encode(np.zeros((3000, 4000, 3), np.uint8))
     assert pictures.decode(jpeg).shape == (960, 1280, 3)
+
+
+def test_who_only_reads_leaves_what_a_running_bin_is_about_to_write(tmp_path: Path) -> None:
+    image_id = add(made(tmp_path), 1)
+    part = tmp_path / KINDS[0] / "half.part"
+    part.write_bytes(b"half")
+    assert made(tmp_path).read(image_id) is not None
+    assert part.exists()

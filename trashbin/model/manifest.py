@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from trashbin import resources
 from trashbin.errors import ModelError
-from trashbin.model import familiarity
+from trashbin.model import arrays, familiarity, rehearsal
 from trashbin.model.familiarity import Familiarity
+from trashbin.model.rehearsal import Rehearsal
 from trashbin.preprocess import InputSpec
 from trashbin.types import ModelId, Thresholds
 
@@ -73,8 +73,8 @@ class Variant(_Strict):
     golden: tuple[Golden, ...] = ()
 
 
-class FamiliarityIndex(_Strict):
-    """The file that tells the familiar from the unfamiliar, for all variants."""
+class Beside(_Strict):
+    """A file that goes with all variants: familiarity.npz or rehearsal.npz."""
 
     file: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -110,8 +110,14 @@ class Manifest(_Strict):
     thresholds: ManifestThresholds
     calibration: dict[str, Any] | None = None
     variants: dict[str, Variant] = Field(min_length=1)
-    familiarity: FamiliarityIndex | None = None
+    familiarity: Beside | None = None
+    rehearsal: Beside | None = None
     sources: tuple[Source, ...] = ()
+
+    @property
+    def beside(self) -> tuple[Beside, ...]:
+        """The files that go with all variants."""
+        return tuple(entry for entry in (self.familiarity, self.rehearsal) if entry is not None)
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Manifest:
@@ -127,6 +133,8 @@ class Manifest(_Strict):
                     raise ValueError("golden: has a familiarity, but the model has no such file")
         if self.familiarity is not None and self.output.features is None:
             raise ValueError("familiarity: needs output.features, the length of that output")
+        if self.rehearsal is not None and self.output.features is None:
+            raise ValueError("rehearsal: needs output.features, the length of that output")
         return self
 
 
@@ -141,19 +149,8 @@ class ModelFile:
     @cached_property
     def content(self) -> bytes:
         """The file's bytes, checked against the manifest's digest."""
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"{self.path}: cannot be read ({error.strerror})") from error
-        found = hashlib.sha256(content).hexdigest()
         wanted = self.manifest.variants[self.variant]
-        if found != wanted.sha256:
-            raise ModelError(
-                f"{self.path}: digest does not fit its manifest ({len(content)} bytes with sha256 "
-                f"{found[:12]}..., expected {wanted.bytes} bytes with {wanted.sha256[:12]}...). "
-                "The file is torn or was exchanged; install the model again."
-            )
-        return content
+        return arrays.read(self.path, wanted.sha256, wanted.bytes)
 
     @property
     def stamp(self) -> tuple[int, int, int]:
@@ -178,6 +175,26 @@ class ModelFile:
                 f"but the manifest's output.features is {self.manifest.output.features}"
             )
         return read
+
+    @cached_property
+    def rehearsal(self) -> Rehearsal | None:
+        """What ``trashbin teach`` rehearses; None where there is no such file."""
+        entry, width = self.manifest.rehearsal, self.manifest.output.features
+        if width is None:
+            return None
+        path = self.path.parent / (rehearsal.NAME if entry is None else entry.file)
+        if entry is None and not path.is_file():
+            return None
+        try:
+            # one that the manifest does not name has no digest to fit
+            content = (
+                path.read_bytes() if entry is None else arrays.read(path, entry.sha256, entry.bytes)
+            )
+            return rehearsal.parse(content, width, len(self.manifest.labels))
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+        except ValueError as error:
+            raise ModelError(f"{path}: {error}") from error
 
     @property
     def id(self) -> ModelId:

@@ -175,8 +175,7 @@ def _lay(read: Callable[[str, int], bytes], folder: Path) -> None:
     (folder / "manifest.json").write_bytes(read("manifest.json", MAX_MANIFEST))
     told = manifest.read_manifest(folder / "manifest.json")
     sizes = {entry.file: entry.bytes for entry in told.variants.values()}
-    if told.familiarity is not None:
-        sizes[told.familiarity.file] = told.familiarity.bytes
+    sizes |= {entry.file: entry.bytes for entry in told.beside}
     if sum(sizes.values()) > MAX_BYTES:
         raise ModelError(f"the model's files would take more than {MAX_BYTES // 2**20} MB")
     for name, size in sizes.items():
@@ -187,9 +186,7 @@ def _lay(read: Callable[[str, int], bytes], folder: Path) -> None:
 
 def _names(told: Manifest) -> list[str]:
     files = [entry.file for entry in told.variants.values()]
-    if told.familiarity is not None:
-        files.append(told.familiarity.file)
-    return ["manifest.json", *files]
+    return ["manifest.json", *files, *(entry.file for entry in told.beside)]
 
 
 def _chosen(folder: Path, variant: str | None) -> ModelFile:

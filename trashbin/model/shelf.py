@@ -7,20 +7,15 @@ the command line and the daemon both change it, one at a time and at one stroke.
 
 from __future__ import annotations
 
-import fcntl
-import json
 import logging
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from trashbin.errors import ModelError
 from trashbin.model import manifest, tflite
 from trashbin.model.manifest import ModelFile
+from trashbin.model.state_file import StateFile
 from trashbin.settings import Model
 
 log = logging.getLogger(__name__)
@@ -28,8 +23,6 @@ log = logging.getLogger(__name__)
 NAME = "models"  # a folder in the store
 STARTS = 3  # without one item judged: then the model, not chance, ends the process
 BACK = 5  # how many changes can be taken back
-
-T = TypeVar("T")
 
 
 class _Kept(BaseModel):
@@ -77,65 +70,11 @@ class State(_Kept):
     told: str = ""  # how the last change came about, for people
 
 
-class Shelf:
+class Shelf(StateFile[State]):
     """The installed models of one store. ModelError where one is no good or can't be written."""
 
     def __init__(self, store: Path) -> None:
-        self.folder = store / NAME
-
-    def state(self) -> State:
-        """What holds now; the configuration's model where nothing is written, or nonsense."""
-        try:
-            return State.model_validate_json(self._file.read_bytes())
-        except FileNotFoundError:
-            return State()
-        except (OSError, ValueError) as error:
-            log.warning("%s: %s; the configuration's model holds", self._file, error)
-            return State()
-
-    def change(self, change: Callable[[State], State]) -> State:
-        """Write what ``change`` makes of the state, whole or not at all. ModelError if it can't."""
-        try:
-            with self.locked():
-                state = change(self.state())
-                part = self._file.with_suffix(".part")
-                with part.open("w", encoding="utf-8") as file:
-                    file.write(json.dumps(state.model_dump(), indent=2) + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                part.replace(self._file)
-                self.give_to_owner(self._file)
-        except OSError as error:
-            raise ModelError(f"{self.folder}: cannot be written ({error.strerror})") from error
-        return state
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Nobody else changes the shelf meanwhile."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.give_to_owner(self.folder)
-        with (self.folder / "lock").open("w") as lock:
-            self.give_to_owner(self.folder / "lock")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-    def give_to_owner(self, path: Path) -> None:
-        """What root installs belongs to the daemon's user, as the store does."""
-        with suppress(OSError):
-            owner = self.folder.parent.stat()
-            if os.geteuid() == 0 and owner.st_uid != 0:
-                os.chown(path, owner.st_uid, owner.st_gid)
-
-    def changed_at(self) -> int:
-        """A number that changes with the state; 0 where there is none."""
-        try:
-            return self._file.stat().st_mtime_ns
-        except OSError:
-            return 0
-
-    @property
-    def _file(self) -> Path:
-        return self.folder / "state.json"
+        super().__init__(store / NAME, State)
 
     # what is there
 

@@ -8,7 +8,7 @@ import math
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from trashbin.errors import ModelError
 from trashbin.model import golden, manifest, trial
+from trashbin.model.head import Head
 from trashbin.model.manifest import Golden, ModelFile
 from trashbin.preprocess import InputSpec, fill
 from trashbin.settings import Model
@@ -59,6 +60,10 @@ def runtime(prefer: str | None = None) -> Runtime:
     )
 
 
+PATTERNS = 24  # by which the last layer is fitted
+LAYER_TOLERANCE = 0.05  # share of the range of the logits that rounding may make of difference
+
+
 class TFLiteClassifier:
     """Runs one .tflite on the CPU; satisfies ``ports.Classifier``.
 
@@ -95,7 +100,8 @@ class TFLiteClassifier:
         self._input = self._checked_input()
         self._output = self._checked_output()
         self._features = self._checked_features()
-        self._familiarity = file.familiarity
+        self._familiarity = self._shipped = file.familiarity
+        self._head: Head | None = None
         if check:
             self.check()
         self.invoke()  # the first invoke of a process allocates; users should not wait for it
@@ -110,8 +116,10 @@ class TFLiteClassifier:
         self.load_input(frame)
         ready = time.perf_counter()
         self.invoke()
-        shares = softmax(self.logits(), self._temperature)
-        features = self.features()
+        logits, features = self.logits(), self.features()
+        if self._head is not None and features is not None:
+            logits = self._head.logits(logits, features)
+        shares = softmax(logits, self._temperature)
         familiarity = self.familiarity(features)
         done = time.perf_counter()
         return Prediction(
@@ -121,6 +129,25 @@ class TFLiteClassifier:
             preprocess_ms=(ready - start) * 1e3,
             invoke_ms=(done - ready) * 1e3,
         )
+
+    def use_head(self, head: Head | None) -> None:
+        """Wear a taught head from the next frame on, None for the network's own.
+
+        ModelError where it was taught to another network; then nothing changes.
+        """
+        if head is not None:
+            if head.about.network != self.file.id.sha256:
+                raise ModelError(
+                    f"the head {head.digest[:12]} was taught to another network "
+                    f"({head.about.network[:12]}, this one is {self.file.id.sha256[:12]})"
+                )
+            if head.weights.shape != (len(self.labels), self.file.manifest.output.features):
+                raise ModelError(f"the head {head.digest[:12]} does not fit the network's outputs")
+        known = self._shipped
+        if head is not None and known is not None:
+            known = known.with_known(head.known, head.labels)
+        self._head, self._familiarity = head, known
+        self.model = replace(self.file.id, head=None if head is None else head.digest)
 
     def load_input(self, frame: Frame) -> None:
         """Preprocess a frame straight into the interpreter's own input buffer."""
@@ -141,6 +168,54 @@ class TFLiteClassifier:
     def features(self) -> Features | None:
         """The second output as float32 (C,), dequantized likewise; None where there is none."""
         return None if self._features is None else self._read(self._features).astype(np.float32)
+
+    def last_layer(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Weights (labels, C) and bias (labels,): the logits are weights @ features + bias.
+
+        They are read out of the file, the bias and what the features are scaled by from what it
+        gives for a few patterns. ModelError where it has no such layer.
+        """
+        shape = (len(self.labels), self.file.manifest.output.features)
+        for detail in self._interpreter.get_tensor_details():
+            if tuple(int(n) for n in detail["shape"]) != shape:
+                continue
+            try:
+                raw = self._interpreter.get_tensor(detail["index"]).astype(np.float64)
+            except (ValueError, RuntimeError):
+                continue  # what a delegate has swallowed
+            scales = np.asarray(detail["quantization_parameters"]["scales"], np.float64)
+            weights = raw if not len(scales) else raw * scales.reshape(-1, 1)
+            found = self._fitted(weights)
+            if found is not None:
+                return found
+        raise ModelError(
+            f"{self.file.path}: has no last layer from features to labels, so that the bin cannot "
+            "be taught"
+        )
+
+    def _fitted(
+        self, weights: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+        """The layer with these weights, but for a factor; None where the outputs contradict it."""
+        seen, told = [], []
+        for seed in range(PATTERNS):
+            picture = golden.pattern(seed, self._spec.height, self._spec.width)
+            self.load_input(Frame(picture, 0.0))
+            self.invoke()
+            features = self.features()
+            assert features is not None
+            seen.append(weights @ features)
+            told.append(self.logits())
+        said, wanted = np.array(seen), np.array(told)
+        spread = said - said.mean(0)
+        if not float((spread**2).sum()) > 0:
+            return None
+        factor = float((spread * (wanted - wanted.mean(0))).sum() / (spread**2).sum())
+        bias = (wanted - factor * said).mean(0)
+        off = np.abs(factor * said + bias - wanted).max()
+        if not off <= LAYER_TOLERANCE * max(1.0, float(np.ptp(wanted))):
+            return None
+        return factor * weights, bias
 
     def familiarity(self, features: Features | None) -> float | None:
         """How familiar features are, in 0..1; None where the model cannot tell."""
@@ -163,9 +238,13 @@ class TFLiteClassifier:
                 same = bool(np.allclose(logits, wanted.logits_reference, rtol=0, atol=1e-4))
             else:
                 same = self._resembles(logits, wanted)
-            familiarity = self.familiarity(self.features())
-            if wanted.familiarity is not None and familiarity is not None:
-                self._check_familiarity(familiarity, wanted)
+            features = self.features()
+            if (
+                wanted.familiarity is not None
+                and self._shipped is not None
+                and features is not None
+            ):
+                self._check_familiarity(self._shipped.score(features), wanted)
             if not same:
                 raise ModelError(
                     f"{self.file.path}: golden input {wanted.seed} gives logits "

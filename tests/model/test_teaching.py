@@ -1,0 +1,300 @@
+"""A real network is taught: from a store's answers to the head it wears, and the way back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.daemon.rig import Rig
+from tests.model.test_familiarity import a_model, opened, picture
+from trashbin import answers, calibration, events, teaching
+from trashbin.calibration import Calibration
+from trashbin.cli import main
+from trashbin.errors import ModelError
+from trashbin.events import Answer, Event, EventType
+from trashbin.model import head, rehearsal
+from trashbin.model.heads import Heads
+from trashbin.model.tflite import TFLiteClassifier
+from trashbin.outbox import Outbox
+from trashbin.types import Mode, ModelId
+from trashbin.wearing import Wearing, untried
+
+
+class Taught:
+    """A network with a rehearsal.npz, and a store of answers about a tray that confuses it."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "model").mkdir()
+        self.store = folder / "store"
+        self.store.mkdir()
+        self.path = a_model(folder / "model")
+        self.network = opened(self.path)
+        weights, bias = self.network.last_layer()
+        self.rng = np.random.default_rng(0)
+        seen = np.stack([self.network.predict(picture(seed)).features for seed in range(20)])
+        self.mean, self.spread = seen.mean(0), seen.std() + 0.05
+        tries = self.mean + 6 * self.spread * self.rng.standard_normal((9000, len(self.mean)))
+        logits = tries @ weights.T + bias
+        ranked = np.sort(logits, 1)
+        surest = np.argsort(ranked[:, -2] - ranked[:, -1])[:3000]
+        said = logits[surest].argmax(1)
+        self.sure = [tries[surest[said == place]] for place in range(6)]
+        features = np.concatenate([rows[:40] for rows in self.sure])
+        labels = np.repeat(np.arange(6), 40)
+        towards = weights[0] - weights.mean(0)
+        self.shift = 90 * self.spread * towards / np.linalg.norm(towards)
+        (folder / "model" / rehearsal.NAME).write_bytes(rehearsal.packed(features, labels))
+        self.network = opened(self.path)
+
+    def tray(self, each: int) -> tuple[np.ndarray, np.ndarray]:
+        """Things in another light: the network takes most of them for the first label."""
+        rows = [mine[self.rng.integers(40, len(mine), each)] for mine in self.sure]
+        return np.concatenate(rows) + self.shift, np.repeat(np.arange(6), each)
+
+    def answer(
+        self, features: np.ndarray, labels: np.ndarray, model: ModelId | None = None
+    ) -> None:
+        outbox = Outbox(self.store / "events.sqlite")
+        outbox.open()
+        now = datetime.now(UTC)
+        for feature, place in zip(features, labels, strict=True):
+            item = Event(
+                event_id=events.new_event_id(now),
+                event_type=EventType.UNCERTAIN,
+                device_id="b",
+                boot_id="0",
+                ts=events.timestamp(now),
+                ts_quality="synced",
+                uptime_ms=1,
+                mode=Mode.AUTO,
+                model=model or self.network.file.id,
+            )
+            outbox.append(item, feature.astype("<f2").tobytes())
+            said = Answer(self.network.labels[place], "page")
+            outbox.append(
+                replace(
+                    item,
+                    event_id=events.new_event_id(now),
+                    event_type=EventType.RESOLVED,
+                    resolves=item.event_id,
+                    answer=said,
+                )
+            )
+        outbox.close()
+
+    def trashbin(self, *arguments: str) -> Result:
+        given = ["--store", str(self.store), "--model", str(self.path)]
+        return CliRunner().invoke(main, ["teach", *given, *arguments])
+
+
+@pytest.fixture
+def taught(tmp_path: Path) -> Taught:
+    return Taught(tmp_path)
+
+
+def test_the_last_layer_is_read_out_of_the_file(taught: Taught) -> None:
+    weights, bias = taught.network.last_layer()
+    for seed in range(40, 50):
+        taught.network.predict(picture(seed))
+        features = taught.network.features()
+        assert features is not None
+        assert weights @ features + bias == pytest.approx(taught.network.logits(), abs=1e-3)
+
+
+def test_answers_become_a_head_that_is_worn_and_taken_back(taught: Taught) -> None:
+    taught.answer(*taught.tray(10))
+    result = taught.trashbin("--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.output)
+    assert told["why"] is None
+    assert told["after"] > told["before"]
+    heads = Heads(taught.store)
+    worn = heads.current(taught.network.file.id.sha256)
+    assert worn is not None
+    assert worn.digest == told["head"]
+    assert worn.about.parent is None
+    features, labels = taught.tray(30)
+    own = teaching.Last(*taught.network.last_layer()).logits(features)
+    mine = [
+        worn.logits(row, feature.astype(np.float32)).argmax()
+        for row, feature in zip(own, features, strict=True)
+    ]
+    assert (np.array(mine) == labels).mean() >= (own.argmax(1) == labels).mean() + 0.15
+    assert "own head instead" in taught.trashbin("--back").output
+    assert heads.current(taught.network.file.id.sha256) is None
+    again = taught.trashbin("--back")
+    assert again.exit_code != 0
+    assert "nothing to go back to" in again.output
+
+
+def test_the_last_answer_counts_and_strange_examples_do_not(taught: Taught) -> None:
+    features, labels = taught.tray(3)
+    taught.answer(features, labels)
+    taught.answer(features, labels, replace(taught.network.file.id, sha256="0" * 64))
+    found = answers.read(taught.store)
+    assert len(found) == 2 * len(labels)
+    mine = answers.examples(found, taught.network.file.id.sha256, features.shape[1])
+    assert [each.label for each in mine] == [taught.network.labels[place] for place in labels]
+    assert answers.examples(found, taught.network.file.id.sha256, 7) == []
+
+
+def test_few_answers_change_nothing(taught: Taught) -> None:
+    taught.answer(*taught.tray(1))
+    result = taught.trashbin()
+    assert result.exit_code == 1
+    assert "6 answered items" in result.output
+    assert Heads(taught.store).worn(taught.network.file.id.sha256) is None
+
+
+def test_a_network_without_a_rehearsal_is_not_taught(taught: Taught) -> None:
+    (taught.path.parent / rehearsal.NAME).unlink()
+    taught.answer(*taught.tray(10))
+    result = taught.trashbin()
+    assert result.exit_code != 0
+    assert "rehearsal.npz" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_rehearsal_that_cannot_be_read_is_told(taught: Taught) -> None:
+    file = taught.path.parent / rehearsal.NAME
+    file.write_bytes(b"spoilt")
+    taught.answer(*taught.tray(10))
+    result = taught.trashbin()
+    assert result.exit_code != 0
+    assert f"{file}: is no .npz" in result.output
+
+
+def test_answers_that_nobody_learned_from_count_after_a_restart(taught: Taught) -> None:
+    taught.answer(*taught.tray(1))
+    assert untried(Heads(taught.store)) == 6
+    taught.trashbin()  # too few, but tried
+    assert untried(Heads(taught.store)) == 0
+
+
+def test_a_dry_run_installs_nothing(taught: Taught) -> None:
+    taught.answer(*taught.tray(10))
+    assert taught.trashbin("--dry-run").exit_code == 0
+    assert Heads(taught.store).worn(taught.network.file.id.sha256) is None
+
+
+def test_a_damaged_head_is_told_and_the_network_wears_its_own(taught: Taught) -> None:
+    taught.answer(*taught.tray(10))
+    taught.trashbin()
+    (file,) = (taught.store / "heads").glob("*.npz")
+    file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(ModelError, match="digest does not fit"):
+        Heads(taught.store).dress(taught.network)
+    assert taught.network.model.head is None
+
+
+def test_a_running_bin_takes_a_head_up_and_withdraws_its_promise(
+    taught: Taught, tmp_path: Path
+) -> None:
+    taught.answer(*taught.tray(10))
+    rig = Rig(taught.store)
+    rig.daemon.condition.use(taught.network)
+    heads = Heads(taught.store)
+    rig.daemon.wearing = Wearing(rig.daemon.condition, heads, None)
+    made = Calibration(
+        made="2026-11-24T10:00:00.000Z",
+        model=taught.network.model,
+        thresholds=taught.network.thresholds,
+        risk=0.03, confidence=0.95, items=300, acted=240, wrong=2,
+    )  # fmt: skip
+    calibration.write(taught.store, made)
+    rig.go(120)
+    assert rig.told.topics["info"]["calibration"]["holds"] is True
+    taught.trashbin()
+    rig.go(120)
+    worn = heads.worn(taught.network.file.id.sha256)
+    assert worn is not None
+    assert taught.network.model.head == worn
+    assert rig.told.topics["info"]["model"]["head"] == worn
+    assert rig.told.topics["info"]["calibration"]["holds"] is False
+    told = [event.detail.message for event in rig.events() if event.detail]
+    assert any("Calibrate again" in message for message in told)
+    taught.trashbin("--back")
+    rig.go(120)
+    assert taught.network.model.head is None
+    assert rig.told.topics["info"]["calibration"]["holds"] is True
+
+
+class Lesson:
+    """A process of ``trashbin teach`` that runs until a test ends it."""
+
+    returncode: int | None = None
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+
+def test_a_bin_teaches_itself_once_so_many_items_were_answered(taught: Taught) -> None:
+    rig, begun = Rig(taught.store), []
+
+    def teach(arguments: object) -> Lesson:
+        begun.append(arguments)
+        return Lesson()
+
+    rig.daemon.condition.use(taught.network)
+    recorder = rig.daemon.recorder
+    rig.daemon.wearing = Wearing(rig.daemon.condition, Heads(taught.store), 3, teach)  # type: ignore[arg-type]
+    recorder.answers = 2
+    rig.go(10)
+    assert not begun
+    recorder.answers = 3
+    rig.go(10)
+    assert begun == [["--store", str(taught.store), "--model", str(taught.path)]]
+    recorder.answers = 9
+    rig.go(10)
+    assert len(begun) == 1  # one at a time
+
+
+def test_what_was_answered_becomes_folders_a_label(taught: Taught, tmp_path: Path) -> None:
+    taught.answer(*taught.tray(2))
+    out = tmp_path / "out"
+    result = CliRunner().invoke(
+        main, ["export-labels", "--json", "--store", str(taught.store), str(out)]
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["items"] == 12
+    assert len((out / "labels.csv").read_text().splitlines()) == 13
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=80) | st.tuples(st.integers(0, 4000), st.integers(1, 255)))
+def test_any_bytes_are_a_head_or_refused(content: bytes | tuple[int, int]) -> None:
+    if isinstance(content, tuple):
+        about = head.About(
+            network="0" * 64, parent=None, made="", answers={}, last_seq=1, before=0, after=1,
+            rehearsed=1, rehearsed_before=1, rehearsed_after=1,
+        )  # fmt: skip
+        whole = np.zeros((6, 8))
+        spoilt = bytearray(
+            head.packed(whole, np.zeros(6), np.zeros(8), 0.0, np.ones((2, 8)), [0, 1], about)
+        )
+        spoilt[content[0] % len(spoilt)] ^= content[1]
+        content = bytes(spoilt)
+    try:
+        assert isinstance(head.parse(content), head.Head)
+    except ValueError as error:
+        assert str(error)
+
+
+def test_the_index_learns_what_was_taught(taught: Taught) -> None:
+    assert isinstance(taught.network, TFLiteClassifier)
+    features, labels = taught.tray(10)
+    before = [taught.network.familiarity(row.astype(np.float32)) or 0.0 for row in features]
+    taught.answer(features, labels)
+    assert taught.trashbin().exit_code == 0
+    Heads(taught.store).dress(taught.network)
+    after = [taught.network.familiarity(row.astype(np.float32)) or 0.0 for row in features]
+    assert min(np.array(after) - np.array(before)) >= -1e-6
+    assert np.mean(after) > np.mean(before)

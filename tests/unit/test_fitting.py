@@ -1,0 +1,110 @@
+"""Teaching a last layer: what it promises of any tray, right answers and wrong ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trashbin import fitting
+from trashbin.fitting import Items, Last
+
+LABELS, WIDTH, EACH = 6, 32, 10
+seeds = st.integers(0, 2**32 - 1)
+few = settings(max_examples=4, deadline=None)
+
+
+class World:
+    """Things of six labels about as many points, and a network that knows them at home."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.centres = 2.0 * self.rng.standard_normal((LABELS, WIDTH))
+        self.own = Last(self.centres, -0.5 * (self.centres**2).sum(1))
+        self.turn = 2.5 * self.rng.standard_normal((LABELS, WIDTH))
+        self.home = self.items(40)
+
+    def items(self, each: int, away: float = 0.0) -> Items:
+        """``away`` shifts each label elsewhere, as another tray does."""
+        labels = np.repeat(np.arange(LABELS), each)
+        noise = 1.5 * self.rng.standard_normal((len(labels), WIDTH))
+        return Items(self.centres[labels] + away * (3.0 + self.turn[labels]) + noise, labels)
+
+    def right(self, items: Items, logits: np.ndarray) -> float:
+        return float((logits.argmax(1) == items.labels).mean())
+
+
+@few
+@given(seeds)
+def test_a_strange_tray_is_learned_and_home_is_kept(seed: int) -> None:
+    world = World(seed)
+    outcome = fitting.teach(world.items(EACH, 1.0), world.home, world.own)
+    others, home = world.items(40, 1.0), world.items(40)
+    before = world.right(others, world.own.logits(others.features))
+    after = world.right(others, outcome.layer.logits(others.features, world.own))
+    if before < 0.7:
+        assert outcome.refused is None
+        assert after >= before + 0.15
+    kept = world.right(home, outcome.layer.logits(home.features, world.own))
+    assert kept >= world.right(home, world.own.logits(home.features)) - 0.01
+
+
+@few
+@given(seeds)
+def test_a_wrong_fifth_does_no_harm(seed: int) -> None:
+    world = World(seed)
+    answers = world.items(EACH, 1.0)
+    wrong = world.rng.permutation(len(answers))[: len(answers) // 5]
+    answers.labels[wrong] = (answers.labels[wrong] + 1 + wrong % (LABELS - 1)) % LABELS
+    outcome = fitting.teach(answers, world.home, world.own)
+    if outcome.refused is None:
+        others = world.items(40, 1.0)
+        before = world.right(others, world.own.logits(others.features))
+        assert world.right(others, outcome.layer.logits(others.features, world.own)) >= before
+
+
+@few
+@given(seeds)
+def test_answers_at_random_are_refused(seed: int) -> None:
+    world = World(seed)
+    answers = world.items(EACH)
+    world.rng.shuffle(answers.labels)
+    assert fitting.teach(answers, world.home, world.own).refused is not None
+
+
+@few
+@given(seeds)
+def test_the_order_of_the_labels_does_not_matter(seed: int) -> None:
+    world = World(seed)
+    answers = world.items(EACH, 1.0)
+    turn = world.rng.permutation(LABELS)
+    back = np.argsort(turn)
+    one = fitting.teach(answers, world.home, world.own)
+    two = fitting.teach(
+        Items(answers.features, back[answers.labels]),
+        Items(world.home.features, back[world.home.labels]),
+        Last(world.own.weights[turn], world.own.bias[turn]),
+    )
+    assert (one.before, one.rehearsed_before) == (two.before, two.rehearsed_before)
+
+
+def test_what_runs_already_is_replaced_only_on_new_answers() -> None:
+    world = World(3)
+    answers = world.items(EACH, 1.0)
+    first = fitting.teach(answers, world.home, world.own)
+    none = np.zeros(len(answers), np.bool_)
+    again = fitting.teach(answers, world.home, world.own, first.layer, none)
+    assert again.refused is not None
+    assert "since it was taught last" in again.refused
+
+
+@pytest.mark.parametrize("label", [0, 5])
+def test_answers_of_one_label_alone_give_finite_numbers(label: int) -> None:
+    world = World(4)
+    items = world.items(EACH, 1.0)
+    mine = items.labels == label
+    layer = fitting.teach(
+        Items(items.features[mine], items.labels[mine]), world.home, world.own
+    ).layer
+    assert np.isfinite(layer.logits(world.home.features, world.own)).all()

@@ -1,0 +1,101 @@
+"""A folder of the store with a state.json in it, which daemon and command line both change.
+
+One at a time and at one stroke; what root writes there belongs to the store's owner.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from trashbin.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class StateFile(Generic[S]):
+    """What ``state.json`` in a folder says. ``kind`` is what holds where there is none."""
+
+    def __init__(self, folder: Path, kind: type[S]) -> None:
+        self.folder = folder
+        self._kind = kind
+
+    def state(self) -> S:
+        """What holds now; as if there were none where nothing is written, or nonsense."""
+        try:
+            return self._kind.model_validate_json(self._file.read_bytes())
+        except FileNotFoundError:
+            return self._kind()
+        except (OSError, ValueError) as error:
+            log.warning("%s: %s; it is left out of account", self._file, error)
+            return self._kind()
+
+    def change(self, change: Callable[[S], S]) -> S:
+        """Write what ``change`` makes of the state, whole or not at all. ModelError if it can't."""
+        with self.locked():
+            state = change(self.state())
+            self.write(self._file, (json.dumps(state.model_dump(), indent=2) + "\n").encode())
+        return state
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Put a file of the folder in place as a whole, durably. ModelError if that fails."""
+        part = path.with_suffix(".part")
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+            self.give_to_owner(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise ModelError(f"{path}: cannot be written ({error.strerror})") from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else changes the folder meanwhile. ModelError where it cannot be written to."""
+        with self._lock() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _lock(self) -> Iterator[int]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.give_to_owner(self.folder)
+            lock = os.open(self.folder / "lock", os.O_WRONLY | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise ModelError(f"{self.folder}: cannot be written ({error.strerror})") from error
+        try:
+            self.give_to_owner(self.folder / "lock")
+            yield lock
+        finally:
+            os.close(lock)
+
+    def give_to_owner(self, path: Path) -> None:
+        """What root puts there belongs to the daemon's user, as the store does."""
+        with suppress(OSError):
+            owner = self.folder.parent.stat()
+            if os.geteuid() == 0 and owner.st_uid != 0:
+                os.chown(path, owner.st_uid, owner.st_gid)
+
+    def changed_at(self) -> int:
+        """A number that changes with the state; 0 where there is none."""
+        try:
+            return self._file.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "state.json"
