@@ -157,6 +157,11 @@ def classify(
 @config_option()
 @model_option()
 @rule_options
+@click.option(
+    "--head",
+    type=click.Choice(["before", "after"]),
+    help="The bin's network as it came, or with what it was taught (which runs if left out).",
+)
 @click.option("--wrong", is_flag=True, help="List the pictures that it gets wrong, too.")
 @json_option
 def evaluate(
@@ -166,6 +171,7 @@ def evaluate(
     gap: float | None,
     top1: float | None,
     familiarity: float | None,
+    head: str | None,
     wrong: bool,
     as_json: bool,
 ) -> int:
@@ -185,8 +191,16 @@ def evaluate(
       trashbin evaluate photographs/
       trashbin evaluate --wrong --config trashbin.yaml photographs/
       trashbin evaluate --json photographs/ | jq .accuracy
+      trashbin evaluate --head before --config trashbin.yaml photographs/
     """
     classifier, thresholds = _open(config, model, gap=gap, top1=top1, familiarity=familiarity)
+    if head == "before":
+        classifier.use_head(None)
+    elif head == "after" and classifier.model.head is None:
+        raise click.UsageError(
+            "this bin wears no taught head. Name its YAML with --config and leave --model out; "
+            "trashbin teach makes a head."
+        )
     from trashbin import evaluate
 
     return evaluate.run(

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from trashbin import promise
+
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -38,6 +40,7 @@ REHEARSED = 0.3  # what a rehearsed item counts beside an answer
 SPREAD = 0.06  # share of the mean spread that is added to each, so that none is near 0
 WRONG = 0.2  # share of the answers that is expected to be wrong where nothing is known
 SCALES = np.exp(np.linspace(0.0, np.log(5.0), 60))  # by which shares are made less sure
+CHANCE = 0.2  # that a layer which is no better is taken for one
 FORGOTTEN = 0.005  # of the rehearsed items, net, that it may get wrong and the network got right
 
 
@@ -275,7 +278,8 @@ def _refused(before: Flags, after: Flags, old: Flags, new: Flags) -> str | None:
             f"it would forget what it knew: of {len(old)} items that came with the network it "
             f"gets {new.sum()} right, before {old.sum()}"
         )
-    if int(after.sum()) <= int(before.sum()):
+    won, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    if won <= lost or promise.tail(lost, won + lost, 0.5) > CHANCE:
         return (
             f"it is not shown to be better: of {len(before)} answered items, each judged by a fit "
             f"that had not seen it, {after.sum()} are right, before {before.sum()}"

@@ -7,15 +7,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.daemon.rig import Rig
 from tests.model.test_familiarity import a_model, opened, picture
-from trashbin import answers, calibration, events, teaching
+from trashbin import answers, calibration, events, resources, teaching
 from trashbin.calibration import Calibration
 from trashbin.cli import main
 from trashbin.errors import ModelError
@@ -183,6 +185,28 @@ def test_a_dry_run_installs_nothing(taught: Taught) -> None:
     taught.answer(*taught.tray(10))
     assert taught.trashbin("--dry-run").exit_code == 0
     assert Heads(taught.store).worn(taught.network.file.id.sha256) is None
+
+
+def test_evaluate_compares_before_and_after(taught: Taught, tmp_path: Path) -> None:
+    tray = tmp_path / "tray" / "glass"
+    tray.mkdir(parents=True)
+    cv2.imwrite(str(tray / "1.jpg"), np.full((48, 64, 3), 90, np.uint8))
+    file = tmp_path / "trashbin.yaml"
+    base = yaml.safe_load((resources.root() / "config" / "demo.yaml").read_text())
+    mine = {"model": {"name": str(taught.path)}, "store": {"path": str(taught.store)}}
+    file.write_text(yaml.safe_dump(base | mine))
+
+    def judged(which: str) -> Result:
+        given = ["evaluate", "--json", "--head", which, "--config", str(file), str(tray.parent)]
+        return CliRunner().invoke(main, given)
+
+    assert "wears no taught head" in judged("after").output
+    taught.answer(*taught.tray(10))
+    assert taught.trashbin().exit_code == 0
+    for which in ("before", "after"):
+        result = judged(which)
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["images"] == 1
 
 
 def test_a_damaged_head_is_told_and_the_network_wears_its_own(taught: Taught) -> None:
