@@ -1,5 +1,5 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test test-install test-devices fuzz faults soak test-data test-fleet test-ha test-page pictures-page picture-node-red picture-ha test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
+.PHONY: help run test test-install test-devices fuzz faults soak test-data test-fleet test-ha test-page first-use pictures-page picture-node-red picture-ha test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -56,6 +56,9 @@ test-fleet: .venv/page-test .cache/node-red/ready ## collect and Grafana's queri
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	{ echo "make test-fleet needs Chromium: sudo apt-get install chromium" >&2; exit 2; }
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m fleet tests/fleet
+
+first-use: .venv/page-test ## Seconds from make run, .venv being there, to a sorted item on the page (needs Chromium)
+	@$(PY) -m tests.page.first_use
 
 pictures-page: .venv/page-test ## The page's pictures in README, made anew
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.page.picture docs
