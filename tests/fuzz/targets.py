@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -20,6 +21,7 @@ from paho.mqtt.client import MQTTMessage
 from tests.daemon.rig import Rig, Told
 from tests.fuzz.broker import Wire
 from tests.fuzz.mutations import Edit, edited
+from tests.fuzz.packages import HOME, Package
 from tests.fuzz.stores import Spoilt, spoil
 from tests.support import FakeClock
 from tests.support_events import an_event
@@ -29,11 +31,12 @@ from trashbin.decision import decide
 from trashbin.devices import mqtt
 from trashbin.devices.mqtt import MqttPublisher
 from trashbin.devices.mqtt_flow import MAX_SEQ
-from trashbin.errors import ConfigError, StoreError
+from trashbin.errors import ConfigError, ModelError, StoreError
 from trashbin.history import History
 from trashbin.losses import Losses
-from trashbin.model import trial
+from trashbin.model import package, trial
 from trashbin.model.manifest import find
+from trashbin.model.shelf import Ref, Shelf
 from trashbin.model.tflite import TFLiteClassifier
 from trashbin.outbox import Outbox
 from trashbin.ports import Context
@@ -174,6 +177,57 @@ def networks(folder: Path) -> Target:
     return try_
 
 
+def packages(folder: Path) -> Target:
+    """``trashbin model install`` of a ZIP whose digest is right, whatever is in it."""
+    trial.child = _forked
+    path = folder / "package.zip"
+
+    def try_(made: Package) -> None:
+        store = folder / "store"
+        shutil.rmtree(store, ignore_errors=True)
+        store.mkdir()
+        content = made.content()
+        path.write_bytes(content)
+        shelf = Shelf(store)
+        done = None
+        try:
+            done = package.install(
+                str(path), hashlib.sha256(content).hexdigest(), shelf, CONFIG.model
+            )
+        finally:
+            assert {entry.name for entry in folder.iterdir()} == {"store", "package.zip"}
+            assert [entry.name for entry in store.iterdir()] == ["models"]
+            homes = {entry.name for entry in shelf.folder.iterdir()} - {"lock"}
+            assert homes == ({shelf.find(done[0]).path.parent.name} if done else set()), homes
+
+    return try_
+
+
+def states(folder: Path) -> Target:
+    """A ``models/state.json`` under all that command line and daemon do with it."""
+    shelf, network = Shelf(folder), find()
+    home = shelf.folder / HOME
+    home.mkdir(parents=True)
+    for name in (network.path.name, "manifest.json"):
+        (home / name).symlink_to(network.path.parent / name)
+    ref = Ref(file=f"{HOME}/{network.path.name}", sha256=network.id.sha256)
+
+    def try_(content: bytes) -> None:
+        (shelf.folder / "state.json").write_bytes(content)
+        classifier, told = shelf.start(CONFIG.model)  # the configuration's is sound
+        assert classifier.model == network.id and all(told)
+        shelf.judged()
+        shelf.begin_trial(ref, 3)
+        assert shelf.state().trial is not None
+        shelf.end_trial("it was tried")
+        with suppress(ModelError):
+            shelf.go_back("it was asked for")
+        shelf.switch(ref, "it was asked for")
+        assert shelf.state().active == ref
+
+    return try_
+
+
 def _forked(arguments: list[str]) -> int | None:
     """What ``trial.child`` does, without starting Python anew for each of thousands."""
     pid = os.fork()
@@ -263,6 +317,8 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "pictures": photographs,
     "manifests": manifests,
     "networks": networks,
+    "packages": packages,
+    "states": states,
     "stores": stores,
     "broken": broken,
 }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
+import zipfile
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,12 @@ from trashbin.errors import ModelError, StoreError
 from trashbin.history import History
 from trashbin.model import trial
 from trashbin.model.manifest import find
+from trashbin.model.package import install
+from trashbin.model.shelf import Shelf
 from trashbin.model.tflite import TFLiteClassifier
 from trashbin.outbox import Outbox
 from trashbin.ports import Context
+from trashbin.settings import Model
 from trashbin.settings import MqttPublisher as MqttSettings
 
 
@@ -86,6 +92,48 @@ def test_the_other_process_opens_a_network_as_the_bin_does(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     monkeypatch.setattr(trial, "LIMIT_S", 20)
     assert trial.child([]) == 1
+
+
+def _zip(name: str, method: int) -> bytearray:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr(name, b'{"schema": 1}' * 50, method)
+    return bytearray(target.getvalue())
+
+
+def _no_text() -> bytearray:
+    return _zip("manifest.json\u00e9", zipfile.ZIP_STORED).replace(b"\xc3\xa9", b"\xff\xfe")
+
+
+def _spoilt(method: int, at: int) -> bytearray:
+    content = _zip("manifest.json", method)
+    content[at] ^= 0xFF
+    return content
+
+
+def _before_its_beginning() -> bytearray:
+    content = _zip("manifest.json", zipfile.ZIP_STORED)
+    content[-6:-2] = b"\xff\xff\xff\x7f"  # where the directory begins
+    return content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _no_text(),
+        _spoilt(zipfile.ZIP_LZMA, 52),
+        _spoilt(zipfile.ZIP_BZIP2, 46),
+        _before_its_beginning(),
+    ],
+    ids=["a name that is no text", "lzma", "bzip2", "a directory before the beginning"],
+)
+def test_a_package_that_no_unzipping_can_read_is_no_sound_zip(
+    tmp_path: Path, content: bytearray
+) -> None:
+    path = tmp_path / "package.zip"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"package\.zip: is no sound ZIP"):
+        install(str(path), sha256(content).hexdigest(), Shelf(tmp_path / "store"), Model())
 
 
 # and that something would be found

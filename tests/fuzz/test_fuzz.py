@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz import inputs
 from tests.fuzz.conftest import Try
+from tests.fuzz.packages import packages, states
 from tests.fuzz.stores import stores
 
 TOTAL = int(os.environ.get("FUZZ_INPUTS", 1000))
@@ -61,6 +62,16 @@ def test_manifests(attempt: Try, value: bytes) -> None:
 @fuzz(0.05, inputs.networks)
 def test_networks(attempt: Try, value: Any) -> None:
     attempt("networks", value)
+
+
+@fuzz(0.04, packages)
+def test_model_packages(attempt: Try, value: Any) -> None:
+    attempt("packages", value)
+
+
+@fuzz(0.01, states)
+def test_states_of_the_shelf(attempt: Try, value: bytes) -> None:
+    attempt("states", value)
 
 
 @fuzz(0.05, stores)

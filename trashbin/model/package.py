@@ -7,6 +7,7 @@ Nothing of it is believed: not its size, not the names in it, not that it loads.
 from __future__ import annotations
 
 import hashlib
+import lzma
 import shutil
 import tempfile
 import urllib.error
@@ -17,7 +18,7 @@ import zlib
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from trashbin.errors import FetchError, ModelError
 from trashbin.model import manifest, tflite
@@ -25,10 +26,22 @@ from trashbin.model.manifest import Manifest, ModelFile
 from trashbin.model.shelf import Ref, Shelf
 from trashbin.settings import Model
 
+T = TypeVar("T")
+
 MAX_BYTES = 256 * 2**20  # of a package, and of all that is in it
 MAX_MANIFEST = 2**20
 TIMEOUT_S = 30.0  # without a byte
 CHUNK = 2**20
+_DAMAGE = (
+    OSError,  # bzip2's, and a place before the file's beginning
+    EOFError,
+    MemoryError,  # lzma's, for a dictionary of gigabytes
+    NotImplementedError,
+    RuntimeError,
+    UnicodeDecodeError,
+    lzma.LZMAError,
+    zlib.error,
+)
 BESIDE = ("MODEL_CARD.md", "LICENSE", "NOTICE")  # texts that come along where they are there
 
 
@@ -133,15 +146,15 @@ def _shown(source: str) -> str:
 def _unpack(archive: Path, shown: str, folder: Path) -> None:
     """Take out what the manifest names, whatever else is in there; none of it may be too large."""
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with _sound(lambda: zipfile.ZipFile(archive)) as opened:
             inside = [Path(name) for name in opened.namelist()]
             found = [path for path in inside if path.name == "manifest.json"]
             if len(found) != 1 or len(found[0].parts) > 2:
                 raise ModelError(f"{shown}: needs one manifest.json, on top or in one folder")
 
             def read(name: str, limit: int) -> bytes:
-                with opened.open(str(found[0].parent / name)) as file:
-                    content = file.read(limit + 1)
+                with _sound(lambda: opened.open(str(found[0].parent / name))) as file:
+                    content = _sound(lambda: file.read(limit + 1))
                 if len(content) > limit:
                     raise ModelError(f"{shown}: {name} is larger than it may be")
                 return content
@@ -152,8 +165,16 @@ def _unpack(archive: Path, shown: str, folder: Path) -> None:
                     (folder / name).write_bytes(read(name, MAX_MANIFEST))
     except KeyError as error:
         raise ModelError(f"{shown}: a file is missing in it: {error.args[0]}") from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except zipfile.BadZipFile as error:
         raise ModelError(f"{shown}: is no sound ZIP ({error})") from error
+
+
+def _sound(read: Callable[[], T]) -> T:
+    """What is read of a ZIP; BadZipFile for all that damage makes its modules raise."""
+    try:
+        return read()
+    except _DAMAGE as error:
+        raise zipfile.BadZipFile(str(error) or type(error).__name__) from error
 
 
 def _copy(source: Path, folder: Path) -> None:
