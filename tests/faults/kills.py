@@ -7,6 +7,7 @@ there afterwards is what the store holds, and what was written down as each comm
 from __future__ import annotations
 
 import json
+import math
 import random
 import threading
 import time
@@ -76,7 +77,14 @@ class Lane:
     """A bin, its broker and its subscriber, until each was killed so often, over so many items."""
 
     def __init__(
-        self, folder: Path, number: int, kills: int, items: int, life_s: float, seed: int
+        self,
+        folder: Path,
+        number: int,
+        kills: int,
+        items: int,
+        life_s: float,
+        end: float,
+        seed: int,
     ) -> None:
         name = f"bin-{number}"
         (folder / name).mkdir(parents=True)
@@ -85,7 +93,7 @@ class Lane:
         self.subscriber = Subscriber(self.broker.port, name)
         self.tally = Tally()
         self.error: BaseException | None = None
-        self._kills, self._items, self._life_s = kills, items, life_s
+        self._kills, self._items, self._life_s, self._end = kills, items, life_s, end
         self._rng = {what: random.Random(f"{seed} {name} {what}") for what in ("daemon", "broker")}
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,))
@@ -135,9 +143,13 @@ class Lane:
 
     def _enough(self) -> bool:
         tally = self.tally
-        return self.error is not None or (
-            min(tally.daemon_kills, tally.broker_kills) >= self._kills
-            and self.subscriber.items >= self._items
+        return (
+            self.error is not None
+            or time.monotonic() > self._end
+            or (
+                min(tally.daemon_kills, tally.broker_kills) >= self._kills
+                and self.subscriber.items >= self._items
+            )
         )
 
     def _kill_daemon(self) -> None:
@@ -218,10 +230,12 @@ def kill_on(
     seed: int,
     show: Callable[[Tally], None] = lambda tally: None,
     life_s: float = LIFE_S,
+    limit_s: float = math.inf,
 ) -> Tally:
-    """Each of daemon and broker killed so often, over so many items, all lanes together."""
+    """Each killed so often, over so many items, all lanes together; fewer once time is up."""
     share = (-(-kills // lanes), -(-items // lanes))
-    made = [Lane(folder, number, *share, life_s, seed) for number in range(1, lanes + 1)]
+    end = time.monotonic() + limit_s
+    made = [Lane(folder, number, *share, life_s, end, seed) for number in range(1, lanes + 1)]
     try:
         for lane in made:
             lane.start()

@@ -81,3 +81,8 @@ def test_some_dozens_of_kills(tmp_path: Path) -> None:
     tally = kill_on(tmp_path, kills=12, items=30, lanes=2, seed=1, life_s=3.0)
     assert tally.good, tally.rows()
     assert min(tally.daemon_kills, tally.broker_kills) >= 12 and tally.items >= 30
+
+
+def test_it_ends_when_time_is_up_and_judges_what_there_is(tmp_path: Path) -> None:
+    tally = kill_on(tmp_path, kills=1000, items=1000, lanes=1, seed=1, limit_s=0.0)
+    assert tally.good and tally.daemon_kills == tally.broker_kills == 0
