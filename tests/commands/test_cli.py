@@ -167,16 +167,17 @@ def test_options_stand_above_the_configuration_and_that_above_the_manifest(
     demo = DEMO.read_text(encoding="utf-8")
     assert "\nrules:" not in demo
     config.write_text(f"{demo}\nrules:\n  gap: 1.0\n", encoding="utf-8")
-    assert reason("--gap", 0, "--top1", 0) == "clear"
-    assert reason("--config", config) == "low_gap"
-    assert reason("--config", config, "--gap", 0, "--top1", 0) == "clear"
-    assert reason("--config", config, "--gap", 0, "--top1", 1) == "low_top1"
+    free = ("--gap", 0, "--top1", 0, "--familiarity", 0)
+    assert reason(*free) == "clear"
+    assert reason("--config", config, "--familiarity", 0) == "low_gap"
+    assert reason("--config", config, *free) == "clear"
+    assert reason("--config", config, "--gap", 0, "--top1", 1, "--familiarity", 0) == "low_top1"
 
 
 def test_a_model_is_taken_by_name_variant_or_file(picture: Path, tmp_path: Path) -> None:
     shipped = manifest.find()
-    shutil.copy(shipped.path, tmp_path)
-    shutil.copy(shipped.path.parent / "manifest.json", tmp_path)
+    for name in (shipped.path.name, "manifest.json", "familiarity.npz"):
+        shutil.copy(shipped.path.parent / name, tmp_path)
     names = [shipped.manifest.name, shipped.manifest.name + ":int8", tmp_path / shipped.path.name]
     lines = {trashbin_("classify", "--json", "--model", name, picture).output for name in names}
     assert len(lines) == 1
@@ -226,7 +227,7 @@ def test_evaluate_measures_folders_and_reports_what_it_left_out(
         shutil.copy(picture, root / name / "a.png")
     shutil.copy(text, root / label)
     result = CliRunner().invoke(
-        main, ["evaluate", "--json", "--gap", "0", "--top1", "0", str(root)]
+        main, ["evaluate", "--json", "--gap", "0", "--top1", "0", "--familiarity", "0", str(root)]
     )
     assert result.exit_code == 1
     figures = json.loads(result.stdout)

@@ -152,6 +152,8 @@ def a_model(folder: Path, change: Callable[[Arrays], object] = lambda manifest: 
     content = path.read_bytes()
     manifest: Arrays = json.loads(find().path.with_name("manifest.json").read_text("utf-8"))
     manifest["name"] = "two-outputs"
+    for shipped in ("familiarity", "rehearsal"):
+        manifest.pop(shipped, None)
     manifest["input"] = {
         "width": SIZE, "height": SIZE, "color": "RGB", "layout": "NHWC", "dtype": "float32",
         "fit": "stretch", "scale": 1 / 127.5, "offset": -1.0,
@@ -244,12 +246,12 @@ def test_an_unfit_index_names_file_and_key(tmp_path: Path) -> None:
         opened(a_model(tmp_path, change))
 
 
-def test_a_shipped_network_with_one_output_cannot_have_an_index(tmp_path: Path) -> None:
+def test_an_index_of_other_features_is_refused(tmp_path: Path) -> None:
     def change(manifest: Arrays) -> None:
         shipped = find()
         manifest["input"] = shipped.manifest.input.model_dump()
         manifest["variants"]["float32"] |= {
-            "sha256": shipped.id.sha256, "bytes": len(shipped.content),
+            "sha256": shipped.id.sha256, "bytes": len(shipped.content), "dtype": "int8",
         }  # fmt: skip
         (tmp_path / FIXTURE.name).write_bytes(shipped.content)
 

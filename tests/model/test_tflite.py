@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
     """A copy of the shipped model, to be spoilt."""
     copy = tmp_path / "model"
     copy.mkdir()
-    for name in ("manifest.json", SHIPPED.path.name):
+    for name in ("manifest.json", "familiarity.npz", SHIPPED.path.name):
         shutil.copy(SHIPPED.path.parent / name, copy)
     return copy
 
@@ -132,8 +132,8 @@ def test_a_manifest_that_promises_other_answers_is_refused(folder: Path) -> None
         (lambda m: m["labels"].__setitem__(0, "glass"), "a label stands twice"),
         (lambda m: variant_of(m).update(file="other.tflite"), "its manifest lists no such file"),
         (lambda m: variant_of(m).update(sha256="0" * 64), "digest does not fit"),
-        (lambda m: m["input"].update(width=192), r"input is .*224, 224.*192"),
-        (lambda m: m["input"].update(dtype="uint8"), "the manifest says .*uint8"),
+        (lambda m: m["input"].update(width=160), r"input is .*192, 192.*160"),
+        (lambda m: variant_of(m).update(dtype="uint8"), "the manifest says .*uint8"),
     ],
 )
 def test_an_unfit_manifest_is_refused_in_one_message(

@@ -65,9 +65,10 @@ class Golden(_Strict):
 
 
 class Variant(_Strict):
-    """One .tflite of the model."""
+    """One .tflite of the model. ``dtype`` is its input's, where that is not the manifest's."""
 
     file: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    dtype: Literal["float32", "uint8", "int8"] | None = None
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: int = Field(gt=0)
     golden: tuple[Golden, ...] = ()
@@ -207,7 +208,8 @@ class ModelFile:
     def input_spec(self) -> InputSpec:
         """What ``preprocess`` has to make."""
         spec = self.manifest.input
-        return InputSpec(spec.width, spec.height, spec.color, spec.dtype, spec.scale, spec.offset)
+        dtype = self.manifest.variants[self.variant].dtype or spec.dtype
+        return InputSpec(spec.width, spec.height, spec.color, dtype, spec.scale, spec.offset)
 
     @property
     def thresholds(self) -> Thresholds:

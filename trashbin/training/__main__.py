@@ -1,15 +1,23 @@
-"""python -m trashbin.training train | export | evaluate | split"""
+"""python -m trashbin.training report | evaluate | reference | split"""
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from trashbin.training.data import FOLDS, data_folder, link_fold, weights_folder
+from trashbin.training.data import (
+    FOLDS,
+    data_folder,
+    fold_photos,
+    link_fold,
+    read_photos,
+    weights_folder,
+)
 
 MODEL = Path("models/trashnet-mobilenetv3-large")
+WORK = Path(".cache/training")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,73 +39,58 @@ def parser() -> argparse.ArgumentParser:
         )
         return made
 
-    train = verb(
-        "train",
-        "Probe, fine-tune and interpolate; writes RUN/model.pt and RUN/run.json. "
-        "Goes on where it was cut off.",
+    def cached(made: argparse.ArgumentParser) -> None:
+        made.add_argument(
+            "--cache", type=Path, default=WORK / "pictures", help="decoded pictures and composites"
+        )
+
+    def weighted(made: argparse.ArgumentParser) -> None:
+        made.add_argument(
+            "--weights", type=Path, default=weights_folder(), help="folder of the start weights"
+        )
+
+    report = verb(
+        "report",
+        "Train, prune, quantize, export, measure, and write the model card: everything. Goes on "
+        "where it was cut off; some hours on two cores.",
     )
-    train.add_argument(
-        "--weights", type=Path, default=weights_folder(), help="folder of the start weights"
+    weighted(report)
+    cached(report)
+    report.add_argument(
+        "--quick",
+        action="store_true",
+        help="train nothing: make the files of --model again from its parent.npz, compare them "
+        "with what is there, and measure",
     )
-    train.add_argument(
-        "--run", type=Path, default=Path(".cache/training/first"), help="folder of this run"
+    report.add_argument("--model", type=Path, default=MODEL, help="folder that --quick checks")
+    report.add_argument("--work", type=Path, default=WORK / "run", help="folder of the stages")
+    report.add_argument(
+        "--out", type=Path, default=WORK / MODEL.name, help="model folder to write, but by --quick"
     )
-    train.add_argument(
-        "--cache",
+    report.add_argument("--teacher", type=Path, help="a teacher.pt, in place of the first stage")
+    report.add_argument(
+        "--drawn",
         type=Path,
-        default=Path(".cache/training/pictures"),
-        help="decoded pictures and composites",
+        help="rendered scenes to train on too (python -m trashbin.training.drawn --out DIR)",
     )
-    train.add_argument("--drawn-train", type=Path, help="rendered scenes to train on (see drawn)")
-    train.add_argument("--drawn-val", type=Path, help="rendered scenes that help to choose")
-    train.add_argument("--first", type=Path, help="begin from the tuned.pt of another run")
-    from trashbin.training.train import Recipe
-
-    for field in fields(Recipe):
-        if isinstance(field.default, (int, float)):
-            train.add_argument(
-                f"--{field.name.replace('_', '-')}",
-                type=type(field.default),
-                default=field.default,
-                help=" ",
-            )
-
-    soup = verb("soup", "Average the tuned networks of several runs into one.")
-    soup.add_argument("runs", nargs="+", type=Path, help="folders of runs")
-    soup.add_argument(
-        "--run", type=Path, default=Path(".cache/training/soup"), help="folder to write"
-    )
-
-    export = verb(
-        "export", "Write the .tflite files and the manifest of a run, calibrated on the calib fold."
-    )
-    export.add_argument(
-        "--run", type=Path, default=Path(".cache/training/first"), help="folder of the run"
-    )
-    export.add_argument(
-        "--cache",
-        type=Path,
-        default=Path(".cache/training/pictures"),
-        help="decoded pictures and composites",
-    )
-    export.add_argument("--out", type=Path, default=MODEL, help="model folder to write")
+    report.add_argument("--limit", type=int, default=0, help="photographs a fold, to try it out")
+    report.add_argument("--json", type=Path, help="also write every figure here")
 
     evaluate = verb(
-        "evaluate",
-        "Measure an exported model on a held-out fold, at home and away; prints the card's tables.",
+        "evaluate", "Measure an exported model on a fold, at home and away; prints the tables."
     )
+    cached(evaluate)
     evaluate.add_argument("--model", type=Path, default=MODEL, help="model folder")
-    evaluate.add_argument(
-        "--cache",
-        type=Path,
-        default=Path(".cache/training/pictures"),
-        help="decoded pictures and composites",
-    )
     evaluate.add_argument("--fold", choices=FOLDS, default="test", help="which fold")
-    evaluate.add_argument(
-        "--card", type=Path, help="also write the card; FILE says how it was trained"
-    )
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+    reference = verb(
+        "reference",
+        "Write a model folder with the unpruned float32 network at 224 x 224, for "
+        "`trashbin bench --model`.",
+    )
+    weighted(reference)
+    reference.add_argument("--out", type=Path, default=WORK / "unpruned-float32", help="folder")
 
     split = verb(
         "split",
@@ -112,42 +105,50 @@ def parser() -> argparse.ArgumentParser:
     return out
 
 
+def report(args: argparse.Namespace) -> int:
+    """The whole way, or its check; the exit status."""
+    from trashbin.training import recipe
+    from trashbin.training.card import write_card
+
+    plan = recipe.Plan(limit=args.limit)
+    out = args.work / "quick" / args.model.name if args.quick else args.out
+    work = recipe.Work(args.data, args.weights, args.cache, args.work, out, args.drawn)
+    status = 0
+    if args.quick:
+        work.folder.mkdir(parents=True, exist_ok=True)
+        status = recipe.check(work, plan, args.model)
+    else:
+        recipe.everything(work, plan, args.teacher)
+    folder = args.model if args.quick else out
+    facts = recipe.facts(work, plan, folder)
+    if args.json:
+        args.json.write_text(json.dumps(facts, indent=1) + "\n")
+    print(f"\n{write_card(args.data, folder, facts).read_text()}")
+    return status
+
+
 def main() -> int:
     """Runs one verb; the exit status."""
     args = parser().parse_args()
+    if args.verb == "report":
+        return report(args)
     if args.verb == "split":
         if args.out:
             print(
                 f"{link_fold(args.data, args.fold, args.out)} photographs linked under {args.out}"
             )
         else:
-            from trashbin.training.data import fold_photos, read_photos
-
             print("\n".join(photo.path for photo in fold_photos(read_photos(args.data), args.fold)))
-    elif args.verb == "train":
-        from trashbin.training.train import Recipe, train
+    elif args.verb == "reference":
+        from trashbin.training.speed import write_reference
 
-        recipe = Recipe(
-            **{f.name: getattr(args, f.name) for f in fields(Recipe) if hasattr(args, f.name)}
-        )
-        folders = (args.data, args.weights, args.cache, args.run)
-        print(f"wrote {train(*folders, recipe, args.drawn_train, args.drawn_val, args.first)}")
-    elif args.verb == "soup":
-        from trashbin.training.train import soup
-
-        print(f"wrote {soup(args.runs, args.run)}")
-    elif args.verb == "export":
-        from trashbin.training.export import export
-
-        export(args.data, args.run, args.cache, args.out)
+        print(f"wrote {write_reference(args.weights, args.out)}")
     else:
-        from trashbin.training.card import write_card
-        from trashbin.training.evaluate import report, tables
+        from trashbin.training.evaluate import report as measure
+        from trashbin.training.evaluate import tables
 
-        facts = report(args.data, args.model, args.cache, args.fold)
+        facts: dict[str, Any] = measure(args.data, args.model, args.cache, args.fold)
         print(json.dumps(facts, indent=1) if args.json else tables(facts))
-        if args.card:
-            print(f"wrote {write_card(args.data, args.model, facts, args.card.read_text())}")
     return 0
 
 

@@ -94,6 +94,30 @@ def away_bank(
     )
 
 
+NO_CLASS = -1  # the target of a thing of none of the classes, and of an empty tray
+
+
+def _stranger(number: int, fold: Fold, seed: int) -> Image:
+    cv2.setNumThreads(1)
+    return composite.stranger(np.random.default_rng((seed, number)), fold)
+
+
+def stranger_bank(count: int, fold: Fold, cache: Path, seed: int = 0, workers: int = 2) -> Bank:
+    """`count` pictures of things of no class, and of empty trays, on the fold's backgrounds."""
+    file = cache / f"strangers-{fold}-{count}x{seed}-r{composite.RECIPE}.npy"
+    if not file.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        work = partial(_stranger, fold=fold, seed=seed)
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            made = pool.map(work, range(count), chunksize=16)
+            pictures = np.stack(list(tqdm(made, f"strangers ({fold})", count, mininterval=5)))
+        part = file.with_suffix(".part.npy")
+        np.save(part, pictures)
+        part.replace(file)
+    targets = np.full(count, NO_CLASS, np.int64)
+    return Bank(np.load(file, mmap_mode="r"), targets, np.arange(count), False)
+
+
 def folder_bank(folder: Path) -> Bank:
     """Pictures in `folder/<label>/`, all of one size, such as rendered scenes."""
     files = [(path, LABELS.index(path.parent.name)) for path in sorted(folder.glob("*/*.jpg"))]
@@ -102,13 +126,14 @@ def folder_bank(folder: Path) -> Bank:
     return Bank(pictures, targets, np.arange(len(files)), False)
 
 
-def joined(first: Bank, second: Bank) -> Bank:
-    """Two banks of pictures of one size as one."""
+def joined(*banks: Bank) -> Bank:
+    """Banks of pictures of one size as one; the photographs are numbered on."""
+    counts = np.cumsum([0, *(len(set(bank.photos.tolist())) for bank in banks)])
     return Bank(
-        np.concatenate([first.pictures, second.pictures]),
-        np.concatenate([first.targets, second.targets]),
-        np.concatenate([first.photos, len(set(first.photos.tolist())) + second.photos]),
-        first.home,
+        np.concatenate([bank.pictures for bank in banks]),
+        np.concatenate([bank.targets for bank in banks]),
+        np.concatenate([bank.photos + n for bank, n in zip(banks, counts, strict=False)]),
+        banks[0].home,
     )
 
 

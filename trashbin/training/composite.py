@@ -184,3 +184,38 @@ def composite(rng: Generator, matte: Matte, label: str, fold: Fold) -> Image:
     width, height = SIZE
     ground = background(rng, fold, height, width)
     return camera(rng, light(rng, put_down(rng, ground, place(rng, matte), label)))
+
+
+def stranger(rng: Generator, fold: Fold) -> Image:
+    """(240, 320, 3) RGB uint8: a thing of no class on a background, or a background alone.
+
+    Its outline and its surface are made up of the fold's own families: it is not to look like
+    anything, only like a thing.
+    """
+    width, height = SIZE
+    ground = background(rng, fold, height, width)
+    if rng.random() < 0.25:
+        return camera(rng, light(rng, ground))
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    x = x - width * rng.uniform(0.3, 0.7)
+    y = y - height * rng.uniform(0.3, 0.7)
+    turn, stretch = rng.uniform(0, np.pi), rng.uniform(0.3, 1.0)
+    u = (x * np.cos(turn) + y * np.sin(turn)) / np.float32(stretch)
+    v = y * np.cos(turn) - x * np.sin(turn)
+    around, away = np.arctan2(v, u), np.hypot(u, v)
+    outline = 1 + sum(
+        rng.normal(0, 0.3) / k * np.cos(k * around + rng.uniform(0, 6.3)) for k in range(2, 9)
+    )
+    radius = rng.uniform(0.2, 0.55) * height * np.clip(outline, 0.3, 2)
+    inside = (radius - away) / rng.uniform(0.8, 3) + 0.5
+    depth = np.clip(1 - away / radius, 0, 1) ** rng.uniform(0.2, 1.0)
+    families = list(FAMILIES[fold].values())
+    surface = families[int(rng.integers(0, len(families)))](rng, height, width)
+    if rng.random() < 0.6:  # coloured, as food, cloth and leaves are
+        surface = surface * (0.35 + 0.9 * colour(rng, 0.9, 0.3, 1.0))
+    bumps = 1 + rng.uniform(0, 0.25) * cloud(rng, height, width, rng.uniform(8, 60), 3)
+    solid = np.clip(surface * (rng.uniform(0.4, 1) + 0.5 * depth * bumps)[..., None], 0, 1)
+    mask = np.asarray(np.clip(inside, 0, 1), np.float32)
+    clear = np.ones_like(ground)
+    layers = Layers(np.asarray(solid, np.float32), clear, mask)
+    return camera(rng, light(rng, put_down(rng, ground, layers, "paper")))

@@ -25,10 +25,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from trashbin.training.bank import NO_CLASS
 from trashbin.training.data import LABELS
 from trashbin.training.model import MobileNetV3, save
 from trashbin.training.train import one_cycle
-from trashbin.training.views import NO_CLASS, Views
+from trashbin.training.views import Views
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Course:
     no_class: float = 0.5  # weight of "none of them" for things of no class
     home: float = 0.45  # share of photographs as they are in a batch
     average: float = 0.995  # decay of the running average of the weights, a step
+    bfloat16: bool = True  # of the forward pass; rounding to int8 needs float32
+    shift: float = 0.0  # added to the input: half a pixel for what is exported
     seed: int = 0
     save_every: int = 200
 
@@ -142,8 +145,8 @@ def distil(
         rows = rng.choice(len(views), course.batch, p=chance)
         for group in solver.param_groups:
             group["lr"] = course.rate * one_cycle(step, course.steps)
-        x = as_batch(rng, views, rows)
-        with torch.autocast("cpu", torch.bfloat16):
+        x = as_batch(rng, views, rows).add_(course.shift)
+        with torch.autocast("cpu", torch.bfloat16, enabled=course.bfloat16):
             features = model.features(x)
         features = features.float()
         loss = loss_of(course, model.head(features), adapter(features), views, rows)

@@ -15,22 +15,30 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
+from trashbin.model.familiarity import Familiarity, parse
 from trashbin.preprocess import InputSpec, to_tensor
-from trashbin.training.bank import Bank, away_bank, home_bank
+from trashbin.training.bank import Bank, away_bank, home_bank, stranger_bank
 from trashbin.training.data import LABELS, Fold, Image, fold_photos, read_photos, read_picture
-from trashbin.training.model import INPUT_SIZE
 from trashbin.training.train import limited
 
 Floats = NDArray[np.float64]
-SPEC = InputSpec(INPUT_SIZE, INPUT_SIZE, "RGB", "float32", 1 / 127.5, -1.0)
 AWAY_EACH = {"train": 6, "val": 3, "calib": 2, "test": 3}  # composites of each photograph
+STRANGERS = 300  # things of no class, for each fold but train
+HOME_COVERAGE = 0.88  # of plain photographs, that the shipped rules must act on
+WRONG_COSTS = 3.0  # right acts that one wrong act outweighs
+MOST_WRONG = 12  # pictures that are named
+NO_CLASS_SHARE = 0.4  # things of no class among all that may lie in a tray, as the rules see it
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a file said: logits (N, 6), targets (N,), photos (N,) as in the bank."""
+    """What a file said: logits (N, 6), features (N, F), targets (N,), photos (N,) as in the bank.
+
+    A target of -1 is a thing of no class.
+    """
 
     logits: Floats
+    features: NDArray[np.float32]
     targets: NDArray[np.int64]
     photos: NDArray[np.int64]
 
@@ -43,26 +51,45 @@ class Scores:
         return Scores(
             *(
                 np.concatenate([getattr(p, name) for p in parts])
-                for name in ("logits", "targets", "photos")
+                for name in ("logits", "features", "targets", "photos")
             )
         )
 
 
 class TFLite:
-    """One .tflite, one picture at a time, one thread."""
+    """One .tflite with logits and features, one picture at a time, one thread.
 
-    def __init__(self, path: Path, reference: bool = False) -> None:
+    `dtype` is its input's; the pixels come as `quantize.Exported` has them.
+    """
+
+    def __init__(self, path: Path, size: int, dtype: str, reference: bool = False) -> None:
         kind = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
         self.interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=kind)
         self.interpreter.allocate_tensors()
+        self.spec = InputSpec(size, size, "RGB", dtype, 1 / 127.5, -128 / 127.5)  # type: ignore[arg-type]
         self.input = self.interpreter.get_input_details()[0]["index"]
-        self.output = self.interpreter.get_output_details()[0]["index"]
+        outputs = self.interpreter.get_output_details()
+        self.outputs = sorted(outputs, key=lambda each: int(each["shape"][-1]))
 
-    def logits(self, picture: Image) -> Floats:
-        """(6,) for one RGB uint8 picture of any size."""
-        self.interpreter.set_tensor(self.input, to_tensor(picture, SPEC))
+    def run(self, picture: Image) -> tuple[Floats, NDArray[np.float32]]:
+        """Logits (6,) and features (F,) for one RGB uint8 picture of any size."""
+        self.interpreter.set_tensor(self.input, to_tensor(picture, self.spec))
         self.interpreter.invoke()
-        return np.asarray(self.interpreter.get_tensor(self.output)[0], np.float64)
+        logits, features = (self._read(each) for each in self.outputs)
+        return logits, features.astype(np.float32)
+
+    def _read(self, output: dict[str, Any]) -> Floats:
+        raw = self.interpreter.get_tensor(output["index"])[0]
+        scale, zero = output["quantization"]
+        return np.asarray((raw.astype(np.float64) - zero) * scale if scale else raw, np.float64)
+
+
+def open_variant(folder: Path, variant: str) -> TFLite:
+    """A file of a model folder, as its manifest describes it."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    entry = manifest["variants"][variant]
+    size, dtype = manifest["input"]["width"], entry.get("dtype") or manifest["input"]["dtype"]
+    return TFLite(folder / entry["file"], size, dtype)
 
 
 def fold_banks(root: Path, cache: Path, fold: Fold, limit: int = 0) -> tuple[Bank, Bank]:
@@ -71,18 +98,25 @@ def fold_banks(root: Path, cache: Path, fold: Fold, limit: int = 0) -> tuple[Ban
     return home_bank(root, photos, cache), away_bank(root, photos, fold, AWAY_EACH[fold], cache)
 
 
+def strangers(cache: Path, fold: Fold, limit: int = 0) -> Bank:
+    """Things of no class on the fold's families of background."""
+    return stranger_bank(limit or STRANGERS, fold, cache, seed=1)
+
+
 def run_bank(file: TFLite, bank: Bank) -> Scores:
     """What the file says to every picture of a bank."""
-    logits = np.stack([file.logits(np.ascontiguousarray(p)) for p in bank.pictures])
-    return Scores(logits, bank.targets, bank.photos)
+    said = [file.run(np.ascontiguousarray(p)) for p in bank.pictures]
+    logits, features = (np.stack(part) for part in zip(*said, strict=True))
+    return Scores(logits, features, bank.targets, bank.photos)
 
 
-def run_files(file: TFLite, root: Path, fold: Fold) -> tuple[Scores, list[str]]:
+def run_files(file: TFLite, root: Path, fold: Fold, limit: int = 0) -> tuple[Scores, list[str]]:
     """The fold's photographs as they lie on disk, as `trashbin evaluate` sees them; their paths."""
-    photos = fold_photos(read_photos(root), fold)
-    logits = np.stack([file.logits(read_picture(root / photo.path)) for photo in photos])
+    photos = limited(fold_photos(read_photos(root), fold), limit)
+    said = [file.run(read_picture(root / photo.path)) for photo in photos]
+    logits, features = (np.stack(part) for part in zip(*said, strict=True))
     targets = np.array([photo.target for photo in photos], np.int64)
-    return Scores(logits, targets, np.arange(len(photos))), [photo.path for photo in photos]
+    return Scores(logits, features, targets, np.arange(len(photos))), [p.path for p in photos]
 
 
 # -- numbers --------------------------------------------------------------------------------------
@@ -124,38 +158,74 @@ def gaps(scores: Scores, temperature: float) -> tuple[Floats, Floats, NDArray[np
     return ordered[:, -1] - ordered[:, -2], ordered[:, -1], shares.argmax(1) == scores.targets
 
 
-def risk_and_coverage(
-    scores: Scores, temperature: float, gap: float, top1: float
-) -> dict[str, Any]:
-    """What the rule (act where gap and largest share reach their thresholds) does."""
-    g, t, right = gaps(scores, temperature)
-    acts = (g >= gap) & (t >= top1)
-    acted, wrong = int(acts.sum()), int((acts & ~right).sum())
+def familiarities(scores: Scores, index: Familiarity) -> Floats:
+    """(N,) as the daemon computes them."""
+    return np.array([index.score(row) for row in scores.features])
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the decision acts by."""
+
+    temperature: float
+    gap: float
+    top1: float
+    familiarity: float
+
+
+def acts(scores: Scores, index: Familiarity, rules: Rules) -> NDArray[np.bool_]:
+    """(N,) whether the bin would act."""
+    g, t, _ = gaps(scores, rules.temperature)
+    known = familiarities(scores, index) >= rules.familiarity
+    return (g >= rules.gap) & (t >= rules.top1) & known
+
+
+def risk_and_coverage(scores: Scores, index: Familiarity, rules: Rules) -> dict[str, Any]:
+    """What the rules do to pictures with a label."""
+    right = scores.logits.argmax(1) == scores.targets
+    acted = acts(scores, index, rules)
+    wrong = int((acted & ~right).sum())
     return {
         "accuracy": round(float(right.mean()), 4),
-        "coverage": round(acted / max(1, len(scores)), 4),
-        "acted": acted,
+        "coverage": round(float(acted.mean()), 4),
+        "acted": int(acted.sum()),
         "acted_wrong": wrong,
-        "selective_risk": round(wrong / max(1, acted), 4),
+        "selective_risk": round(wrong / max(1, int(acted.sum())), 4),
     }
 
 
-def choose_thresholds(
-    scores: Scores, weights: Floats, temperature: float, max_risk: float
-) -> dict[str, float]:
-    """The lowest gap at which the weighted error among acted items is at most `max_risk`.
+def choose_rules(
+    home: Scores, away: Scores, none: Scores, index: Familiarity, temperature: float
+) -> Rules:
+    """Gap and familiarity with the most right acts less WRONG_COSTS times the wrong ones.
 
-    The floor on the largest share is a plain half: it speaks where an owner sets the gap low.
+    Among the pairs that act on HOME_COVERAGE of the photographs. Photographs and composites weigh
+    as much; things of no class, any act on which is wrong, are NO_CLASS_SHARE of what may lie in
+    another tray. The floor on the largest share is a plain half.
     """
-    g, _, right = gaps(scores, temperature)
-    chosen = 0.95
-    for gap in np.arange(0.90, 0.04, -0.01):
-        acts = g >= gap
-        risk = (weights * (acts & ~right)).sum() / max(1e-9, (weights * acts).sum())
-        if risk > max_risk:
-            break
-        chosen = float(gap)
-    return {"gap": round(chosen, 2), "top1": 0.5}
+    said = [gaps(scores, temperature) for scores in (home, away, none)]
+    known = [familiarities(scores, index) for scores in (home, away, none)]
+    steps = np.unique(np.round(np.quantile(known[0], np.linspace(0.0, 0.12, 25)), 4))
+    weight = (1 / len(home), (1 - NO_CLASS_SHARE) / len(away), NO_CLASS_SHARE / len(none))
+    best, chosen = -np.inf, Rules(temperature, 0.0, 0.5, float(steps[0]))
+    for gap in np.arange(0.0, 0.985, 0.01):
+        for familiarity in steps:
+            worth, covered = 0.0, 0.0
+            for w, (g, top, right), k in zip(weight, said, known, strict=True):
+                acted = (g >= gap) & (top >= 0.5) & (k >= familiarity)
+                worth += w * float((acted & right).sum() - WRONG_COSTS * (acted & ~right).sum())
+                covered = covered or float(acted.mean())
+            if covered >= HOME_COVERAGE and worth > best:
+                best = worth
+                chosen = Rules(temperature, round(float(gap), 2), 0.5, float(familiarity))
+    return chosen
+
+
+def auroc(known: Floats, unknown: Floats) -> float:
+    """The chance that a known thing scores above an unknown one (ties count half)."""
+    order = np.sort(unknown)
+    below = np.searchsorted(order, known, "left") + np.searchsorted(order, known, "right")
+    return float(below.mean() / (2 * len(unknown)))
 
 
 def expected_calibration_error(scores: Scores, temperature: float, bins: int = 10) -> float:
@@ -170,49 +240,92 @@ def expected_calibration_error(scores: Scores, temperature: float, bins: int = 1
     )
 
 
-def report(root: Path, folder: Path, cache: Path, fold: Fold) -> dict[str, Any]:
-    """Every variant of a model folder on a fold: at home (files on disk) and away (composites)."""
+def rules_of(manifest: dict[str, Any]) -> Rules:
+    """What a manifest promises to act by."""
+    given = manifest["thresholds"]
+    return Rules(
+        manifest["output"]["temperature"], given["gap"], given["top1"], given["familiarity"]
+    )
+
+
+def report(
+    root: Path, folder: Path, cache: Path, fold: Fold, parent: Path | None = None, limit: int = 0
+) -> dict[str, Any]:
+    """Every variant of a model folder on a fold: photographs on disk, composites, strangers.
+
+    `parent` is the float32 file that the variants were made of, measured beside them.
+    """
     manifest = json.loads((folder / "manifest.json").read_text())
-    temperature, thresholds = manifest["output"]["temperature"], manifest["thresholds"]
-    out: dict[str, Any] = {
-        "fold": fold,
-        "model": manifest["name"],
-        "version": manifest["version"],
-        "variants": {},
-    }
-    for name, entry in manifest["variants"].items():
-        file = TFLite(folder / entry["file"])
-        home, paths = run_files(file, root, fold)
-        away = run_bank(file, fold_banks(root, cache, fold)[1])
-        facts: dict[str, Any] = {"bytes": entry["bytes"]}
-        for place, scores in (("home", home), ("away", away)):
-            answers = scores.logits.argmax(1)
-            confusion = np.zeros((len(LABELS), len(LABELS)), int)
-            np.add.at(confusion, (scores.targets, answers), 1)
-            right = int((answers == scores.targets).sum())
-            facts[place] = {
-                "pictures": len(scores),
-                "right": right,
-                "accuracy": round(right / len(scores), 4),
-                "ci95": [round(v, 4) for v in wilson(right, len(scores))],
-                "ece": round(expected_calibration_error(scores, temperature), 4),
-                "rule": risk_and_coverage(
-                    scores, temperature, thresholds["gap"], thresholds["top1"]
-                ),
-                "confusion": confusion.tolist(),
-            }
-        shares = softmax(home.logits / temperature)
-        doubt = np.argsort(shares[np.arange(len(home)), home.targets])[:8]
-        facts["most_wrong"] = [
-            {
-                "path": paths[i],
-                "said": LABELS[int(shares[i].argmax())],
-                "share": round(float(shares[i].max()), 3),
-            }
-            for i in doubt
-        ]
-        out["variants"][name] = facts
+    rules = rules_of(manifest)
+    index = parse((folder / manifest["familiarity"]["file"]).read_bytes())
+    out: dict[str, Any] = {"fold": fold, "model": manifest["name"], "version": manifest["version"]}
+    files = {name: open_variant(folder, name) for name in manifest["variants"]}
+    sizes = {name: entry["bytes"] for name, entry in manifest["variants"].items()}
+    if parent:
+        files["float32"] = TFLite(parent, manifest["input"]["width"], "float32")
+        sizes["float32"] = parent.stat().st_size
+    out["variants"], answers = {}, {}
+    away_bank_, none_bank = fold_banks(root, cache, fold, limit)[1], strangers(cache, fold, limit)
+    for name, file in files.items():
+        home, paths = run_files(file, root, fold, limit)
+        away, none = run_bank(file, away_bank_), run_bank(file, none_bank)
+        answers[name] = np.concatenate([home.logits.argmax(1), away.logits.argmax(1)])
+        out["variants"][name] = {"bytes": sizes[name]} | _variant(
+            home, away, none, paths, index, rules
+        )
+    first, *others = answers.values()
+    out["same_label"] = round(float(min((first == o).mean() for o in others)), 4)
     return out
+
+
+def _variant(
+    home: Scores, away: Scores, none: Scores, paths: list[str], index: Familiarity, rules: Rules
+) -> dict[str, Any]:
+    """The figures of one file, and what the plots are drawn from."""
+    places = {"home": home, "away": away, "none": none}
+    gap = {name: gaps(scores, rules.temperature)[0] for name, scores in places.items()}
+    known = {name: familiarities(scores, index) for name, scores in places.items()}
+    facts: dict[str, Any] = {name: _facts(places[name], index, rules) for name in ("home", "away")}
+    facts["strangers"] = {
+        "pictures": len(none),
+        "acted": int(acts(none, index, rules).sum()),
+        "auroc_familiarity": round(auroc(known["away"], known["none"]), 4),
+        "auroc_gap": round(auroc(gap["away"], gap["none"]), 4),
+    }
+    shares = softmax(home.logits / rules.temperature)
+    doubt = np.argsort(shares[np.arange(len(home)), home.targets])[:MOST_WRONG]
+    facts["most_wrong"] = [
+        {
+            "path": paths[i],
+            "said": LABELS[int(shares[i].argmax())],
+            "share": round(float(shares[i].max()), 3),
+        }
+        for i in doubt
+    ]
+    labelled = {name: gaps(places[name], rules.temperature) for name in ("home", "away")}
+    facts["curves"] = {
+        "shares": {name: np.round(said[1], 4).tolist() for name, said in labelled.items()},
+        "right": {name: said[2].tolist() for name, said in labelled.items()},
+        "gap": {name: np.round(values, 4).tolist() for name, values in gap.items()},
+        "familiarity": {name: np.round(values, 4).tolist() for name, values in known.items()},
+    }
+    return facts
+
+
+def _facts(scores: Scores, index: Familiarity, rules: Rules) -> dict[str, Any]:
+    said = scores.logits.argmax(1)
+    confusion = np.zeros((len(LABELS), len(LABELS)), int)
+    np.add.at(confusion, (scores.targets, said), 1)
+    right = int((said == scores.targets).sum())
+    return {
+        "pictures": len(scores),
+        "right": right,
+        "accuracy": round(right / len(scores), 4),
+        "ci95": [round(v, 4) for v in wilson(right, len(scores))],
+        "ece": round(expected_calibration_error(scores, rules.temperature), 4),
+        "rule": risk_and_coverage(scores, index, rules),
+        "confusion": confusion.tolist(),
+    }
 
 
 def tables(facts: dict[str, Any]) -> str:
@@ -236,6 +349,15 @@ def tables(facts: dict[str, Any]) -> str:
                 f"| {rule['acted']} ({rule['coverage']:.0%}) "
                 f"| {rule['acted_wrong']} ({rule['selective_risk']:.1%}) | {f['ece']:.3f} |"
             )
+    lines += ["", "| file | things of no class | acted on | AUROC of familiarity | of the gap |"]
+    lines += ["|---|---|---|---|---|"]
+    for name, variant in facts["variants"].items():
+        f = variant["strangers"]
+        lines.append(
+            f"| {name} | {f['pictures']} | {f['acted']} "
+            f"| {f['auroc_familiarity']:.3f} | {f['auroc_gap']:.3f} |"
+        )
+    lines += ["", f"The variants give the same label on {facts['same_label']:.1%} of the pictures."]
     first = next(iter(facts["variants"]))
     for place in ("home", "away"):
         confusion = np.array(facts["variants"][first][place]["confusion"])

@@ -1,41 +1,36 @@
 """From a trained network to what ships: .tflite files and the manifest beside them.
 
-The input is float32 NHWC in -1..1, the output plain logits: the temperature stands in the manifest
-alone. int8: the weights in int8 (per channel), activations in float. float16: weights in float16.
-The manifest's numbers come from the files themselves.
+``parent.npz`` holds the float16 weights and the int8 ranges that everything else is made of, so the
+files can be made again, bit by bit, without training (``report --quick``). Both variants compute
+``quantize.Exported``; the outputs are six logits and the pooled features (six times as large as
+the network's own). Temperature and thresholds stand in the manifest alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
-from numpy.typing import NDArray
 
 from trashbin.model import golden
 from trashbin.training.data import LABELS
-from trashbin.training.evaluate import (
-    Scores,
-    TFLite,
-    choose_thresholds,
-    fit_temperature,
-    fold_banks,
-    risk_and_coverage,
-    run_bank,
-    softmax,
-)
-from trashbin.training.model import INPUT_SIZE, MobileNetV3
+from trashbin.training.evaluate import TFLite, softmax
+from trashbin.training.model import Architecture, MobileNetV3
+from trashbin.training.quantize import PIXEL, Exported
 
-VERSION = "0.1.0"
-SCALE, OFFSET = 1 / 127.5, -1.0
-MAX_RISK = 0.06  # error aimed at among acted items on the calib fold, home and away in equal parts
-GOLDEN_SEEDS = range(4000)
+VERSION = "0.2.0"
+CREATED = "2026-11-25T00:00:00Z"  # of this version's weights: a file made again is the same file
+VARIANTS = {"int8": "int8", "float16": "float32"}  # variant -> type of its input
+GOLDEN_SEEDS = range(1500)
 
 SOURCES = [
     {
@@ -51,15 +46,45 @@ SOURCES = [
 ]
 
 
-def convert(model: MobileNetV3, path: Path) -> None:
-    """Writes the float32 .tflite of a network."""
+# -- the parent -----------------------------------------------------------------------------------
+
+
+def write_parent(model: MobileNetV3, ranges: Sequence[tuple[float, float]], path: Path) -> None:
+    """Architecture, float16 weights and int8 ranges (in the file's order) in one .npz."""
+    weights = {f"w/{k}": v.numpy().astype(np.float16) for k, v in model.state_dict().items()}
+    table = np.array(json.dumps(model.architecture.as_dict()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, architecture=table, ranges=np.array(ranges, np.float32), **weights)
+
+
+def read_parent(path: Path) -> tuple[MobileNetV3, Exported]:
+    """The network, and what is exported of it with its ranges set."""
+    with np.load(path, allow_pickle=False) as kept:
+        model = MobileNetV3(Architecture.from_dict(json.loads(str(kept["architecture"]))))
+        model.load_state_dict(
+            {k[2:]: torch.from_numpy(kept[k].astype(np.float32)) for k in kept if k[:2] == "w/"}
+        )
+        ranges = kept["ranges"]
+    exported = Exported(model.eval()).eval()
+    for place, (low, high) in zip(exported.ranges(), ranges, strict=True):
+        place.low.fill_(float(low))
+        place.high.fill_(float(high))
+    return model, exported.fold()
+
+
+# -- the files ------------------------------------------------------------------------------------
+
+
+def convert(module: torch.nn.Module, size: int, path: Path) -> None:
+    """Writes the float32 .tflite of a module that takes (N, 3, size, size)."""
     import litert_torch
 
-    example = torch.zeros(1, INPUT_SIZE, INPUT_SIZE, 3)
-    plain = model.to(memory_format=torch.contiguous_format).eval()
-    litert_torch.convert(
-        litert_torch.to_channel_last_io(plain, args=[0]).eval(), (example,)
-    ).export(str(path))
+    plain = module.to(memory_format=torch.contiguous_format).eval()
+    with contextlib.redirect_stdout(io.StringIO()):
+        litert_torch.convert(
+            litert_torch.to_channel_last_io(plain, args=[0]).eval(),
+            (torch.zeros(1, size, size, 3),),
+        ).export(str(path))
 
 
 def float16_recipe() -> list[dict[str, Any]]:
@@ -81,135 +106,107 @@ def float16_recipe() -> list[dict[str, Any]]:
     return made
 
 
-def write_variants(model: MobileNetV3, out: Path, keep_float: Path) -> dict[str, Path]:
-    """int8.tflite and float16.tflite in `out`, the float32 file at `keep_float`."""
+def operators(path: Path) -> list[dict[str, Any]]:
+    """The file's operators in order, with the numbers of their tensors."""
+    plain = Interpreter(
+        str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    found: list[dict[str, Any]] = plain._get_ops_details()
+    return found
+
+
+def write_int8(float32: Path, exported: Exported, path: Path) -> None:
+    """The integer file: every operator's output gets the range that training knew."""
+    work = quantizer.Quantizer(str(float32), recipe.static_wi8_ai8())
+    plain = Interpreter(str(float32))
+    name = {each["index"]: each["name"] for each in plain.get_tensor_details()}
+    entry = plain.get_input_details()[0]
+    some = np.zeros(entry["shape"], np.float32)
+    known = work.calibrate({"serving_default": [{"args_0": some}]})
+    order = [entry["index"], *(op["outputs"][0] for op in operators(float32))]
+    for index, place in zip(order, exported.ranges(), strict=True):
+        kept = known[name[index]]
+        kept["min"] = np.full_like(kept["min"], float(place.low))
+        kept["max"] = np.full_like(kept["max"], float(place.high))
+    path.write_bytes(bytes(work.quantize(known).quantized_model))
+
+
+def write_variants(exported: Exported, out: Path, float32: Path) -> dict[str, Path]:
+    """int8.tflite and float16.tflite in `out`, the float32 file at `float32`."""
     out.mkdir(parents=True, exist_ok=True)
-    convert(model, keep_float)
-    recipes = {"int8": recipe.weight_only_wi8_afp32(), "float16": float16_recipe()}
-    files = {}
-    for name, rules in recipes.items():
-        files[name] = out / f"{name}.tflite"
-        result = quantizer.Quantizer(str(keep_float), rules).quantize()
-        files[name].write_bytes(bytes(result.quantized_model))
+    float32.parent.mkdir(parents=True, exist_ok=True)
+    exported.set_mode("pass")
+    convert(exported, exported.architecture.input_size, float32)
+    files = {name: out / f"{name}.tflite" for name in VARIANTS}
+    with contextlib.redirect_stdout(io.StringIO()):
+        write_int8(float32, exported, files["int8"])
+        halved = quantizer.Quantizer(str(float32), float16_recipe()).quantize()
+    files["float16"].write_bytes(bytes(halved.quantized_model))
     return files
 
 
-def gap_of(logits: NDArray[np.float64], temperature: float) -> float:
-    """Largest share less the second largest."""
-    shares = np.sort(softmax(logits[None] / temperature)[0])
-    return float(shares[-1] - shares[-2])
+# -- the manifest ---------------------------------------------------------------------------------
 
 
-def golden_entries(path: Path, temperature: float, count: int = 2) -> list[dict[str, Any]]:
+def input_entry(size: int) -> dict[str, Any]:
+    """What the manifest says of the input; an int8 file takes pixel - 128 as it is."""
+    return {
+        "width": size,
+        "height": size,
+        "color": "RGB",
+        "layout": "NHWC",
+        "dtype": "float32",
+        "fit": "stretch",
+        "scale": PIXEL,
+        "offset": -128 * PIXEL,
+    }
+
+
+def describe(path: Path, dtype: str, golden_entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """A variant's entry in the manifest."""
+    entry = file_entry(path)
+    return {"file": entry.pop("file"), "dtype": dtype, **entry, "golden": golden_entries}
+
+
+def golden_entries(
+    path: Path, size: int, dtype: str, temperature: float, familiar: Any, count: int = 2
+) -> list[dict[str, Any]]:
     """The made-up pictures that the file is surest about, of different labels where it has any."""
-    fast, reference = TFLite(path), TFLite(path, reference=True)
+    fast, reference = TFLite(path, size, dtype), TFLite(path, size, dtype, reference=True)
     best: dict[int, tuple[float, int]] = {}
     for seed in GOLDEN_SEEDS:
-        logits = fast.logits(golden.pattern(seed, INPUT_SIZE, INPUT_SIZE))
+        logits, _ = fast.run(golden.pattern(seed, size, size))
         top, gap = int(logits.argmax()), gap_of(logits, temperature)
         if gap > best.get(top, (0.0, 0))[0]:
             best[top] = (gap, seed)
-    chosen = sorted(best.values(), reverse=True)[:count]
     entries = []
-    for _, seed in chosen:
-        logits = reference.logits(golden.pattern(seed, INPUT_SIZE, INPUT_SIZE))
+    for _, seed in sorted(best.values(), reverse=True)[:count]:
+        logits, features = reference.run(golden.pattern(seed, size, size))
         entries.append(
             {
                 "seed": seed,
-                "logits_reference": [float(v) for v in logits],
+                "logits_reference": [round(float(v), 6) for v in logits],
                 "label": LABELS[int(logits.argmax())],
                 "gap": round(gap_of(logits, temperature), 6),
+                "familiarity": round(familiar.score(features), 6),
             }
         )
     return entries
 
 
-def describe(path: Path, temperature: float) -> dict[str, Any]:
-    """A variant's entry in the manifest."""
+def gap_of(logits: Any, temperature: float) -> float:
+    """Largest share less the second largest."""
+    shares = np.sort(softmax(np.asarray(logits, np.float64)[None] / temperature)[0])
+    return float(shares[-1] - shares[-2])
+
+
+def file_entry(path: Path) -> dict[str, Any]:
+    """Name, digest and size of a file that belongs to the model."""
     content = path.read_bytes()
-    return {
-        "file": path.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
-        "golden": golden_entries(path, temperature),
-    }
+    digest = hashlib.sha256(content).hexdigest()
+    return {"file": path.name, "sha256": digest, "bytes": len(content)}
 
 
-def calibrate(
-    path: Path, root: Path, cache: Path, limit: int = 0
-) -> tuple[float, dict[str, float], dict[str, Any]]:
-    """Temperature, thresholds and the facts they rest on: the calib fold run through the file."""
-    file = TFLite(path)
-    home, away = (run_bank(file, bank) for bank in fold_banks(root, cache, "calib", limit))
-    both = Scores.joined(home, away)
-    weights = np.concatenate([np.full(len(s), 0.5 / len(s)) for s in (home, away)])
-    temperature = round(fit_temperature(both, weights), 4)
-    thresholds = choose_thresholds(both, weights, temperature, MAX_RISK)
-    facts: dict[str, Any] = {
-        "fold": "calib",
-        "variant": path.stem,
-        "max_risk": MAX_RISK,
-        "bound": "none: the observed error",
-    }
-    for name, scores in (("home", home), ("away", away)):
-        facts[name] = {"items": len(scores)} | risk_and_coverage(
-            scores, temperature, thresholds["gap"], thresholds["top1"]
-        )
-    return temperature, thresholds, facts
-
-
-def agreement(
-    model: MobileNetV3, path: Path, root: Path, cache: Path, limit: int = 0
-) -> dict[str, float]:
-    """Network in float against file on the val photographs: logits and labels."""
-    from trashbin.training.bank import as_input
-
-    file, bank = TFLite(path), fold_banks(root, cache, "val", limit)[0]
-    with torch.no_grad():
-        wanted = model.eval()(as_input([np.asarray(p) for p in bank.pictures])).numpy()
-    found = run_bank(file, bank).logits
-    return {
-        "pictures": len(bank),
-        "largest_difference": round(float(np.abs(wanted - found).max()), 5),
-        "same_label": float((wanted.argmax(1) == found.argmax(1)).mean()),
-    }
-
-
-def export(root: Path, run: Path, cache: Path, out: Path, limit: int = 0) -> None:
-    """Writes `out/int8.tflite`, `out/float16.tflite`, `out/manifest.json` from `run/model.pt`."""
-    model = MobileNetV3()
-    model.load_state_dict(torch.load(run / "model.pt", weights_only=True))
-    files = write_variants(model, out, run / "float32.tflite")
-    for path in (run / "float32.tflite", *files.values()):
-        print(
-            path.name,
-            path.stat().st_size,
-            "bytes; against the network:",
-            json.dumps(agreement(model, path, root, cache, limit)),
-        )
-    temperature, thresholds, facts = calibrate(files["int8"], root, cache, limit)
-    manifest = {
-        "schema": "trashbin.model/1",
-        "name": out.name,
-        "version": VERSION,
-        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "labels": list(LABELS),
-        "input": {
-            "width": INPUT_SIZE,
-            "height": INPUT_SIZE,
-            "color": "RGB",
-            "layout": "NHWC",
-            "dtype": "float32",
-            "fit": "stretch",
-            "scale": SCALE,
-            "offset": OFFSET,
-        },
-        "output": {"kind": "logits", "temperature": temperature},
-        "thresholds": {**thresholds, "familiarity": None},
-        "calibration": facts,
-        "variants": {name: describe(path, temperature) for name, path in files.items()},
-        "sources": SOURCES,
-    }
-    (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    print(f"temperature {temperature}, thresholds {thresholds}")
-    print(json.dumps(facts, indent=1))
+def write_manifest(out: Path, values: dict[str, Any]) -> None:
+    """`out/manifest.json`."""
+    (out / "manifest.json").write_text(json.dumps(values, indent=2) + "\n")

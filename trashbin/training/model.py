@@ -7,7 +7,7 @@ normalisation left. Padding is TensorFlow's "same". Pruning makes the same table
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class Architecture:
     blocks: tuple[Block, ...] = BLOCKS
     last: int = 960
     input_size: int = INPUT_SIZE
+    stem_relu: bool = False  # ReLU in place of the stem's hard-swish (see ``equalize``)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -73,14 +74,22 @@ class Architecture:
         side = self.input_size // 2
         total = side * side * 27 * self.stem
         inputs = self.stem
-        for block in self.blocks:
-            if inputs != self.stem or block is not self.blocks[0]:
-                total += side * side * inputs * block.expand
-            side //= block.stride
+        for k, block in enumerate(self.blocks):
+            total += side * side * inputs * block.expand if k else 0
+            side = -(-side // block.stride)
             total += side * side * block.expand * (block.kernel**2 + block.out)
             total += 2 * block.expand * block.squeeze
             inputs = block.out
         return total + side * side * inputs * self.last + 6 * self.last
+
+    def weights(self) -> int:
+        """Of convolutions, squeeze-excites and a head of six; without biases."""
+        total, inputs = 27 * self.stem, self.stem
+        for k, block in enumerate(self.blocks):
+            total += (inputs * block.expand if k else 0) + block.expand * block.out
+            total += block.expand * block.kernel**2 + 2 * block.expand * block.squeeze
+            inputs = block.out
+        return total + inputs * self.last + 6 * self.last
 
 
 class SamePadConv(nn.Conv2d):  # type: ignore[misc]
@@ -97,7 +106,8 @@ class SamePadConv(nn.Conv2d):  # type: ignore[misc]
         """(N, in, H, W) -> (N, out, H / stride, W / stride)."""
         if self.stride[0] == 1:
             return super().forward(input)
-        total = self.kernel_size[0] - 2  # even input sizes, stride 2
+        # the inputs are square; an odd side gets as much before as after
+        total = self.kernel_size[0] - (2 if input.shape[-1] % 2 == 0 else 1)
         return super().forward(
             F.pad(input, (total // 2, total - total // 2, total // 2, total - total // 2))
         )
@@ -160,7 +170,8 @@ class MobileNetV3(nn.Module):  # type: ignore[misc]
 
     def early(self, x: Tensor, blocks: int) -> Tensor:
         """The stem and the first `blocks` blocks: what a fine-tune may keep frozen."""
-        x = F.hardswish(self.stem(x))
+        x = self.stem(x)
+        x = F.relu(x) if self.architecture.stem_relu else F.hardswish(x)
         for block in self.blocks[:blocks]:
             x = block(x)
         return x
@@ -210,6 +221,22 @@ def load_start_weights(model: MobileNetV3, path: Path) -> None:
             if block.squeeze_excite is not None:
                 fill(block.squeeze_excite.reduce, f"{name}/squeeze_excite/Conv")
                 fill(block.squeeze_excite.widen, f"{name}/squeeze_excite/Conv_1")
+
+
+def without_dead_gates(model: MobileNetV3) -> MobileNetV3:
+    """The same function without the squeeze-excites whose share never varies (block 3's weights
+    are all zero): a tensor of no range has no int8 scale, and XNNPACK refuses such a file."""
+    rows = []
+    for row, block in zip(model.architecture.blocks, model.blocks, strict=True):
+        assert isinstance(block, InvertedResidual)
+        excite = block.squeeze_excite
+        if excite is not None and float(excite.widen.weight.detach().abs().max()) < 1e-6:
+            with torch.no_grad():
+                block.project.weight.mul_(F.hardsigmoid(excite.widen.bias)[None, :, None, None])
+            block.squeeze_excite, row = None, replace(row, squeeze=0)
+        rows.append(row)
+    model.architecture = replace(model.architecture, blocks=tuple(rows))
+    return model
 
 
 def freeze_early(model: MobileNetV3, blocks: int) -> None:

@@ -6,8 +6,9 @@ last convolution. The widths between the blocks stay: residuals run through them
 
 A channel's worth is the squared change of loss and features when it is turned down (first-order
 Taylor expansion, Molchanov et al., CVPR 2019); its price are the multiply-adds and parameters that
-it costs. The cheapest worth a price go first, until the network fits the budget. What a channel
-gave on average is put into the next layer's bias, so that only its variation is lost.
+it costs. The cheapest worth a price go first, until the network fits both budgets. What a channel
+gave is then made of those that stay, as far as least squares can (He, Zhang and Sun, ICCV 2017):
+only what no other channel tells is lost.
 """
 
 from __future__ import annotations
@@ -24,19 +25,20 @@ from trashbin.training.model import Architecture, InvertedResidual, MobileNetV3
 STEP = 8  # channels are kept by eights: kernels work through that many at a time
 KEPT_AT_LEAST = 0.4  # of each width ...
 FEATURES_KEPT = 0.6  # ... and of the features, which tell known things from unknown ones
-BYTES_MATTER = 0.15  # a parameter's price against that of a multiply-add, both as shares of all
+BYTES_MATTER = 1.0  # a parameter's price against that of a multiply-add, both as shares of all
+RIDGE = 1e-3  # of a channel's mean square: keeps the least squares from leaning on noise
 
 
 @dataclass
 class Gate:
-    """Where channels can go: before `reader`. Worth and mean (C,) of each channel."""
+    """Where channels can go: before `reader`. Worth (C,) of each; second moments of [x, 1]."""
 
     name: str
     reader: nn.Module
     macs: float  # share of all multiply-adds that one channel costs
     weights: float  # likewise of all parameters
     worth: Tensor
-    mean: Tensor
+    moments: Tensor  # (C + 1, C + 1), float64
 
 
 def gates(model: MobileNetV3) -> list[Gate]:
@@ -47,7 +49,7 @@ def gates(model: MobileNetV3) -> list[Gate]:
     side, inputs, out = table.input_size // 2, table.stem, []
     for k, (row, block) in enumerate(zip(table.blocks, model.blocks, strict=True)):
         assert isinstance(block, InvertedResidual)
-        before, side = side * side, side // row.stride
+        before, side = side * side, -(-side // row.stride)
         if block.expand is not None:  # the first block's channels are those of the stem
             per = side * side * (row.kernel**2 + row.out) + before * inputs
             weights = inputs + row.kernel**2 + row.out + 2 * row.squeeze
@@ -68,24 +70,26 @@ def gates(model: MobileNetV3) -> list[Gate]:
 
 
 def _gate(name: str, reader: nn.Module, width: int, macs: float, weights: float) -> Gate:
-    return Gate(name, reader, macs, weights, torch.zeros(width), torch.zeros(width))
+    moments = torch.zeros(width + 1, width + 1, dtype=torch.float64)
+    return Gate(name, reader, macs, weights, torch.zeros(width), moments)
 
 
 def weigh(
     model: MobileNetV3, batches: Iterable[tuple[Tensor, Tensor]], seed: int = 0
 ) -> list[Gate]:
-    """Worth and mean of every channel, from batches of input (N, 3, H, W) and target (N,)."""
+    """Worth and moments of every channel, from batches of input (N, 3, H, W) and target (N,)."""
     model.eval()
     found = gates(model)
     ones = [torch.ones_like(gate.worth, requires_grad=True) for gate in found]
-    means: list[Tensor] = [gate.mean for gate in found]
 
     def hook(k: int) -> Callable[[nn.Module, tuple[Tensor]], tuple[Tensor]]:
         def turn(module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
             (x,) = inputs
             spatial = x.ndim == 4
             with torch.no_grad():
-                means[k] += x.mean((0, 2, 3) if spatial else 0)
+                rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) if spatial else x
+                rows = torch.cat([rows, torch.ones(len(rows), 1)], 1)
+                found[k].moments += (rows.T @ rows / len(rows)).double()
             return (x * (ones[k][None, :, None, None] if spatial else ones[k]),)
 
         return turn
@@ -94,7 +98,6 @@ def weigh(
     draw = torch.Generator().manual_seed(seed)
     by_loss = [torch.zeros_like(gate.worth) for gate in found]
     by_features = [torch.zeros_like(gate.worth) for gate in found]
-    count = 0
     for x, targets in batches:
         features = model.features(x)
         loss = F.cross_entropy(model.head(features), targets, reduction="sum")
@@ -107,19 +110,22 @@ def weigh(
                 strict=True,
             ):
                 into += 0 if grad is None else grad.square()
-        count += 1
     for handle in hooks:
         handle.remove()
     sums = [sum(float(w.sum()) for w in total) for total in (by_loss, by_features)]
     for gate, a, b in zip(found, by_loss, by_features, strict=True):
-        gate.worth, gate.mean = a / sums[0] + b / sums[1], gate.mean / max(1, count)
+        gate.worth = a / sums[0] + b / sums[1]
     # the features before the head: their own change says nothing of what they are good for
     found[-1].worth = by_loss[-1] / sums[0] * 2
     return found
 
 
 def choose(
-    model: MobileNetV3, found: list[Gate], max_macs: int, bytes_matter: float = BYTES_MATTER
+    model: MobileNetV3,
+    found: list[Gate],
+    max_macs: int,
+    max_weights: int,
+    bytes_matter: float = BYTES_MATTER,
 ) -> dict[str, Tensor]:
     """Which channels stay, by gate: indices in order. The cheapest worth a price go first."""
     width = {gate.name: len(gate.worth) for gate in found}
@@ -131,7 +137,8 @@ def choose(
     gone: dict[str, set[int]] = {name: set() for name in width}
     for _, name, index in queue:
         left = {n: _round(width[n] - len(gone[n]), width[n]) for n in width}
-        if architecture(model.architecture, left).multiply_adds() <= max_macs:
+        table = architecture(model.architecture, left)
+        if table.multiply_adds() <= max_macs and table.weights() <= max_weights:
             break
         floor = FEATURES_KEPT if name == "last" else KEPT_AT_LEAST
         if width[name] - len(gone[name]) > floor * width[name]:
@@ -163,10 +170,10 @@ def architecture(table: Architecture, widths: dict[str, int]) -> Architecture:
 
 
 def cut(model: MobileNetV3, found: list[Gate], kept: dict[str, Tensor]) -> MobileNetV3:
-    """A new network of the channels that stay; the others' means go into the next biases."""
+    """A new network of the channels that stay, the others made of them as far as they can be."""
     table = architecture(model.architecture, {name: len(k) for name, k in kept.items()})
     small = MobileNetV3(table, dropout=model.dropout.p)
-    mean = {gate.name: gate.mean for gate in found}
+    moments = {gate.name: gate.moments for gate in found}
     with torch.no_grad():
         _copy(model.stem, small.stem)
         for k, (old, new) in enumerate(zip(model.blocks, small.blocks, strict=True)):
@@ -175,7 +182,7 @@ def cut(model: MobileNetV3, found: list[Gate], kept: dict[str, Tensor]) -> Mobil
             if old.expand is not None and new.expand is not None:
                 _copy(old.expand, new.expand, rows=rows)
             _copy(old.depthwise, new.depthwise, rows=rows)
-            _copy(old.project, new.project, columns=rows, mean=mean.get(f"expand {k}"))
+            _copy(old.project, new.project, columns=rows, moments=moments.get(f"expand {k}"))
             if old.squeeze_excite is not None and new.squeeze_excite is not None:
                 middle = kept[f"squeeze {k}"]
                 _copy(old.squeeze_excite.reduce, new.squeeze_excite.reduce, middle, rows)
@@ -184,10 +191,10 @@ def cut(model: MobileNetV3, found: list[Gate], kept: dict[str, Tensor]) -> Mobil
                     new.squeeze_excite.widen,
                     rows,
                     middle,
-                    mean[f"squeeze {k}"],
+                    moments[f"squeeze {k}"],
                 )
         _copy(model.last, small.last, rows=kept["last"])
-        _copy(model.head, small.head, columns=kept["last"], mean=mean["last"])
+        _copy(model.head, small.head, columns=kept["last"], moments=moments["last"])
     return small.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]
 
 
@@ -196,15 +203,20 @@ def _copy(
     new: nn.Conv2d | nn.Linear,
     rows: Tensor | None = None,
     columns: Tensor | None = None,
-    mean: Tensor | None = None,
+    moments: Tensor | None = None,
 ) -> None:
     """Weights of the rows (outputs) and columns (inputs) that stay."""
     weight, bias = old.weight, old.bias
-    if columns is not None and mean is not None:
-        lost = mean.clone()
-        lost[columns] = 0
-        bias = bias + weight.flatten(1) @ lost
-    if columns is not None:
+    if columns is not None and moments is not None:
+        flat = weight.flatten(1).double()
+        given = torch.cat([columns, torch.tensor([len(moments) - 1])])  # those that stay, and 1
+        square = moments[given][:, given]
+        square = square + RIDGE * torch.diag(square.diagonal() + 1e-12)
+        # flat @ x over all channels, as the best linear map of those that stay
+        mixed = torch.linalg.solve(square, moments[given][:, :-1] @ flat.T).T
+        bias = bias + mixed[:, -1].float()
+        weight = mixed[:, :-1].float().reshape(len(weight), len(columns), *weight.shape[2:])
+    elif columns is not None:
         weight = weight[:, columns]
     if rows is not None:
         weight, bias = weight[rows], bias[rows]
@@ -213,8 +225,12 @@ def _copy(
 
 
 def prune(
-    model: MobileNetV3, batches: Iterable[tuple[Tensor, Tensor]], max_macs: int
+    model: MobileNetV3,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    max_macs: int,
+    max_weights: int,
+    bytes_matter: float = BYTES_MATTER,
 ) -> MobileNetV3:
-    """The network with at most `max_macs` multiply-adds, not yet trained again."""
+    """The network within both budgets, not yet trained again."""
     found = weigh(model, batches)
-    return cut(model, found, choose(model, found, max_macs))
+    return cut(model, found, choose(model, found, max_macs, max_weights, bytes_matter))

@@ -25,7 +25,6 @@ from trashbin.training.bank import Bank, as_input, augmented
 from trashbin.training.model import MobileNetV3, load, load_start_weights
 
 CHUNK = 256
-NO_CLASS = -1  # the target of a thing of none of the classes, and of an empty tray
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,20 @@ def make(
     return out
 
 
-def read(folders: Sequence[Path]) -> Views:
-    """All chunks of some folders, in memory."""
-    parts = [np.load(file) for folder in folders for file in sorted(folder.glob("????.npz"))]
-    names = ("pictures", "targets", "home", "logits", "features")
-    return Views(*(np.concatenate([part[name] for part in parts]) for name in names))
+def read(folders: Sequence[Path], packed: Path) -> Views:
+    """All chunks of some folders; the pictures lie in the file `packed`, not in memory."""
+    files = [file for folder in folders for file in sorted(folder.glob("????.npz"))]
+    names = ("targets", "home", "logits", "features")
+    parts = [np.load(file) for file in files]
+    rest = [np.concatenate([part[name] for part in parts]) for name in names]
+    if not packed.exists():
+        being_written = packed.with_suffix(".part.npy")
+        shape = (len(rest[0]), *parts[0]["pictures"].shape[1:])
+        pictures = np.lib.format.open_memmap(being_written, "w+", np.uint8, shape)
+        begin = 0
+        for part in parts:
+            end = begin + len(part["targets"])
+            pictures[begin:end], begin = part["pictures"], end
+        pictures.flush()
+        being_written.replace(packed)
+    return Views(np.load(packed, mmap_mode="r"), *rest)
