@@ -340,6 +340,7 @@ def ship(work: Work, plan: Plan, parent: Path) -> None:
                 for name, path in files.items()
             },
             "familiarity": export.file_entry(out / "familiarity.npz"),
+            "rehearsal": export.file_entry(out / "rehearsal.npz"),
             "sources": export.SOURCES,
         },
     )
