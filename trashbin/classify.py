@@ -136,8 +136,9 @@ def explanation(decision: Decision, thresholds: Thresholds) -> str:
             )
         case Reason.UNFAMILIAR:
             return (
-                "unlike anything that the network learned (familiarity "
-                f"{decision.familiarity or 0.0:.2f}, needed {thresholds.familiarity or 0.0:.2f})"
+                f"not ambiguous ({limits}), but unlike anything that the network learned "
+                f"(familiarity {decision.familiarity or 0.0:.2f}, "
+                f"needed {thresholds.familiarity or 0.0:.2f})"
             )
         case reason:
             return f"the network gave no usable answer ({reason.value})"
