@@ -167,7 +167,8 @@ def write_card(root: Path, folder: Path, facts: dict[str, Any]) -> Path:
     plots.known_unknown(curves, rules, folder / PLOTS / "familiarity.svg")
     told = stages(log)
     plots.frontier(
-        [(name, home, away) for name, _, home, away in told], folder / PLOTS / "frontier.svg"
+        [(str(k), home, away) for k, (_, _, home, away) in enumerate(told, 1)],
+        folder / PLOTS / "frontier.svg",
     )
     kinds = {
         "int8": "integers throughout: input, output, weights (per channel), activations",
@@ -196,7 +197,8 @@ def write_card(root: Path, folder: Path, facts: dict[str, Any]) -> Path:
         composites=2 * plan.composites,
         notes="\n".join(entry["text"] for entry in log if entry["stage"] == "note"),
         stages="\n".join(
-            f"| {name} | {text} | {home:.1%} | {away:.1%} |" for name, text, home, away in told
+            f"| {k} {name} | {text} | {home:.1%} | {away:.1%} |"
+            for k, (name, text, home, away) in enumerate(told, 1)
         ),
         plots=PLOTS,
         families="; ".join(
