@@ -60,7 +60,11 @@ def _places(content: bytes) -> list[int]:
     return [*range(min(2000, len(content))), *range(max(0, first), len(content))] or [0]
 
 
-SOUND = (("manifest.json", as_json(ONE)), (FILE, None), ("LICENSE", b"as you like"))
+BESIDE = tuple(
+    (entry.file, NETWORK.path.with_name(entry.file).read_bytes())
+    for entry in NETWORK.manifest.beside
+)
+SOUND = (("manifest.json", as_json(ONE)), (FILE, None), *BESIDE, ("LICENSE", b"as you like"))
 _NAMES = [
     "manifest.json",
     "model/manifest.json",

@@ -149,7 +149,8 @@ def manifests(folder: Path) -> Target:
     """A manifest beside the shipped network, which is then opened and asked."""
     network = find().path
     trial.child = _forked
-    (folder / network.name).symlink_to(network)
+    for path in (network, *network.parent.glob("*.npz")):
+        (folder / path.name).symlink_to(path)
 
     def try_(content: bytes) -> None:
         (folder / "manifest.json").write_bytes(content)
@@ -164,6 +165,8 @@ def networks(folder: Path) -> Target:
     whole = file.path.read_bytes()
     manifest = json.loads((file.path.parent / "manifest.json").read_text(encoding="utf-8"))
     path = folder / file.path.name
+    for beside in file.path.parent.glob("*.npz"):
+        (folder / beside.name).symlink_to(beside)
     trial.child = _forked
 
     def try_(changes: list[Edit]) -> None:
@@ -208,8 +211,9 @@ def states(folder: Path) -> Target:
     shelf, network = Shelf(folder), find()
     home = shelf.folder / HOME
     home.mkdir(parents=True)
-    for name in (network.path.name, "manifest.json"):
-        (home / name).symlink_to(network.path.parent / name)
+    shipped = network.path.parent
+    for path in (network.path, shipped / "manifest.json", *shipped.glob("*.npz")):
+        (home / path.name).symlink_to(path)
     ref = Ref(file=f"{HOME}/{network.path.name}", sha256=network.id.sha256)
 
     def try_(content: bytes) -> None:

@@ -59,7 +59,7 @@ def test_a_name_in_the_store_that_is_no_text_is_damage(tmp_path: Path) -> None:
 @pytest.fixture
 def stranger(tmp_path: Path) -> Path:
     """The shipped network in another folder."""
-    for name in (find().path.name, "manifest.json"):
+    for name in (find().path.name, "manifest.json", "familiarity.npz"):
         shutil.copy(find().path.parent / name, tmp_path)
     return tmp_path / find().path.name
 
