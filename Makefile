@@ -1,5 +1,5 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test test-install test-devices fuzz faults soak test-data test-fleet test-ha test-page first-use pictures-page picture-node-red picture-ha test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
+.PHONY: help run test test-install test-devices test-arm64 fuzz faults soak test-data test-fleet test-ha test-page first-use pictures-page picture-node-red picture-ha test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -17,7 +17,7 @@ run: .venv/ready ## Set up, and show the simulated bin and its page: make run AR
 
 test: .venv/ready ## Set up, and run lint, unit, contract and daemon tests, with a real Mosquitto
 	@broker=$$(.ci/mosquitto) && faketime=$$(.ci/faketime) && $(MAKE) --no-print-directory lint && \
-	MOSQUITTO=$$broker LIBFAKETIME=$$faketime $(PY) -m pytest -m "not systemd and not data and not devices and not fleet and not trees and not homeassistant and not page" --ignore tests/bench tests
+	MOSQUITTO=$$broker LIBFAKETIME=$$faketime $(PY) -m pytest -m "not systemd and not data and not devices and not fleet and not trees and not arm64 and not homeassistant and not page" --ignore tests/bench tests
 
 lint: .venv/ready ## ruff, mypy --strict, and "imports point down only"
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \
@@ -37,6 +37,9 @@ test-install: .venv/ready ## install.sh in fresh Debian trees, Bookworm and Trix
 	@command -v debootstrap >/dev/null || { echo "make test-install needs debootstrap: sudo apt-get install debootstrap" >&2; exit 2; }
 	@[ "$$(id -u)" = 0 ] || { echo "make test-install needs root, for chroot: sudo make test-install" >&2; exit 2; }
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m trees $(ARGS) tests/install
+
+test-arm64: .venv/ready ## The aarch64 build under qemu, Bookworm's Python and Trixie's (needs apt-get)
+	@$(PY) -m pytest -m arm64 -s $(ARGS) tests/arm64
 
 test-systemd: .venv/ready ## systemd-analyze verify and security against an installed tree
 	@command -v systemd-analyze >/dev/null || { echo "make test-systemd needs systemd-analyze: sudo apt-get install systemd" >&2; exit 2; }

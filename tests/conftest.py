@@ -4,4 +4,6 @@ from hypothesis import settings
 
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("random", deadline=None)  # pytest --hypothesis-profile random
+# for `make test-arm64`, where everything takes twenty times as long
+settings.register_profile("few", derandomize=True, deadline=None, max_examples=5)
 settings.load_profile("fixed")
