@@ -84,13 +84,12 @@ def test_every_sample_scene_gets_the_same_label_and_gap(arm: Emulated) -> None:
     command = ["-m", "trashbin", "classify", "--json", *pictures]
     native, emulated = classified(natively(*command)), classified(said(arm, *command))
     assert len(native) == len(emulated) == len(items)
-    for file, wanted in native.items():
-        found = emulated[file]
-        told = f"{file}: {found['label']} {found['gap']:.3f}, not {wanted['label']}"
-        assert found["label"] == wanted["label"], told
-        assert abs(found["gap"] - wanted["gap"]) <= GAP_TOLERANCE, f"{told} {wanted['gap']:.3f}"
+    other = [file for file in native if emulated[file]["label"] != native[file]["label"]]
     largest = max(abs(emulated[file]["gap"] - native[file]["gap"]) for file in native)
-    print(f"\n{arm.release}: {len(native)} scenes, same labels, gaps within {largest:.4f}")
+    print(f"\n{arm.release}: {len(native)} scenes, {len(other)} other labels,", end=" ")
+    print(f"gaps within {largest:.4f}")
+    assert not other
+    assert largest <= GAP_TOLERANCE
 
 
 def test_the_demo_sorts_a_few_items(arm: Emulated) -> None:
