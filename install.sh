@@ -111,6 +111,8 @@ apt_packages() {
     [ "$RELEASE" = bookworm ] || optional "python3-lgpio" "no GPIO pin can be reached"
     if [ -n "$missing" ]; then
         packages >"$RECORD/before.tmp"
+        # netbase, which Trixie's Python brings, writes one where none is, and leaves it behind
+        [ -e /etc/hosts ] || : >"$RECORD/hosts"
         # shellcheck disable=SC2086
         apt-get install -y -q --no-install-recommends $missing >"$RECORD/apt.tmp" 2>&1 || {
             tail -n 20 "$RECORD/apt.tmp" >&2
@@ -119,6 +121,8 @@ apt_packages() {
         packages | comm -13 "$RECORD/before.tmp" - | sort -u - "$RECORD/packages" >"$RECORD/after.tmp"
         mv "$RECORD/after.tmp" "$RECORD/packages"
         rm -f "$RECORD/before.tmp" "$RECORD/apt.tmp"
+        [ ! -e "$RECORD/hosts" ] || [ -s "$RECORD/hosts" ] || [ ! -e /etc/hosts ] ||
+            sha256sum </etc/hosts >"$RECORD/hosts"
         changed packages "${missing# }"
     fi
     python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -331,6 +335,8 @@ remove_packages() {
     fi
     # shellcheck disable=SC2086
     apt-get purge -y -q $ours >/dev/null
+    # unless somebody has written to it since
+    [ ! -s $RECORD/hosts ] || [ "$(sha256sum </etc/hosts)" != "$(cat $RECORD/hosts)" ] || rm /etc/hosts
 }
 
 purge=no uninstall=no
