@@ -15,6 +15,7 @@ from pathlib import Path
 
 from trashbin import pictures
 from trashbin.errors import StoreError
+from trashbin.leases import Leases
 from trashbin.settings import Pictures
 from trashbin.types import Pixels
 
@@ -34,6 +35,7 @@ class Album:
         self.folder = folder
         self.settings = settings
         self.problem: str | None = None
+        self._lease = Leases()
         self._kept: dict[str, dict[str, int]] | None = None  # kind -> id -> bytes, oldest first
 
     def wants(self, *, uncertain: bool) -> bool:
@@ -42,7 +44,7 @@ class Album:
 
     def add(self, image_id: str, pixels: Pixels, *, uncertain: bool) -> str | None:
         """Write a picture; its id, or None where it can't be kept, which ``problem`` tells."""
-        jpeg = pictures.encode(pixels)
+        jpeg = pictures.encode(pixels, self._lease)
         kind = KINDS[uncertain]
         try:
             self._make_room(_taken(len(jpeg)))

@@ -78,13 +78,13 @@ class Looker:
         self.last_frame: Frame | None = None
         self._shape: tuple[int, ...] | None = None  # of every frame: the scene model needs it
 
-    def glance(self) -> View:
+    def glance(self, *, sharpness: bool = False) -> View:
         """One frame through the scene model. CameraError where no frame is whole."""
         for _ in range(TORN):  # a USB camera now and then sends half a picture
             frame = self._captured()
             fault = flaw(frame.pixels)
             if fault is None:
-                return self.scene.look(frame)
+                return self.scene.look(frame, sharpness=sharpness)
         raise CameraError(fault)
 
     def probe(self) -> None:
@@ -170,7 +170,7 @@ class Looker:
         views: list[View] = []
         with _stage(timing, "capture"):
             for _ in range(self.settings.burst):
-                views.append(self.glance())
+                views.append(self.glance(sharpness=True))
                 frames.append(self.seen)
         floor = self.settings.min_sharpness
         sharp = [f for f, v in zip(frames, views, strict=True) if not too_blurred(v, floor)]
@@ -212,12 +212,17 @@ def flaw(pixels: Pixels) -> str | None:
     """
     part = pixels[-max(1, len(pixels) // 8) :]
     colour = part[0, 0]
-    if colour.min() == WHITE or not np.array_equal(part, np.broadcast_to(colour, part.shape)):
+    if colour.min() == WHITE or not _is_of(colour, part):
         return None
-    if np.array_equal(pixels, np.broadcast_to(colour, pixels.shape)):
+    if _is_of(colour, pixels):
         name = "black" if colour.max() < BLACK else "of one colour"
         return f"the camera's pictures are {name}: look at lens cap, cable and tray lamp"
     return "the camera gives half pictures: check its cable"
+
+
+def _is_of(colour: Pixels, pixels: Pixels) -> bool:
+    """Row by row: of nearly every picture the first one tells."""
+    return all((row == colour).all() for row in pixels)
 
 
 def _mean_features(predictions: Sequence[Prediction]) -> Features | None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trashbin.errors import PictureError
+from trashbin.leases import Leases
 from trashbin.types import Pixels
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -68,15 +69,21 @@ def decode(content: bytes) -> Pixels:
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
-def encode(pixels: Pixels) -> bytes:
-    """A JPEG of RGB pixels, its longer side at most ``LONGEST``: for people, not for training."""
+def encode(pixels: Pixels, lease: Leases | None = None) -> bytes:
+    """A JPEG of RGB pixels, its longer side at most ``LONGEST``: for people, not for training.
+
+    With a ``lease``, nothing but the JPEG itself is made anew.
+    """
+    lease = lease or Leases()
     height, width = pixels.shape[:2]
     scale = LONGEST / max(height, width)
     if scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
+        small = lease("small", (height, width, 3), np.uint8)
+        pixels = cv2.resize(pixels, (width, height), small, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR, lease("bgr", (height, width, 3), np.uint8))
+    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return jpeg.tobytes()
 
 
 def find(folder: Path) -> list[Path]:

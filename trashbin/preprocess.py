@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from trashbin.leases import Leases
 from trashbin.types import Pixels
 
 
@@ -29,8 +30,8 @@ class InputSpec:
     offset: float = 0.0
 
 
-def resize(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Stretch RGB uint8 (H, W, 3) to (height, width, 3).
+def resize(pixels: Pixels, width: int, height: int, into: Pixels | None = None) -> Pixels:
+    """Stretch RGB uint8 (H, W, 3) to (height, width, 3), ``into`` an array of that size if given.
 
     INTER_AREA averages every source pixel and so never aliases; where either side
     grows it would repeat pixels, so INTER_LINEAR is used there.
@@ -40,12 +41,18 @@ def resize(pixels: Pixels, width: int, height: int) -> Pixels:
         return pixels
     shrinks = rows >= height and columns >= width
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(pixels, (width, height), interpolation=method)  # type: ignore[return-value]
+    return cv2.resize(pixels, (width, height), into, interpolation=method)  # type: ignore[return-value]
 
 
-def fill(tensor: npt.NDArray[Any], pixels: Pixels, spec: InputSpec) -> None:
-    """Write ``pixels`` (H, W, 3; RGB uint8) into ``tensor`` (1, height, width, 3) in place."""
-    small = resize(pixels, spec.width, spec.height)
+def fill(
+    tensor: npt.NDArray[Any], pixels: Pixels, spec: InputSpec, lease: Leases | None = None
+) -> None:
+    """Write ``pixels`` (H, W, 3; RGB uint8) into ``tensor`` (1, height, width, 3) in place.
+
+    With a ``lease``, nothing as large as the tensor is made anew.
+    """
+    into = (lease or Leases())("resized", (spec.height, spec.width, 3), np.uint8)
+    small = resize(pixels, spec.width, spec.height, into)
     if spec.color == "BGR":
         small = small[:, :, ::-1]
     if spec.dtype == "float32":

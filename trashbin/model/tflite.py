@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trashbin.errors import ModelError
+from trashbin.leases import Leases
 from trashbin.model import golden, manifest, trial
 from trashbin.model.head import Head
 from trashbin.model.manifest import Golden, ModelFile
@@ -90,6 +91,7 @@ class TFLiteClassifier:
         self.threads = threads
         self.kernels: Kernels = kernels
         self._spec: InputSpec = file.input_spec
+        self._lease = Leases()
         self._temperature = file.manifest.output.temperature
         self._stamp = file.stamp
         self._changed: str | None = None
@@ -152,7 +154,7 @@ class TFLiteClassifier:
     def load_input(self, frame: Frame) -> None:
         """Preprocess a frame straight into the interpreter's own input buffer."""
         view = self._interpreter.tensor(self._input["index"])
-        fill(view(), frame.pixels, self._spec)
+        fill(view(), frame.pixels, self._spec, self._lease)
 
     def invoke(self) -> None:
         """One bare run of the network on what its input buffer holds. ModelError if it fails."""
