@@ -176,9 +176,9 @@ def config(folder: Path, broker: Broker, **changes: Any) -> dict[str, Any]:
 
 
 class Process:
-    """The daemon, as systemd would start it."""
+    """The daemon, as systemd would start it; ``program`` is the module that is run."""
 
-    def __init__(self, folder: Path, text: str) -> None:
+    def __init__(self, folder: Path, text: str, program: str = "trashbin") -> None:
         path = folder / "trashbin.yaml"
         path.write_text(text)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -187,7 +187,7 @@ class Process:
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "trashbin", "run", "--config", str(path)],
+                [sys.executable, "-m", program, "run", "--config", str(path)],
                 stderr=log,
                 stdout=log,
                 env=os.environ | {"NOTIFY_SOCKET": str(folder / "notify")},

@@ -54,6 +54,7 @@ class Cycle:
         self._signalled_since = signalled_since
         self._emit = emit
         self._accepted_at = float("-inf")
+        self._own: Signal | None = None  # the last one that no sensor gave, but the cycle itself
         self._judged_at = float("-inf")  # until when what happened in the tray has been judged
         self._held: Held | None = None
         condition.on_recovered = self._look_again
@@ -83,7 +84,7 @@ class Cycle:
         if signal.source is not Source.REQUEST and self._is_echo(signal):
             return None
         again = signal.at - self._accepted_at < self.config.look.refractory_s
-        quiet = again or signal.at <= self._judged_at
+        quiet = again or signal is self._own or signal.at <= self._judged_at
         self._accepted_at = signal.at
         try:
             return self.run_once(signal, quiet=quiet and signal.source is not Source.REQUEST)
@@ -99,7 +100,7 @@ class Cycle:
     def run_once(self, signal: Signal, *, quiet: bool = False) -> Event | None:
         """One item: look, decide, commit the event, move. The event, or None for no news.
 
-        ``quiet`` makes an empty tray no news: the signal came right after another.
+        ``quiet`` makes an empty tray no news: the signal came right after another, or from us.
         StoreError where the event cannot be committed; then nothing has moved.
         """
         self.condition.change(Change.SIGNAL)
@@ -142,8 +143,12 @@ class Cycle:
     def _look_again(self) -> None:
         """A part is back: something may have been dropped, or lie there still."""
         if self.parts.looker is not None and self.config.look.empty_tray == "learn":
-            self._accepted_at = self.clock.monotonic()  # so an empty tray is no news
-            self._emit(Signal(Source.MOTION, self._accepted_at))
+            self._signal()
+
+    def _signal(self) -> None:
+        """Have a look at what may lie there, though no sensor fired."""
+        self._own = Signal(Source.MOTION, self.clock.monotonic())
+        self._emit(self._own)
 
     def _act(self, sight: Sight, bin: str, planned_as: Callable[[Sequence[str]], Event]) -> Event:
         """Commit the event that ``planned_as`` makes of the actuators to be used, and move them."""
@@ -177,7 +182,7 @@ class Cycle:
             if self._rounds < MAX_ROUNDS and self._something_new(sight, frame):
                 self._rounds += 1
                 if not self._signalled_since(self._judged_at):
-                    self._emit(Signal(Source.MOTION, self.clock.monotonic()))
+                    self._signal()
                 break
         else:
             self._jammed(sight, event)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.daemon.rig import Rig, sure
 from trashbin.status import Status
-from trashbin.types import Action, Reason, Source
+from trashbin.types import Action, Reason, Signal, Source
 
 
 @pytest.fixture
@@ -127,6 +127,28 @@ def test_even_one_that_no_sensor_noticed(rig: Rig) -> None:
     rig.go()
     assert rig.kinds() == ["sorted", "sorted"]
     assert rig.events()[1].trigger is Source.MOTION
+
+
+def test_a_hand_over_the_tray_after_a_move_is_no_item_and_no_news(
+    make: Callable[..., Rig],
+) -> None:
+    rig = make(look={"settle_s": 0.4, "refractory_s": 0})
+
+    def wave(bin: str) -> None:
+        rig.tray.clear()
+        for step in range(100):  # for as long as the servo is away, and the look after it
+            rig.clock.at(
+                rig.clock.elapsed + step / 20, lambda x=step % 40: rig.tray.put("hand", 3 * x, 60)
+            )
+
+    rig.servo.on_sort = wave
+    rig.tray.put()
+    rig.daemon.take(Signal(Source.PIR, rig.clock.monotonic()))
+    rig.clock.due.clear()
+    rig.tray.clear()
+    rig.go()
+    assert rig.kinds() == ["sorted"]
+    assert rig.daemon.status is Status.IDLE
 
 
 def test_an_item_that_stays_is_tried_once_more_and_then_a_fault(rig: Rig) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from tests.soak import daemon
 from tests.soak.samples import Sample, growth, leaks, take
 from tests.support_processes import Listener, Process, config, running, wait_until
 from trashbin.devices.simulated import FALLS
@@ -56,7 +57,10 @@ class Run:
             found.append(f"{self.fallen} items fell, {self.items} were told")
         for event in self.events:
             if event["event_type"] not in ITEM:
-                found.append(f"an event of type {event['event_type']}: {event['detail']}")
+                found.append(
+                    f"event {event['seq']} of type {event['event_type']}: "
+                    f"{event['detail'] or 'trigger ' + str(event['trigger'])}"
+                )
         if self.items < self.seconds:
             found.append(f"only {self.items / self.seconds:.2f} items a second")
         if self.status:
@@ -70,7 +74,7 @@ def soak(
     """Run the daemon for so long; ``show`` is called with what there is after each tenth."""
     with running(folder, "allow_anonymous true") as broker:
         listener = Listener(broker, f"{ROOT}/event/#", f"{ROOT}/response/mode")
-        process = Process(folder, yaml.safe_dump(config(folder, broker, **SHORT)))
+        process = Process(folder, yaml.safe_dump(config(folder, broker, **SHORT)), daemon.__name__)
         try:
             process.wait_ready()
             began = time.monotonic()
@@ -101,12 +105,12 @@ def soak(
     return run
 
 
-# the demo's bin, with every wait as short as it may be
+# the demo's bin, with every wait as short as it may be; to settle ends as soon as the item lies
 SHORT: dict[str, Any] = {
     "camera": {"kind": "simulated", "fps": 100},
     "rules": {"gap": 0.05, "top1": 0.2},  # to hold an item takes longer than to sort it
-    "look": {"settle_s": 0.05, "refractory_s": 0, "hold_s": 0.5, "retries": 0, "burst": 1},
-    "sorting": {"move_s": 0.2, "dwell_s": 0.15},  # no shorter than the world's items take to leave
+    "look": {"settle_s": 1, "refractory_s": 0, "hold_s": 0.5, "retries": 0, "burst": 1},
+    "sorting": {"move_s": 0.1, "dwell_s": 0.1},  # no shorter than the world's items take to leave
     "triggers": [{"kind": "simulated", "every_s": 0.05}, {"kind": "mqtt"}],
     "actuators": [
         {"kind": "simulated", "person_s": 0.05},
