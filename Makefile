@@ -60,6 +60,9 @@ test-fleet: .venv/page-test .cache/node-red/ready ## collect and Grafana's queri
 	{ echo "make test-fleet needs Chromium: sudo apt-get install chromium" >&2; exit 2; }
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m fleet tests/fleet
 
+fleet: .venv/page-test ## 1,000 bins on one broker, and the page over them: make fleet ARGS="--bins 200 --minutes 1"
+	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.fleet.load $(ARGS)
+
 first-use: .venv/page-test ## Seconds from make run, .venv being there, to a sorted item on the page (needs Chromium)
 	@$(PY) -m tests.page.first_use
 

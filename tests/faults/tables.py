@@ -19,12 +19,12 @@ def written(text: str) -> str:
     return text.partition(BEGIN)[2].partition(END)[0]
 
 
-def with_tables(text: str, tables: str) -> str:
-    """A README with these tables in place of those it has; ValueError where it lacks the marks."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"README.md needs the lines {BEGIN} and {END}")
+def with_tables(text: str, tables: str, begin: str = BEGIN, end: str = END) -> str:
+    """A page with these tables in place of those between its marks; ValueError without marks."""
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"it needs the lines {begin} and {end}")
     return f"{before}{begin}\n\n{tables.strip()}\n\n{end}{after}"
 
 

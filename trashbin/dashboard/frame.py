@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ PAGES = {
 }
 THEMES = {"auto": None, "light": False, "dark": True}
 REFRESH_S = 0.2  # how often an open page looks whether something changed
+BUSY_S = 0.55  # between drawings, where more bins tell something than
+FEW_BINS = 20
 TOAST_S = 8.0
 YEAR_S = 31_536_000
 
@@ -61,13 +64,19 @@ class Sheet:
         self.spoken.set_content(escape(text))
 
     def every_change(self, draw: Callable[[], None], seconds: float = REFRESH_S) -> None:
-        """Draw now, and whenever something was heard since; not more often than ``seconds``."""
+        """Draw now, and soon after something was heard; not more often than ``seconds``.
+
+        Where many bins tell something all the time, only each ``BUSY_S``: browsers shall keep up.
+        """
         seen = self.watch.version
+        drawn = time.monotonic()
 
         def look() -> None:
-            nonlocal seen
-            if self.watch.version != seen:
-                seen = self.watch.version
+            nonlocal seen, drawn
+            now = time.monotonic()
+            busy = len(self.watch.bins) > FEW_BINS and now - drawn < BUSY_S
+            if self.watch.version != seen and not busy:
+                seen, drawn = self.watch.version, now
                 draw()
 
         draw()

@@ -17,6 +17,9 @@ FAVICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path fill="none" '
     'stroke="#17693f" stroke-width="2" d="M5 6h14M10 6V3h4v3M7 6l1 15h8l1-15"/></svg>'
 )
+# A browser on a busy machine or a poor network is not thrown out: it takes up where it was. NiceGUI
+# expects a sign of life within 0.4 of this, too.
+RECONNECT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ def main(options: Options) -> ExitCode:
         reload=False,
         show=False,
         show_welcome_message=False,
+        reconnect_timeout=RECONNECT_S,
         tailwind=False,
         uvicorn_logging_level="error",
         favicon=FAVICON,

@@ -244,9 +244,9 @@ class _Fleet:
             lost=0,
             repeats=self._tally.repeats,
             refused=self._tally.refused,
-            p50_ms=_quantile(delays, 0.5),
-            p99_ms=_quantile(delays, 0.99),
-            max_ms=_quantile(delays, 1.0),
+            p50_ms=quantile(delays, 0.5),
+            p99_ms=quantile(delays, 0.99),
+            max_ms=quantile(delays, 1.0),
             broker_cores=None if not before or not after else round(after.cores_since(before), 4),
             broker_mb=None if after is None else round(after.rss_mb, 1),
             bins_cores=round(bins_cores, 3),
@@ -327,7 +327,7 @@ def stored(folder: Path) -> list[str]:
         db.close()
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float | None:
+def quantile(ordered: Sequence[float], share: float) -> float | None:
     """Of sorted figures; None where there are none."""
     if not ordered:
         return None
