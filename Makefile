@@ -84,7 +84,7 @@ picture-node-red: .venv/page-test .cache/node-red/ready ## The picture of config
 	cd .cache/node-red && npm ci --silent --no-audit --no-fund --ignore-scripts && touch ready
 
 bench: .venv/ready ## Stage times, cold start, an event's cost, and an outage of 10,000 events (needs a quiet machine)
-	@broker=$$(.ci/mosquitto) && .venv/bin/trashbin bench $(ARGS) && $(PY) -m pytest --benchmark-only tests/bench && \
+	@broker=$$(.ci/mosquitto) && .venv/bin/trashbin bench --idle 60 $(ARGS) && $(PY) -m pytest --benchmark-only tests/bench && \
 	MOSQUITTO=$$broker $(PY) -m tests.bench
 
 fuzz: .venv/ready ## 100,000 damaged inputs: no traceback, no hang, no move (make fuzz INPUTS=5000 ARGS="-k pictures")

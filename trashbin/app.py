@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from trashbin import config as configuration
-from trashbin import database, devices, sdnotify
+from trashbin import database, devices, machine, sdnotify
 from trashbin.actuation import Actuation
 from trashbin.canary import Canary
 from trashbin.clock import SystemClock
@@ -71,6 +71,7 @@ def run(path: Path) -> ExitCode:
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    machine.give_back_large_blocks()
     loaded = configuration.load(path)
     problems: dict[str, str] = {}
     config = loaded.config or safe_config(loaded)

@@ -256,19 +256,28 @@ def check_config(file: Path, upgrade: bool, as_json: bool) -> int:
     "--runs", type=click.IntRange(10, 100_000), default=300, show_default=True, help="Frames timed."
 )
 @click.option("--threads", type=click.IntRange(1, 8), default=1, show_default=True)
+@click.option(
+    "--idle",
+    "idle_s",
+    type=click.FloatRange(0, 3600),
+    default=0,
+    help="Seconds for which an idle bin is watched.",
+)
 @model_option(multiple=True)
 @json_option
-def bench(runs: int, threads: int, models: Sequence[str], as_json: bool) -> int:
+def bench(runs: int, threads: int, idle_s: float, models: Sequence[str], as_json: bool) -> int:
     """Measure how long a decision takes on this machine.
 
     Times a 640x480 frame through preprocess, invoke and decide, and in the same run, turn
     by turn, the least that it could cost: a bare cv2.resize (INTER_AREA) and a bare
-    invoke. The limit is 1.15 x their sum. Also told: how long `trashbin run` takes from
-    its start to ready. Turns into which the kernel put other work are left out and counted.
+    invoke. The limit is 1.15 x their sum. Turns into which the kernel put other work are
+    left out and counted. Also told of a whole bin: how long it takes from a trigger to the
+    actuation command beside what that rests on, how long `trashbin run` takes from its start
+    to ready, and with --idle what it costs while nothing falls.
 
     With --json, one object: stages_ms, ratio_total_over_limit, ratio_total_over_invoke,
-    model, runtime, threads, bare_ms, limit_ms, cold_start_s, runs, disturbed; with several
-    --model, one such object each under models.
+    model, runtime, threads, bare_ms, limit_ms, runs, disturbed, cold_start_s, start,
+    trigger_to_actuation, idle; with several --model, one such object each under models.
 
     \b
     Examples:
@@ -284,7 +293,7 @@ def bench(runs: int, threads: int, models: Sequence[str], as_json: bool) -> int:
     files = [manifest.find(name) for name in models or (None,)]
     with quiet():
         opened = [tflite.TFLiteClassifier(file, threads=threads) for file in files]
-    return bench.run(opened, runs, as_json=as_json)
+    return bench.run(opened, runs, as_json=as_json, idle_s=idle_s)
 
 
 @main.command(epilog=EXIT_STATUSES)

@@ -130,14 +130,14 @@ class Looker:
         started = self.clock.monotonic()
         with self._lit():
             # a sensor fires before the item has landed: empty is believed when time is over
-            view = self._settle({SceneState.SETTLED})
-            settled = self.clock.monotonic()
+            view = self._settle({SceneState.SETTLED}, sharpness=True)
+            settled = self.seen.at  # this frame is the burst's first
             timing = dict.fromkeys(STAGES, 0.0) | {"settle": (settled - started) * 1e3}
             found, features = self._judge(view, thresholds, timing)
             for _ in range(self.settings.retries):
                 if found.reason not in RETRIED:
                     break
-                found, features = self._judge(self.glance(), thresholds, timing)
+                found, features = self._judge(self.glance(sharpness=True), thresholds, timing)
         timing["total"] = (self.clock.monotonic() - started) * 1e3
         return Sight(found, self.seen, settled, timing, features)
 
@@ -151,11 +151,11 @@ class Looker:
         with self._lit():
             return self.glance().state is SceneState.EMPTY
 
-    def _settle(self, done: set[SceneState]) -> View:
+    def _settle(self, done: set[SceneState], *, sharpness: bool = False) -> View:
         """Frames until one shows a state of ``done``, or the time to settle is over."""
         deadline = self.clock.monotonic() + self.settings.settle_s
         while True:
-            view = self.glance()
+            view = self.glance(sharpness=sharpness)
             if view.state in done or self.clock.monotonic() >= deadline:
                 return view
 
@@ -166,16 +166,7 @@ class Looker:
             return decision.hold(Reason.DARK), None
         if view.state is SceneState.EMPTY:
             return decision.hold(Reason.EMPTY), None
-        frames: list[Frame] = []
-        views: list[View] = []
-        with _stage(timing, "capture"):
-            for _ in range(self.settings.burst):
-                views.append(self.glance(sharpness=True))
-                frames.append(self.seen)
-        floor = self.settings.min_sharpness
-        sharp = [f for f, v in zip(frames, views, strict=True) if not too_blurred(v, floor)]
-        # the network is asked even where none is sharp, so that the event says what it saw
-        predictions = [self._predict(frame, timing) for frame in sharp or frames]
+        views, predictions, sharp = self._burst(view, timing)
         with _stage(timing, "decide"):
             found = decision.decide(predictions, thresholds)
         if not sharp:
@@ -183,6 +174,31 @@ class Looker:
         elif min(view.items for view in views) > 1:
             found = decision.overrule(found, Reason.DISAGREE)
         return found, _mean_features(predictions)
+
+    def _burst(
+        self, view: View, timing: dict[str, float]
+    ) -> tuple[list[View], list[Prediction], bool]:
+        """A burst's views, what the network says of the sharp frames, and whether any is sharp.
+
+        A settled ``view`` is its first. While one frame is asked about, the camera exposes
+        the next.
+        """
+        views: list[View] = []
+        predictions: list[Prediction] = []
+        blurred: list[Frame] = []
+        while len(views) < self.settings.burst:
+            if views or view.state is not SceneState.SETTLED:
+                with _stage(timing, "capture"):
+                    view = self.glance(sharpness=True)
+            views.append(view)
+            if too_blurred(view, self.settings.min_sharpness):
+                blurred.append(self.seen)
+            else:
+                predictions.append(self._predict(self.seen, timing))
+        if predictions:
+            return views, predictions, True
+        # the network is asked even where none is sharp, so that the event says what it saw
+        return views, [self._predict(frame, timing) for frame in blurred], False
 
     def _predict(self, frame: Frame, timing: dict[str, float]) -> Prediction:
         prediction = self.classifier.predict(frame)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 # where Raspberry Pi OS's kernel shows what its firmware knows; vcgencmd asks the firmware itself
@@ -11,8 +13,20 @@ THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
 ASK_S = 2.0
 
+M_MMAP_THRESHOLD = -3  # malloc.h
+
 UNDERVOLTAGE, CAPPED, THROTTLING, HOT = 0x1, 0x2, 0x4, 0x8
 SINCE_BOOT = 16  # bits further up: the same, at any time since the start
+
+
+def give_back_large_blocks() -> None:
+    """Let the C library hand every block of a megabyte back to the kernel as it is freed.
+
+    Left to itself, glibc keeps ever larger ones once a few were freed: tens of megabytes of a
+    Pi's memory for pictures that are long gone. Other C libraries are left as they are.
+    """
+    with suppress(AttributeError):  # no mallopt
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
 
 
 def disk_free_mb(folder: Path) -> int | None:

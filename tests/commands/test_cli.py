@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import pytest
@@ -289,7 +289,12 @@ def test_commands_refuse_a_configuration_with_mistakes(picture: Path, tmp_path: 
 def test_bench_with_one_model_is_that_models_object(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bench, "cold_start", lambda: None)
+    found = bench.Way(items=10, frames=3, total_ms=8.0, exposure_ms=5.0, bare_ms=2.0, commit_ms=1.0)
+    monkeypatch.setattr(bench, "way", lambda classifier, items: found)
+    monkeypatch.setattr(bench, "start", lambda: None)
     monkeypatch.setattr(bench, "measure", lambda classifiers, runs: [{"runs": runs}])
-    assert bench.run([], 12, as_json=True) == 0
-    assert json.loads(capsys.readouterr().out) == {"runs": 12, "cold_start_s": None}
+    assert bench.run([cast(Any, None)], 12, as_json=True) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["trigger_to_actuation"]["ratio_over_limit"] == pytest.approx(8.0 / 8.3)
+    del told["trigger_to_actuation"]
+    assert told == {"runs": 12, "cold_start_s": None, "start": None, "idle": None}

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import resource
-import selectors
-import signal
-import socket
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 import click
 import cv2
-import yaml
 from rich.console import Console
 from rich.table import Table
 
-from trashbin import resources
-from trashbin.config import read
+from trashbin.bench.cycle import Way, way
+from trashbin.bench.process import Idle, Start, idle, start
 from trashbin.decision import decide
 from trashbin.errors import ExitCode
 from trashbin.model import golden
@@ -39,20 +31,39 @@ ALLOWANCE = 1.15  # what the whole path may cost, over a bare resize and a bare 
 WARM_UP = 5
 PATIENCE = 5
 NAP_S = 0.0005  # who slept a little is not the next to be interrupted
-COLD_START_LIMIT_S = 30.0
 
 
-def run(classifiers: Sequence[TFLiteClassifier], runs: int, *, as_json: bool) -> ExitCode:
-    """Measure each network, interleaved run by run, and print the figures."""
+def run(
+    classifiers: Sequence[TFLiteClassifier], runs: int, *, as_json: bool, idle_s: float = 0.0
+) -> ExitCode:
+    """Measure each network, interleaved run by run, then the bin as a whole; print the figures."""
     reports = measure(classifiers, runs)
-    cold_start_s = cold_start()
+    whole = Whole(way(classifiers[0], max(10, runs // 10)), start(), idle(idle_s))
     for report in reports:
-        report["cold_start_s"] = cold_start_s
+        report |= whole.figures()
     if as_json:
         click.echo(json.dumps(reports[0] if len(reports) == 1 else {"models": reports}))
     else:
-        show(reports)
+        show(reports, whole)
     return ExitCode.GOOD
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What is measured of a whole bin; None where it was not asked for, or did not come up."""
+
+    way: Way
+    start: Start | None
+    idle: Idle | None
+
+    def figures(self) -> dict[str, Any]:
+        """What ``--json`` has of it."""
+        return {
+            "cold_start_s": None if self.start is None else self.start.ready_s,
+            "start": None if self.start is None else self.start.figures(),
+            "trigger_to_actuation": self.way.figures(),
+            "idle": None if self.idle is None else asdict(self.idle),
+        }
 
 
 def measure(classifiers: Sequence[TFLiteClassifier], runs: int) -> list[dict[str, Any]]:
@@ -77,47 +88,7 @@ def measure(classifiers: Sequence[TFLiteClassifier], runs: int) -> list[dict[str
     return [bench.report(runs) for bench in benches]
 
 
-def cold_start() -> float | None:
-    """Seconds from the start of a ``trashbin run`` process to its READY=1; None if it never comes.
-
-    The bin is the demo's, with no broker and a store of its own in a temporary folder.
-    """
-    with tempfile.TemporaryDirectory(prefix="trashbin-bench-") as folder:
-        config = Path(folder, "bench.yaml")
-        config.write_text(_without_broker(Path(folder)), encoding="utf-8")
-        read(config)  # with mistakes it would be ready too, in safe mode
-        address = str(Path(folder, "notify"))
-        log = Path(folder, "log")
-        with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener,
-            log.open("wb") as output,
-        ):
-            listener.bind(address)
-            started = time.perf_counter()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "trashbin", "run", "--config", str(config)],
-                env=os.environ | {"NOTIFY_SOCKET": address},
-                stdout=output,
-                stderr=output,
-            )
-            try:
-                ready = _wait_ready(listener, process, started + COLD_START_LIMIT_S)
-                seconds = time.perf_counter() - started
-                if ready:
-                    return seconds
-                lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-                click.echo(f"trashbin: `trashbin run`: {(lines or ['no word'])[-1]}", err=True)
-                return None
-            finally:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    process.wait(timeout=10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-
-
-def show(reports: Sequence[dict[str, Any]]) -> None:
+def show(reports: Sequence[dict[str, Any]], whole: Whole) -> None:
     """Print the figures for people, in at most 80 columns."""
     console = Console(highlight=False)
     for report in reports:
@@ -139,9 +110,10 @@ def show(reports: Sequence[dict[str, Any]]) -> None:
         console.print(f"total / limit        {report['ratio_total_over_limit']:.3f} (at most 1)")
         console.print(f"total / bare invoke  {report['ratio_total_over_invoke']:.3f}")
         console.print()
-    cold = reports[0]["cold_start_s"]
-    told = "it did not come up" if cold is None else f"{cold:.2f} s"
-    console.print(f"`trashbin run` from start to ready: {told}")
+    console.print(str(whole.way))
+    console.print(str(whole.start or "`trashbin run` did not come up"))
+    if whole.idle is not None:
+        console.print(str(whole.idle))
 
 
 class _Bench:
@@ -225,22 +197,3 @@ class _Bench:
 def _preemptions() -> int:
     """How often the kernel took the processor from this thread so far."""
     return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
-
-
-def _without_broker(folder: Path) -> str:
-    """config/demo.yaml with no publisher and its store in ``folder``."""
-    demo = resources.root() / "config" / "demo.yaml"
-    config = yaml.safe_load(demo.read_text(encoding="utf-8"))
-    config |= {"publisher": {"kind": "none"}, "store": {"path": str(folder / "store")}}
-    config["triggers"] = [one for one in config["triggers"] if one["kind"] != "mqtt"]
-    return str(yaml.safe_dump(config))
-
-
-def _wait_ready(listener: socket.socket, process: subprocess.Popen[bytes], deadline: float) -> bool:
-    """Whether READY=1 came before the process ended or the time was over."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(listener, selectors.EVENT_READ)
-        while process.poll() is None and time.perf_counter() < deadline:
-            if selector.select(timeout=0.05) and b"READY=1" in listener.recv(4096).split(b"\n"):
-                return True
-    return False
