@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,9 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from tests.support_processes import Broker, running, wait_until
+from tests.page import site
+from tests.support_processes import Broker, free_port, running, wait_until
 from trashbin import resources
 
 FLOW = resources.root() / "config" / "node-red" / "flow.json"
@@ -41,9 +40,7 @@ class NodeRed:
         if not red.is_file():
             raise RuntimeError("Node-RED is needed: make test-fleet installs it into .cache")
         self.log = folder / "node-red.log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         settings = folder / "settings.js"
         settings.write_text(SETTINGS)
@@ -104,18 +101,10 @@ def started(folder: Path) -> Iterator[NodeRed]:
 @contextmanager
 def looking(url: str, width: int = 1280, height: int = 900) -> Iterator[Page]:
     """The dashboard in a browser that reaches nothing but this machine."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        raise RuntimeError("Chromium is needed: sudo apt-get install chromium")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        try:
-            page = browser.new_page(viewport={"width": width, "height": height})
-            page.goto(f"{url}/dashboard/bins")
-            yield page
-        finally:
-            browser.close()
+    with site.browsing() as browser:
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.goto(f"{url}/dashboard/bins")
+        yield page
 
 
 @contextmanager
