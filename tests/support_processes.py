@@ -24,7 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from trashbin import resources
 
-WAIT_S = 15.0
+WAIT_S = 60.0  # ends as soon as it may; so long only where a dozen processes want each core
 
 
 def mosquitto() -> str:
@@ -112,12 +112,18 @@ class Listener:
     """A plain MQTT client beside the bin: sees topics, may send. ``secure`` sets TLS and user."""
 
     def __init__(
-        self, broker: Broker, *filters: str, secure: Callable[[Client], None] = lambda client: None
+        self,
+        broker: Broker,
+        *filters: str,
+        secure: Callable[[Client], None] = lambda client: None,
+        client_id: str = "",
     ) -> None:
         self.seen: list[MQTTMessage] = []
         self._ready: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._filters = filters
-        self.client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv311)
+        self.client = Client(
+            CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv311
+        )
         self.client.on_connect = self._subscribe
         self.client.on_subscribe = lambda *_: self._ready.put(None)
         self.client.on_message = lambda client, userdata, message: self.seen.append(message)
@@ -183,7 +189,7 @@ class Process:
         path.write_text(text)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(folder / "notify"))
-        self.socket.settimeout(30)
+        self.socket.settimeout(2 * WAIT_S)
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

@@ -15,7 +15,7 @@ from tests.faults.tables import readme, with_tables
 
 
 def main() -> int:
-    """Print what comes, then the tables; 1 where anything was lost or did not recover."""
+    """Print what comes, then the tables; 1 where anything was lost or less tried than asked."""
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=500, help="of the daemon, and of the broker")
     parser.add_argument("--items", type=int, help="at least so many (default: ten a kill)")
@@ -60,7 +60,10 @@ def main() -> int:
         print(f"FAILED: {name}: {type(why).__name__}: {why}")
     if not tally.good:
         print("FAILED: something was lost, altered, missing or unrecorded")
-    good = tally.good and not failed
+    short = tally.lacks(asked.kills, items)
+    for lack in short:
+        print(f"FAILED: {lack}")
+    good = tally.good and not failed and not short
     if good and asked.readme:
         readme().write_text(with_tables(readme().read_text(), both))
     return 0 if good else 1

@@ -16,7 +16,7 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-ANSWER_S = 3.0  # a request or its answer may be lost with a connection
+ANSWER_S = 15.0  # a request or its answer may be lost with a connection; a busy machine is slow
 PATIENCE = 10  # rounds that bring nothing new, until what is missing is lost
 AT_ONCE = 500  # the most events that a bin sends again for one request
 

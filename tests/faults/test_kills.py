@@ -83,6 +83,12 @@ def test_some_dozens_of_kills(tmp_path: Path) -> None:
     assert min(tally.daemon_kills, tally.broker_kills) >= 12 and tally.items >= 30
 
 
+def test_a_run_cut_short_says_what_it_lacks() -> None:
+    tally = Tally(daemon_kills=12, broker_kills=9, items=30)
+    assert tally.lacks(12, 30) == ["9 SIGKILLs of the broker, 12 were asked for"]
+    assert tally.lacks(9, 30) == []
+
+
 def test_it_ends_when_time_is_up_and_judges_what_there_is(tmp_path: Path) -> None:
     tally = kill_on(tmp_path, kills=1000, items=1000, lanes=1, seed=1, limit_s=0.0)
     assert tally.good and tally.daemon_kills == tally.broker_kills == 0

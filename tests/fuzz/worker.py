@@ -24,7 +24,10 @@ MEMORY = 6 * 2**30  # bytes of address space: what asks for more must be refused
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one input: ``finding`` says what is wrong, None where nothing is."""
+    """What came of one input: ``finding`` says what is wrong, None where nothing is.
+
+    ``seconds`` are those of the clock on the wall, however busy the machine was.
+    """
 
     accepted: bool
     seconds: float
@@ -61,7 +64,7 @@ class Worker:
         began = time.monotonic()
         try:
             self._pipe.send((target, value))
-            if self._pipe.poll(LIMIT_S):
+            if self._answers_within(LIMIT_S):
                 accepted, finding = self._pipe.recv()
                 return Outcome(accepted, time.monotonic() - began, finding)
             finding = f"hangs: no answer within {LIMIT_S:g} s"
@@ -74,6 +77,23 @@ class Worker:
         self.close()
         return Outcome(False, time.monotonic() - began, finding)
 
+    def _answers_within(self, limit: float) -> bool:
+        """Seconds in which the child ran or slept: those in which it had to wait don't count."""
+        began, stood = time.monotonic(), self._stood_in_line()
+        while not self._pipe.poll(0.1):
+            if time.monotonic() - began - (self._stood_in_line() - stood) > limit:
+                return False
+        return True
+
+    def _stood_in_line(self) -> float:
+        """Seconds for which the child could have run, and others had the processor."""
+        assert self._process is not None
+        try:
+            text = Path(f"/proc/{self._process.pid}/schedstat").read_text()
+        except OSError:  # gone, or no Linux
+            return 0.0
+        return int(text.split()[1]) / 1e9
+
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
@@ -82,7 +102,8 @@ class Worker:
         )
         self._process.start()
         theirs.close()
-        if not self._pipe.poll(START_S):
+        if not self._answers_within(START_S):
+            self.close()
             raise RuntimeError("the fuzzing process does not start")
         self._pipe.recv()
 

@@ -60,14 +60,14 @@ def join(shipped: Broker) -> Iterator[Callable[..., Listener]]:
     """Connect with a user's own credentials."""
     made: list[Listener] = []
 
-    def join(user: str, *filters: str, will: str | None = None) -> Listener:
+    def join(user: str, *filters: str, will: str | None = None, client_id: str = "") -> Listener:
         def secure(client: Client) -> None:
             if will is not None:
                 client.will_set(will, "forged by bin-2", 1, True)
             client.tls_set(str(shipped.folder / "ca.crt"))
             client.username_pw_set(user, password(shipped, user))
 
-        made.append(Listener(shipped, *filters, secure=secure))
+        made.append(Listener(shipped, *filters, secure=secure, client_id=client_id))
         return made[-1]
 
     yield join
@@ -108,7 +108,8 @@ def test_only_who_has_the_password_gets_in(shipped: Broker) -> None:
     assert let_in(shipped, "demo", right)
     assert not let_in(shipped, "demo", password(shipped, "bin-2"))
     assert not let_in(shipped, "nobody", right)
-    assert not let_in(shipped, None)
+    for user, word in ((None, None), ("demo", None), ("demo", ""), ("", ""), ("+", right)):
+        assert not let_in(shipped, user, word), user
 
 
 def test_a_bin_is_alone_with_its_own_topics(
@@ -138,7 +139,8 @@ def test_a_bin_is_alone_with_its_own_topics(
     # another bin's: cannot ask, cannot pose as it
     forged = b"forged by bin-2"
     stranger.send("trashbin/demo/request/mode", '{"mode": "paused"}')
-    for topic in ("event", "event/backlog", "availability", "info", "state", "response/mode"):
+    tells = ("event", "event/backlog", "availability", "info", "state", "health", "response/mode")
+    for topic in tells:
         stranger.send(f"trashbin/demo/{topic}", forged, retain=True)
     stranger.send("trashbin/demo/image/last", forged)
     stranger.send("homeassistant/device/demo/config", forged)
@@ -184,6 +186,40 @@ def test_a_bin_is_alone_with_its_own_topics(
     assert secret not in process.log.read_text()
     assert not [message for message in operator.seen if secret.encode() in message.payload]
     assert operator.on("trashbin/demo/info")
+
+
+def test_who_takes_a_bins_client_id_gets_none_of_its_rights_and_loses_it_nothing(
+    shipped: Broker,
+    join: Callable[..., Listener],
+    tmp_path: Path,
+    start: Start,  # noqa: F811
+) -> None:
+    operator = join("operator", "trashbin/demo/#")
+    process = start(config(tmp_path, shipped, publisher=publisher(shipped)))
+    process.wait_ready()
+    assert operator.wait_for("trashbin/demo/availability", b"online")
+    thief = join(
+        "bin-2", "trashbin/demo/request/+", client_id="trashbin-demo"
+    )  # the broker drops the bin
+    assert operator.wait_for("trashbin/demo/availability", b"offline")  # by the bin's own will
+    thief.send("trashbin/demo/event", b"forged by bin-2")
+    thief.close()
+
+    def answered() -> bool:
+        operator.send("trashbin/demo/request/identify", "{}")
+        return bool(operator.on("trashbin/demo/response/identify"))
+
+    assert wait_until(answered)
+    assert operator.on("trashbin/demo/availability")[-1].payload == b"online"
+    assert not [m for m in thief.seen if m.topic.startswith("trashbin/demo")]
+    assert b"forged by bin-2" not in {message.payload for message in operator.seen}
+
+    def whole() -> bool:
+        seqs = {event["seq"] for event in operator.events()}
+        return bool(seqs) and seqs == set(range(1, max(seqs) + 1))
+
+    assert wait_until(whole)
+    assert process.stop() == 0
 
 
 def test_with_anothers_credentials_nothing_is_sent_and_nothing_lost(
