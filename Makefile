@@ -23,7 +23,7 @@ lint: .venv/ready ## ruff, mypy --strict, and "imports point down only"
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \
 	.venv/bin/mypy && .venv/bin/lint-imports --no-cache
 
-test-data: .venv-train/ready ## Accuracy and training on the photographs (needs $(TRASHNET))
+test-data: .venv-train/ready .venv-tflite/ready ## Accuracy and training on the photographs (needs $(TRASHNET))
 	@[ -f "$(TRASHNET)/groups.csv" ] || { echo "make test-data needs the TrashNet photographs in $(TRASHNET); set TRASHNET=DIR" >&2; exit 2; }
 	@.venv-train/bin/python -m pytest -m data tests/data
 

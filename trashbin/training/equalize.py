@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from trashbin.training.model import InvertedResidual, MobileNetV3
 
-SHARE = 0.7  # how much of the ratio between channels is taken from activations into weights
+SHARE = 0.5  # how much of the ratio between channels is taken from activations into weights
 SHIFTS = 41  # tried for each stem channel
 
 

@@ -39,7 +39,7 @@ from trashbin.training.bank import (
     stranger_bank,
 )
 from trashbin.training.data import LABELS, fold_photos, read_photos
-from trashbin.training.equalize import equalize, relu_stem
+from trashbin.training.equalize import SHARE, equalize, relu_stem
 from trashbin.training.evaluate import (
     Scores,
     TFLite,
@@ -91,7 +91,7 @@ class Plan:
     drawn_views: int = 24  # of each rendered scene, where there are any
     rounds: tuple[Round, ...] = ROUNDS
     settle_steps: int = 400
-    share: float = 0.5  # see ``equalize``
+    share: float = SHARE  # see ``equalize``
     index_away: int = 2  # composites of each photograph that the familiarity index draws from
     teachers: tuple[train.Recipe, ...] = TEACHERS
     limit: int = 0  # photographs of each fold at most (0: all), for tests

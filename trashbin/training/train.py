@@ -90,9 +90,8 @@ def load_data(
     cache: Path,
     recipe: Recipe,
     drawn_train: Path | None = None,
-    drawn_val: Path | None = None,
 ) -> Data:
-    """Photographs, composites and, from folders of their own, rendered scenes of train and val."""
+    """Photographs, composites and, from a folder of its own, rendered scenes."""
     photos = read_photos(root)
     train, val = (limited(fold_photos(photos, fold), recipe.limit) for fold in ("train", "val"))
     workers = recipe.threads
@@ -100,8 +99,6 @@ def load_data(
         "home": home_bank(root, val, cache),
         "away": away_bank(root, val, "val", 3, cache, workers=workers),
     }
-    if drawn_val:
-        banks["drawn"] = folder_bank(drawn_val)
     home = home_bank(root, train, cache)
     away = away_bank(root, train, "train", recipe.composites, cache, 0, workers)
     if recipe.with_val:
@@ -335,7 +332,6 @@ def train(
     out: Path,
     recipe: Recipe,
     drawn_train: Path | None = None,
-    drawn_val: Path | None = None,
     first: Path | None = None,
 ) -> Path:
     """Runs the three stages; writes `out/model.pt` (a state dict) and `out/run.json`.
@@ -346,7 +342,7 @@ def train(
     torch.set_num_threads(recipe.threads)
     out.mkdir(parents=True, exist_ok=True)
     began = time.time()
-    data = load_data(root, cache, recipe, drawn_train, drawn_val)
+    data = load_data(root, cache, recipe, drawn_train)
     start = start_network(weights, recipe)
     facts: dict[str, Any] = {"recipe": asdict(recipe)}
     tuned_file = out / "tuned.pt"
