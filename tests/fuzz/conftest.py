@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from tests.fuzz.variants import batch
 from tests.fuzz.worker import Worker
 
 FOUND = Path(".cache/fuzz")  # inputs that are findings, pickled
+MOST_FOUND = 10  # of one target
 
 
 @dataclass
@@ -31,7 +33,7 @@ class Tally:
 
 
 TALLIES: dict[str, Tally] = {}
-Try = Callable[[str, Any], None]
+Try = Callable[[str, Any, int], None]
 
 
 @pytest.fixture(scope="session")
@@ -41,25 +43,43 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     made.close()
 
 
-@pytest.fixture(scope="session")
-def attempt(worker: Worker) -> Try:
-    """Try one input; a finding fails the test, and its input is kept in a file."""
+@pytest.fixture
+def attempt(worker: Worker) -> Iterator[Try]:
+    """Try an input and its variants, each by itself; the input of a finding is kept in a file.
 
-    def attempt(target: str, value: Any) -> None:
+    The test fails at its end, or once it has found as much as somebody reads.
+    """
+    found: list[str] = []
+
+    def attempt(target: str, value: Any, seed: int) -> None:
         tally = TALLIES.setdefault(target, Tally())
-        outcome = worker.try_(target, value)
-        tally.inputs += 1
-        tally.accepted += outcome.accepted
-        tally.slowest = max(tally.slowest, outcome.seconds)
-        if outcome.finding is not None:
-            tally.findings += 1
-            content = pickle.dumps(value)
-            FOUND.mkdir(parents=True, exist_ok=True)
-            file = FOUND / f"{target}-{hashlib.sha256(content).hexdigest()[:12]}"
-            file.write_bytes(content)
-            pytest.fail(f"{outcome.finding}\nThe input is kept in {file}.", pytrace=False)
+        for index, one in enumerate(batch(value, seed)):
+            outcome = worker.try_(target, one)
+            tally.inputs += 1
+            tally.accepted += outcome.accepted
+            tally.slowest = max(tally.slowest, outcome.seconds)
+            if outcome.finding is not None:
+                tally.findings += 1
+                found.append(f"{outcome.finding}\n{kept(target, one, seed, index)}")
+        if len(found) >= MOST_FOUND:
+            fail()
 
-    return attempt
+    def fail() -> None:
+        told, found[:] = "\n\n".join(found), []
+        pytest.fail(told, pytrace=False)
+
+    yield attempt
+    if found:
+        fail()
+
+
+def kept(target: str, value: Any, seed: int, index: int) -> str:
+    """Put the input into a file, and say where it is and what it came of."""
+    content = pickle.dumps(value)
+    FOUND.mkdir(parents=True, exist_ok=True)
+    file = FOUND / f"{target}-{hashlib.sha256(content).hexdigest()[:12]}"
+    file.write_bytes(content)
+    return f"The input is kept in {file} (seed {seed}, variant {index})."
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

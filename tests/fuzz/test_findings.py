@@ -15,7 +15,10 @@ import pytest
 
 from tests.fuzz.broker import Wire
 from tests.fuzz.inputs import publish
+from tests.fuzz.packages import SOUND, Package
+from tests.fuzz.stores import Spoilt
 from tests.fuzz.targets import CONFIG
+from tests.fuzz.variants import BATCH, batch, variant
 from tests.fuzz.worker import Worker
 from tests.support import FakeClock
 from tests.support_events import an_event
@@ -137,6 +140,24 @@ def test_a_package_that_no_unzipping_can_read_is_no_sound_zip(
 
 
 # and that something would be found
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"gap": 0.3}',
+        (b"trashbin/demo/request/look", b'{"transaction": "7"}', False),
+        [(3, b"x"), (9, b"yy")],
+        Package(SOUND, patches=[(3, b"x")]),
+        Package(SOUND, cut=100),
+        Spoilt(statements=["DROP TABLE event"], log=[(3, b"x")], cut=7),
+    ],
+    ids=["bytes", "request", "edits", "package", "cut package", "store"],
+)
+def test_an_input_comes_again_from_its_seed_and_its_place(value: Any) -> None:
+    once = list(batch(value, 7))
+    assert once == [value, *(variant(value, 7, index) for index in range(1, BATCH))]
+    assert sum(one != value for one in once) > BATCH // 2
 
 
 @pytest.fixture

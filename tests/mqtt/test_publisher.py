@@ -184,6 +184,11 @@ def test_a_killed_broker_loses_nothing_and_hears_requests_again(
     assert publisher.problem is None
     assert listener.on(f"{ROOT}/state")
 
+    after = Listener(broker, f"{ROOT}/#")  # no automation of its fires for what was long ago
+    assert after.wait_for(f"{ROOT}/state", b'{"mode":"auto"}')
+    assert after.events() == []
+    after.close()
+
     listener.send(f"{ROOT}/request/look", b'{"transaction": "7"}')
     assert wait_until(lambda: bool(asked))
     assert asked == [("look", b'{"transaction": "7"}', False)]

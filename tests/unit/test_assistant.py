@@ -110,6 +110,21 @@ def test_the_name_comes_from_the_pis_serial_number(tmp_path: Path) -> None:
     assert plan.default_id(tmp_path) == "bin-cdef12"
 
 
+@pytest.mark.parametrize("serial", [None, "", "\0", "unknown\0"])
+def test_copies_of_one_card_have_names_of_their_own_where_the_pis_tell_them_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serial: str | None
+) -> None:
+    monkeypatch.setattr(plan.socket, "gethostname", lambda: "copy of.a card")
+    names = []
+    for number in ("10000000abcdef12", "10000000abcdef13", serial):
+        root = tmp_path / str(len(names))
+        (root / "proc/device-tree").mkdir(parents=True)
+        if number is not None:
+            (root / "proc/device-tree/serial-number").write_text(number)
+        names.append(plan.default_id(root))
+    assert names == ["bin-cdef12", "bin-cdef13", "bin-copy-of-a-card"]
+
+
 # what is found and tried
 
 
