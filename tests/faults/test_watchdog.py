@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.scripted import Bench, Setting
+from tests.faults.bench import Bench, Setting
 
 WATCHDOG_S = 6.0
 SILENT_S = 3.0  # many times what lies between two feeds of a bin that works
