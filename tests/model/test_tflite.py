@@ -170,6 +170,7 @@ def test_what_is_no_network_is_refused_though_its_digest_fits(
     [
         ("resnet", f"no such folder .*there is .*{SHIPPED.manifest.name}"),
         (f"{SHIPPED.manifest.name}:int4", f"no variant 'int4'; there is .*{VARIANTS[0]}"),
+        (__file__, "neither a .tflite nor"),
         ("nowhere/x.tflite", "no such file"),
     ],
 )

@@ -252,6 +252,11 @@ def find(wanted: str | None = None) -> ModelFile:
             f"{path}: its manifest lists no such file, only "
             + ", ".join(entry.file for entry in manifest.variants.values())
         )
+    if Path(wanted).is_file():
+        raise ModelError(
+            f"{wanted}: neither a .tflite nor, where one is installed, a .zip made by "
+            "`trashbin model pack`"
+        )
     name, _, variant = wanted.partition(":")
     if not name:
         raise ModelError("a model has a name: NAME[:VARIANT], or a path to a .tflite")
