@@ -263,9 +263,12 @@ def check_config(file: Path, upgrade: bool, as_json: bool) -> int:
     default=0,
     help="Seconds for which an idle bin is watched.",
 )
+@click.option("--report", is_flag=True, help="Print one line about this board, to be sent back.")
 @model_option(multiple=True)
 @json_option
-def bench(runs: int, threads: int, idle_s: float, models: Sequence[str], as_json: bool) -> int:
+def bench(
+    runs: int, threads: int, idle_s: float, report: bool, models: Sequence[str], as_json: bool
+) -> int:
     """Measure how long a decision takes on this machine.
 
     Times a 640x480 frame through preprocess, invoke and decide, and in the same run, turn
@@ -285,6 +288,7 @@ def bench(runs: int, threads: int, idle_s: float, models: Sequence[str], as_json
       trashbin bench --model trashnet-mobilenetv3-large:int8 \\
                      --model trashnet-mobilenetv3-large:float16
       trashbin bench --json | jq .ratio_total_over_limit
+      trashbin bench --report
     """
     from trashbin import bench
     from trashbin.model import manifest, tflite
@@ -293,6 +297,9 @@ def bench(runs: int, threads: int, idle_s: float, models: Sequence[str], as_json
     files = [manifest.find(name) for name in models or (None,)]
     with quiet():
         opened = [tflite.TFLiteClassifier(file, threads=threads) for file in files]
+    if report:
+        click.echo(bench.report(opened[0], runs))
+        return ExitCode.GOOD
     return bench.run(opened, runs, as_json=as_json, idle_s=idle_s)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import shutil
 import subprocess
 from contextlib import suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 # where Raspberry Pi OS's kernel shows what its firmware knows; vcgencmd asks the firmware itself
 THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
+MODEL = Path("/proc/device-tree/model")
 ASK_S = 2.0
 
 M_MMAP_THRESHOLD = -3  # malloc.h
@@ -35,6 +37,23 @@ def disk_free_mb(folder: Path) -> int | None:
         return shutil.disk_usage(folder).free // 2**20
     except OSError:
         return None
+
+
+def board() -> str:
+    """The board's name as its device tree has it; elsewhere the processor's architecture."""
+    try:
+        return MODEL.read_text().strip("\0\n ")
+    except OSError:
+        return f"no Raspberry Pi ({platform.machine()})"
+
+
+def system() -> str:
+    """The operating system's name and release, and the processor's architecture."""
+    try:
+        name = platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        name = platform.system()
+    return f"{name} {platform.machine()}"
 
 
 def temperature() -> float | None:

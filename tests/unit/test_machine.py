@@ -53,3 +53,11 @@ def test_elsewhere_there_is_nothing_to_tell(
     assert machine.power() is None
     assert machine.temperature() is None
     assert machine.disk_free_mb(tmp_path / "none") is None
+
+
+def test_a_board_tells_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "model"
+    monkeypatch.setattr(machine, "MODEL", model)
+    assert machine.board().startswith("no Raspberry Pi (")
+    model.write_bytes(b"Raspberry Pi 4 Model B Rev 1.4\0")
+    assert machine.board() == "Raspberry Pi 4 Model B Rev 1.4"

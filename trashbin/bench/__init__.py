@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import platform
 import resource
 import statistics
 import time
@@ -16,6 +17,8 @@ import cv2
 from rich.console import Console
 from rich.table import Table
 
+import trashbin
+from trashbin import machine
 from trashbin.bench.cycle import Way, way
 from trashbin.bench.process import Idle, Start, idle, start
 from trashbin.decision import decide
@@ -64,6 +67,24 @@ class Whole:
             "trigger_to_actuation": self.way.figures(),
             "idle": None if self.idle is None else asdict(self.idle),
         }
+
+
+def report(classifier: TFLiteClassifier, runs: int) -> str:
+    """One line about this board, to be sent back: what it is, and its medians and minima."""
+    [figures] = measure([classifier], runs)
+    stages = " ".join(
+        f"{stage}={entry['median']:.2f}" for stage, entry in figures["stages_ms"].items()
+    )
+    whole = way(classifier, max(10, runs // 10))
+    runtime = classifier.runtime
+    return (
+        f"trashbin {trashbin.__version__}; {machine.board()}; {machine.system()}; "
+        f"Python {platform.python_version()}; {runtime.name} {runtime.version}; "
+        f"{classifier.model.name}:{classifier.model.variant} {classifier.model.sha256[:12]}; "
+        f"threads={classifier.threads} ms: {stages} "
+        f"trigger_to_actuation={whole.total_ms:.1f} burst={whole.exposure_ms:.1f} "
+        f"commit={whole.commit_ms:.2f}"
+    )
 
 
 def measure(classifiers: Sequence[TFLiteClassifier], runs: int) -> list[dict[str, Any]]:
