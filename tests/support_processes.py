@@ -142,7 +142,9 @@ class Listener:
         return [message for message in self.seen if message.topic == topic]
 
     def events(self) -> list[dict[str, Any]]:
-        return [json.loads(m.payload) for m in list(self.seen) if "/event" in m.topic]
+        """Every event as it came, a repeat too; ``request/events`` is none."""
+        told = ("/event", "/event/backlog")
+        return [json.loads(m.payload) for m in list(self.seen) if m.topic.endswith(told)]
 
     def wait_for(self, topic: str, payload: bytes) -> bool:
         return wait_until(lambda: any(m.payload == payload for m in self.on(topic)))

@@ -47,6 +47,15 @@ def state(listener: Listener) -> dict[str, Any]:
     return json.loads(seen[-1].payload) if seen else {}
 
 
+def without_repeats(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As a consumer has them: the demo's page asks for what it missed, and QoS 1 may repeat."""
+    first: dict[str, dict[str, Any]] = {}
+    for event in told:
+        known = first.setdefault(event["event_id"], event)
+        assert known | {"historical": None} == event | {"historical": None}
+    return list(first.values())
+
+
 def test_the_demo_tells_a_broker_every_item_once(broker: Broker, listener: Listener) -> None:
     done = subprocess.run(
         f"{sys.executable} -m trashbin demo --items 12 --seed 1 "
@@ -57,10 +66,9 @@ def test_the_demo_tells_a_broker_every_item_once(broker: Broker, listener: Liste
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    told = listener.events()
+    told = without_repeats(listener.events())
     assert len([e for e in told if e["event_type"] in ("sorted", "uncertain")]) == 12
-    assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
-    assert len({event["event_id"] for event in told}) == len(told)
+    assert sorted(event["seq"] for event in told) == list(range(1, len(told) + 1))
     assert [error.message for event in told for error in VALID.iter_errors(event)] == []
 
 
