@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,6 +12,11 @@ from trashbin.config_yaml import Document, KeyPath, spell
 from trashbin.settings import Section
 
 S = TypeVar("S", bound=Section)
+
+
+I2C_PINS = (2, 3)  # of bus 1
+# the kernel's PWM channels behind each pin that has one: up to the Pi 4, and on the Pi 5
+PWM_CHANNELS = {12: (0,), 13: (1,), 18: (0, 2), 19: (1, 3)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,10 @@ class Checks:
         """No pin is taken twice."""
         taken: dict[int, KeyPath] = {}
         pins = [pin for path, part in self.parts.items() for pin in pins_of(path, part)]
+        for path, board in self._of(settings.Pca9685Actuator):
+            at = (*path, "bus" if (*path, "bus") in self.document else "kind")
+            if board.bus == 1:
+                pins += [(at, pin) for pin in I2C_PINS]
         for path, pin in sorted(pins, key=lambda found: self.document.line(found[0])):
             first = taken.setdefault(pin, path)
             if first != path:
@@ -104,7 +113,13 @@ class Checks:
     def _servo(self) -> None:
         """A servo's bounds are in order, and it reaches its rest and every bin."""
         note = self.document.note
-        for path, servo in self._of(settings.ServoActuator):
+        for path, pwm in self._of(settings.HardwarePwmActuator):
+            if pwm.pin not in PWM_CHANNELS:
+                note((*path, "pin"), f"a pin with hardware PWM: {_or(PWM_CHANNELS)}")
+            elif pwm.channel not in PWM_CHANNELS[pwm.pin]:
+                channels = _or(PWM_CHANNELS[pwm.pin])
+                note((*path, "channel"), f"the channel of GPIO{pwm.pin}: {channels}")
+        for path, servo in self._of(settings.Servo):
             for low, high in (("min_angle", "max_angle"), ("min_pulse_ms", "max_pulse_ms")):
                 least, most = getattr(servo, low), getattr(servo, high)
                 if least >= most:
@@ -203,6 +218,10 @@ class Checks:
             if getattr(part, name) is not None and getattr(part, partner) is None:
                 suggestion = f"add {partner}: or remove {name}:"
                 self.document.note((*path, partner), f"a value, as {name} is set", suggestion)
+
+
+def _or(numbers: Iterable[int]) -> str:
+    return " or ".join(map(str, numbers))
 
 
 def pins_of(path: KeyPath, part: Section) -> Iterator[tuple[KeyPath, int]]:

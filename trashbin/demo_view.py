@@ -15,7 +15,7 @@ from trashbin.daemon import Daemon
 from trashbin.events import Event, EventType
 from trashbin.ports import Clock
 from trashbin.scenes import Item
-from trashbin.settings import Config, LampsActuator, ServoActuator
+from trashbin.settings import Config, LampsActuator, Servo
 from trashbin.status import Status
 
 BAR = 15
@@ -145,7 +145,7 @@ class View:
         bin = daemon.condition.bin if daemon else None
         angle = self.config.bins[bin].angle if sorting and bin else None
         for actuator in self.config.actuators:
-            if isinstance(actuator, ServoActuator):
+            if isinstance(actuator, Servo):
                 shown = actuator.rest_angle if angle is None else angle
                 table.add_row("servo", Text(dial(shown, actuator.min_angle, actuator.max_angle)))
             if isinstance(actuator, LampsActuator):

@@ -221,16 +221,44 @@ Trigger = Annotated[
 ]
 
 
-class ServoActuator(Section):
+class Servo(Section):
     """A hobby servo that tilts the tray or turns a flap; each bin has its ``angle``."""
 
-    kind: Literal["servo"]
-    pin: Pin
+    kind: str
+
     rest_angle: float = Field(default=0.0, ge=-180, le=180)
     min_angle: float = Field(default=-90.0, ge=-180, le=180)
     max_angle: float = Field(default=90.0, ge=-180, le=180)
     min_pulse_ms: float = Field(default=0.5, gt=0, le=5)
     max_pulse_ms: float = Field(default=2.5, gt=0, le=5)
+
+
+class ServoActuator(Servo):
+    """A servo on a GPIO pin."""
+
+    kind: Literal["servo"]
+    pin: Pin
+
+
+class Pca9685Actuator(Servo):
+    """A servo on a PCA9685 board, on I2C."""
+
+    kind: Literal["pca9685"]
+    channel: int = Field(ge=0, le=15)
+    bus: int = Field(default=1, ge=0, le=63)
+    address: int = Field(default=0x40, ge=0x40, le=0x7F)
+
+
+class HardwarePwmActuator(Servo):
+    """A servo on a pin that the Pi's own PWM drives; chip and channel are the kernel's."""
+
+    kind: Literal["hardware_pwm"]
+    pin: Pin
+    channel: int = Field(ge=0, le=3)
+    chip: int = Field(default=0, ge=0, le=15)
+
+
+AnyServo = ServoActuator | Pca9685Actuator | HardwarePwmActuator
 
 
 class LampsActuator(Section):
@@ -258,7 +286,7 @@ class NoActuator(Section):
 
 
 Actuator = Annotated[
-    ServoActuator | LampsActuator | SimulatedActuator | NoActuator, Field(discriminator="kind")
+    AnyServo | LampsActuator | SimulatedActuator | NoActuator, Field(discriminator="kind")
 ]
 
 

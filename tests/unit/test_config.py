@@ -188,6 +188,27 @@ ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
     "a homeless label": (("metal, ", ""), 4, "bins", "add metal to the labels of a bin"),
     "an unknown label": (("metal", "mettal"), 6, "bins.rest.labels[1]", "did you mean metal?"),
     "a label in two bins": (("metal", "metal, paper"), 6, "bins.rest.labels[2]", "see line 5"),
+    "a pin without PWM": (
+        ("kind: servo\n    pin: 18", "kind: hardware_pwm\n    pin: 23\n    channel: 0"),
+        14,
+        "actuators[0].pin",
+        "a pin with hardware PWM: 12 or 13 or 18 or 19",
+    ),
+    "another pin's channel": (
+        ("kind: servo\n    pin: 18", "kind: hardware_pwm\n    pin: 18\n    channel: 1"),
+        15,
+        "actuators[0].channel",
+        "the channel of GPIO18: 0 or 2",
+    ),
+    "a pin of the bus": (
+        (
+            "kind: servo\n    pin: 18\n  - kind: lamps\n    uncertain: 19",
+            "kind: pca9685\n    channel: 0\n  - kind: lamps\n    uncertain: 3",
+        ),
+        16,
+        "actuators[1].uncertain",
+        "pin 3 is actuators[0].kind in line 13",
+    ),
     "no angle": ((", angle: 40", ""), 6, "bins.rest.angle", "an angle from -90 to 90"),
     "angle out of reach": (("angle: 40", "angle: 91"), 6, "bins.rest.angle", "the servo's range"),
     "rest out of reach": (

@@ -31,6 +31,8 @@ TABLE: dict[Port, dict[str, str]] = {
     },
     "actuator": {
         "servo": "trashbin.devices.servo:ServoActuator",
+        "pca9685": "trashbin.devices.servo_boards:Pca9685Actuator",
+        "hardware_pwm": "trashbin.devices.servo_boards:HardwarePwmActuator",
         "lamps": "trashbin.devices.lamps:LampsActuator",
         "simulated": "trashbin.devices.simulated:SimulatedActuator",
         "none": "trashbin.devices.none:NoActuator",

@@ -11,7 +11,7 @@ from trashbin import devices
 from trashbin.doctor.report import Finding, good, unreachable, warning
 from trashbin.errors import DeviceError, StoppedError, TrashbinError
 from trashbin.ports import Context
-from trashbin.settings import Config, LampsActuator, ServoActuator
+from trashbin.settings import Config, LampsActuator, Servo
 from trashbin.status import Status
 from trashbin.types import Signal
 
@@ -71,6 +71,9 @@ class Pins:
                     "On a Pi: sudo ./install.sh, and run this with sudo. Elsewhere there are none.",
                 )
                 yield from self._pinless()
+                for actuator in self.config.actuators:
+                    if isinstance(actuator, Servo) and actuator.kind not in PIN_KINDS:
+                        yield self._servo(actuator, self.context)
                 return
         context = Context(self.context.clock, self.config, pins=pins, camera=self.context.camera)
         if wired:
@@ -81,7 +84,7 @@ class Pins:
                 yield self._trigger(section, context)
         yield from self._pinless()
         for actuator in self.config.actuators:
-            if isinstance(actuator, ServoActuator):
+            if isinstance(actuator, Servo):
                 yield self._servo(actuator, context)
             elif isinstance(actuator, LampsActuator):
                 yield self._lamps(actuator, context)
@@ -183,7 +186,7 @@ class Pins:
         else:
             yield good("stop switch", f"GPIO{pin} is open", "The bin may move.")
 
-    def _servo(self, section: ServoActuator, context: Context) -> Finding:
+    def _servo(self, section: Servo, context: Context) -> Finding:
         bins = self.config.bins
         told = ", ".join(f"{name} {bin.angle or 0:g}°" for name, bin in bins.items())
         move = self.person.may_move
@@ -211,7 +214,7 @@ class Pins:
         except StoppedError as error:
             return warning("servo", str(error), "It was not moved.", "Release the stop switch.")
         except TrashbinError as error:
-            return unreachable("servo", str(error), "Nothing is sorted.", "Check its pin.")
+            return unreachable("servo", str(error), "Nothing is sorted.", "Check its wiring.")
         finally:
             for part in (servo, switch):
                 if part is not None:
