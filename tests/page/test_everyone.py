@@ -153,7 +153,8 @@ def test_beyond_loopback_it_asks_for_the_password(
     options = ("--login", str(secret))
     with (
         site.shown(tmp_path / "store", broker, *options, host="0.0.0.0") as url,
-        site.tab(browser) as page,
+        # what the page was about to fetch as one logged out is refused, as it should be
+        site.tab(browser, status=401) as page,
     ):
         page.goto(f"{url}/queue")
         page.wait_for_url("**/login")
