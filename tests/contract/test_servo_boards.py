@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,7 +90,7 @@ class Bench:
 
 @pytest.fixture
 def chip(monkeypatch: pytest.MonkeyPatch) -> Chip:
-    extended = pytest.importorskip("adafruit_extended_bus")
+    extended = import_module("adafruit_extended_bus")
     from adafruit_blinka.microcontroller.generic_linux import i2c
 
     chip = Chip()
@@ -102,7 +103,7 @@ def chip(monkeypatch: pytest.MonkeyPatch) -> Chip:
 @pytest.fixture
 def sysfs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """pwmchip0 with one exported channel, which another process left running."""
-    library = pytest.importorskip("rpi_hardware_pwm")
+    library = import_module("rpi_hardware_pwm")
     chip = tmp_path / "sys/class/pwm/pwmchip0"
     (chip / "pwm0").mkdir(parents=True)
     (chip / "export").touch()

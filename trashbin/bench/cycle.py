@@ -197,7 +197,8 @@ class _Bench:
         """A row of the last event's length and the features, committed as the store does."""
         outbox = self.daemon.parts.recorder.outbox
         [event] = outbox.span(outbox.last_seq() - 1, 1)
-        text, features = event.to_json(), bytes(2 * 960)
+        text = event.to_json()
+        features = bytes(2 * (self.classifier.file.manifest.output.features or 0))  # in float16
         started = time.perf_counter()
         self.rows.execute("BEGIN IMMEDIATE")
         self.rows.execute("INSERT INTO bare VALUES (?, ?)", (text, features))
