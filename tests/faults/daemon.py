@@ -167,7 +167,8 @@ class TroubledServo(servo.ServoActuator):
     def release(self) -> None:
         """As the servo's."""
         super().release()
-        driven = self._servo is not None and self._servo.value is not None
+        # gpiozero's own word for whether the pin still gives a pulse
+        driven = self._pulse is not None and self._pulse._servo.value is not None
         tell(moves="release", driven=driven, away=self._away)
 
     def close(self) -> None:
