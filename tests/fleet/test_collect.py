@@ -167,8 +167,10 @@ def test_a_collector_that_comes_late_gets_all_that_is_kept_and_tells_what_is_not
     start("simulate", broker, "--bins", "1", "--rate", "0.001", "--store", str(stores))
     start("collect", broker, "--database", server.url)
     assert wait_until(lambda: tables(server))
-    while len(collected(server)) < 600:  # at the rate at which a bin sends what is late
-        grows(server, 1)
+    had = 0
+    while had < 600:  # at the rate at which a bin sends what is late
+        assert wait_until(lambda had=had: len(collected(server)) > had)
+        had = len(collected(server))
     assert set(collected(server)) == set(stored(stores / name))
     assert server.query("SELECT device_id, first_seq, last_seq FROM trashbin.lost") == [
         (name, 1, 100)

@@ -117,7 +117,7 @@ def odd_tree(draw: st.DrawFn, trees: Sequence[Any], names: Sequence[str]) -> Any
     """One of the trees after a few changes to its keys and values; ``names`` are likely keys."""
     tree = copy.deepcopy(draw(st.sampled_from(trees)))
     for _ in range(draw(st.integers(1, 4))):
-        holder, key = draw(st.sampled_from(_places(tree)))
+        holder, key = draw(st.sampled_from(places(tree)))
         if holder is None:
             return draw(ANY)
         match draw(st.integers(0, 5)):
@@ -128,7 +128,7 @@ def odd_tree(draw: st.DrawFn, trees: Sequence[Any], names: Sequence[str]) -> Any
             case 3:
                 holder[key] = [holder[key]]
             case 4:
-                other, at = draw(st.sampled_from(_places(tree)[1:] or [(holder, key)]))
+                other, at = draw(st.sampled_from(places(tree)[1:] or [(holder, key)]))
                 holder[key] = copy.deepcopy(other[at])
             case _ if isinstance(holder, dict):
                 holder[draw(st.sampled_from(names) | st.text(max_size=5))] = copy.deepcopy(
@@ -137,7 +137,7 @@ def odd_tree(draw: st.DrawFn, trees: Sequence[Any], names: Sequence[str]) -> Any
     return tree
 
 
-def _places(tree: Any) -> list[tuple[Any, Any]]:
+def places(tree: Any) -> list[tuple[Any, Any]]:
     """The tree itself and every value in it, as (what holds it, its key)."""
     found: list[tuple[Any, Any]] = [(None, None)]
     waiting = [tree]

@@ -5,13 +5,14 @@ Hypothesis draws an input and a seed; the variants follow from these two alone.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
 
-from tests.fuzz.mutations import NUMBERS, ODD_VALUES, Edit, as_json, edited
+from tests.fuzz.mutations import NUMBERS, ODD_VALUES, Edit, as_json, edited, places
 from tests.fuzz.packages import Package
 from tests.fuzz.stores import Spoilt
 
@@ -39,11 +40,11 @@ def variant(value: Any, seed: int, index: int) -> Any:
 def _varied(value: Any, rng: Random) -> Any:
     match value:
         case bytes():
-            return _bytes(value, rng)
+            return _text(value, rng)
         case (bytes() as topic, bytes() as body, bool() as retained):  # a request
             if rng.random() < 0.2:
                 return _bytes(topic, rng), body, retained
-            return topic, _bytes(body, rng), retained
+            return topic, _text(body, rng), retained
         case list():  # edits of a network
             return _edits(value, rng)
         case Package():
@@ -51,6 +52,38 @@ def _varied(value: Any, rng: Random) -> Any:
         case Spoilt():
             return _spoilt(value, rng)
     raise TypeError(f"no variants of {value!r:.100}")
+
+
+def _text(content: bytes, rng: Random) -> bytes:
+    """What is JSON stays JSON most of the time, so that its keys and values are tried too."""
+    if content[:1] in (b"{", b"[") and rng.random() < 0.8:
+        try:
+            tree = json.loads(content)
+        except (ValueError, RecursionError):
+            return _bytes(content, rng)
+        within = places(tree)[1:]
+        if within:
+            _other_value(within, rng)
+            return as_json(tree)[:MOST_BYTES]
+    return _bytes(content, rng)
+
+
+def _other_value(within: Sequence[tuple[Any, Any]], rng: Random) -> None:
+    """Another value at one place, or none: an odd one, its neighbour, or that of another place."""
+    holder, key = rng.choice(within)
+    old = holder[key]
+    match rng.randrange(6):
+        case 0 | 1 if isinstance(old, int | float):
+            holder[key] = rng.choice([old + 1, old - 1, old * 2, old // 2, -old, old * 1000])
+        case 0 | 1 | 2:
+            other, at = rng.choice(within)
+            holder[key] = json.loads(as_json(other[at]))
+        case 3:
+            del holder[key]
+        case 4:
+            holder[key] = [old, old]
+        case _:
+            holder[key] = rng.choice(ODD_VALUES)
 
 
 def _bytes(content: bytes, rng: Random) -> bytes:
