@@ -131,7 +131,7 @@ lock-train: .venv-train/ready ## Write down what the training environment holds
 	$$python -m venv --clear .venv && \
 	$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock && \
 	$(PY) -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e . && \
-	touch $@
+	$(PY) -m compileall -q trashbin && touch $@
 
 .venv-tflite/ready: pyproject.toml
 	@python=$$(PYTHON=python3.11 .ci/python) && $$python -m venv --clear .venv-tflite && \

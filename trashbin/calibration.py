@@ -26,7 +26,7 @@ NEAR = 1e-6  # thresholds that differ by less are the same
 class Calibration(BaseModel):
     """What the file says. ``items`` were tested; ``acted`` and ``wrong`` are of those."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     schema_: Literal["trashbin.calibration/1"] = Field(
         default="trashbin.calibration/1", alias="schema"

@@ -113,16 +113,16 @@ class _Reader:
         note = self.document.note
         if data.get("version") is True or data.get("version") != 1:
             note(("version",), "1", "" if "version" in data else "add the line version: 1")
-        missing = [name for name, shape in _shapes().items() if shape.required and name not in data]
         meant = [
             self._unknown((name,), Config, ()) for name in data if name not in Config.model_fields
         ]
-        for name in missing:
-            if name not in meant:
-                note((name,), "this section", START)
         for name, shape in _shapes().items():
-            if name not in missing:
-                self._section(name, shape, data.get(name))
+            if name in data:
+                self._section(name, shape, data[name])
+            elif not shape.required:
+                self.parts[(name,)] = Config.model_fields[name].default
+            elif name not in meant:
+                note((name,), "this section", START)
         Checks(self.document, self.parts, data).run()
         mistakes = tuple(sorted(self.document.mistakes, key=lambda m: (m.line, m.column, m.key)))
         return Loaded(None if mistakes else self._whole(), mistakes, self._sound(mistakes))
@@ -239,4 +239,5 @@ class _Reader:
                 values[name] = {path[0]: part for path, part in inside.items()}
             else:
                 values[name] = tuple(inside.values())
-        return Config(**values)
+        # each part is validated, and to validate them again as one takes a tenth of the start
+        return Config.model_construct(**values)

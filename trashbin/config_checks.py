@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from trashbin import resources, settings
-from trashbin.config_words import did_you_mean, nearest, one_of, schema_at
+from trashbin.config_words import did_you_mean, nearest, one_of
 from trashbin.config_yaml import Document, KeyPath, spell
 from trashbin.settings import Section
 
@@ -226,13 +226,23 @@ def _or(numbers: Iterable[int]) -> str:
 
 def pins_of(path: KeyPath, part: Section) -> Iterator[tuple[KeyPath, int]]:
     """Every pin that a section takes, by the mark ``pin`` in its fields' metadata."""
-    for name in type(part).model_fields:
+    for name, field in type(part).model_fields.items():
         value = getattr(part, name)
         if isinstance(value, Section):
             yield from pins_of((*path, name), value)
-        elif isinstance(value, int) and schema_at(type(part), (name,)).get("pin"):
-            yield (*path, name), value
-        elif isinstance(value, tuple | dict):
-            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-                if schema_at(type(part), (name, key)).get("pin"):
-                    yield (*path, name, key), item
+        elif _marked(field) or _holds_pins(field.annotation):
+            if isinstance(value, int):
+                yield (*path, name), value
+            elif isinstance(value, tuple | dict):
+                for key, pin in value.items() if isinstance(value, dict) else enumerate(value):
+                    yield (*path, name, key), pin
+
+
+def _holds_pins(annotation: Any) -> bool:
+    """Whether it is ``Pin``, or is made of it; read here, as a JSON schema costs milliseconds."""
+    marked = any(_marked(mark) for mark in getattr(annotation, "__metadata__", ()))
+    return marked or any(map(_holds_pins, get_args(annotation)))
+
+
+def _marked(mark: Any) -> bool:
+    return bool((getattr(mark, "json_schema_extra", None) or {}).get("pin"))

@@ -246,4 +246,7 @@ def _sharpness(pixels: Pixels, mask: Mask | None, lease: Leases) -> float:
     if most < 24:
         return 100.0
     where = contrast >= max(24.0, 0.5 * most)
-    return float(np.percentile(100.0 * steepest[where] / contrast[where], 90))
+    edges = 100.0 * steepest[where] / contrast[where]
+    # the 90th percentile; NumPy's own loads its masked arrays, 40 ms of a bin's start
+    at = int(0.9 * (len(edges) - 1))
+    return float(np.partition(edges, at)[at])

@@ -99,6 +99,15 @@ def test_a_section_without_keys_is_its_defaults(folder: Path) -> None:
     assert load(folder, SOUND + "rules:\n  # gap: 0.2\n").config is not None
 
 
+def test_the_defaults_are_such_as_a_file_could_hold() -> None:
+    """They are taken without validation, to start quickly."""
+    left_out = [field.default for field in Config.model_fields.values()]
+    defaults = [part for part in left_out if isinstance(part, Section)]
+    assert len(defaults) == 9
+    for part in defaults:
+        assert type(part).model_validate_json(part.model_dump_json(), strict=True) == part
+
+
 @pytest.mark.parametrize("name", ["trashbin.yaml", "demo.yaml", "two-bins.yaml", "school.yaml"])
 def test_the_shipped_files_have_no_mistake(name: str) -> None:
     config.read(resources.root() / "config" / name)

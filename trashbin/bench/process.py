@@ -158,7 +158,7 @@ def running() -> Iterator[Running | None]:
             started = time.perf_counter()
             process = subprocess.Popen(
                 [sys.executable, "-m", "trashbin", "run", "--config", str(config)],
-                env=os.environ | {"NOTIFY_SOCKET": address},
+                env=_environment() | {"NOTIFY_SOCKET": address},
                 stdout=output,
                 stderr=output,
             )
@@ -180,6 +180,11 @@ def running() -> Iterator[Running | None]:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """Ours, but with byte code kept, as an installed bin has it: the control's packages do too."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _listen(listener: socket.socket) -> None:

@@ -42,7 +42,7 @@ class About(BaseModel):
     ``rehearsed`` items that came with the network.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     network: str = Field(pattern=SHA256)
     parent: str | None = Field(pattern=SHA256)

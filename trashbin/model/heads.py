@@ -26,7 +26,7 @@ class State(BaseModel):
     teaching took into account, whether it came to anything or not.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     worn: dict[str, str] = {}
     told: str = ""

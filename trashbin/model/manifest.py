@@ -23,7 +23,7 @@ DEFAULT_VARIANT = "int8"
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Input(_Strict):

@@ -26,7 +26,7 @@ BACK = 5  # how many changes can be taken back
 
 
 class _Kept(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class Ref(_Kept):
