@@ -129,8 +129,9 @@ def events(history: History, limit: int | None, form: Literal["table", "json", "
 def _table(shown: Sequence[Event]) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("seq", "time", "event", "label", "top-1", "gap"):
-        table.add_column(column, justify="right" if column in ("seq", "top-1", "gap") else "left")
-    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
+        right = column in ("seq", "top-1", "gap")
+        table.add_column(column, justify="right" if right else "left", no_wrap=True)
+    table.add_column("why")  # alone gives way: a fault's message is longer than the terminal
     for event in shown:
         table.add_row(
             str(event.seq),

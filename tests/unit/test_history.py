@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from tests.support_events import LABELS, NOON, a_fault, an_event
 from trashbin.cli import main
 from trashbin.decision import decide
-from trashbin.events import Event, EventType, timestamp
+from trashbin.events import Detail, Event, EventType, timestamp
 from trashbin.history import again, compare, moment
 from trashbin.outbox import Outbox
 from trashbin.types import Action, Prediction, Reason, Thresholds
@@ -98,6 +99,20 @@ def test_the_table_fits_80_columns(store: Path) -> None:
     result = call("events", "--store", store)
     assert "camera: no picture" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_a_long_message_leaves_the_other_columns_their_room(store: Path) -> None:
+    box = Outbox(store / "events.sqlite")
+    message = "the power failed, or the process ended, before the move was over: " * 3
+    box.append(replace(a_fault(), detail=Detail("actuator", message)))
+    box.close()
+    shown = call("events", "--store", store).stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    head, first, *_ = shown.splitlines()
+    assert head.split() == ["seq", "time", "event", "label", "top-1", "gap", "why"]
+    assert first.split()[3:] == ["sorted", "glass", "0.80", "0.70", "clear"]
+    told = " ".join(line[56:].strip() for line in shown.splitlines())
+    assert message.strip() in told
 
 
 def test_a_damaged_event_is_left_out_and_named(store: Path) -> None:
