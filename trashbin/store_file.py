@@ -137,6 +137,8 @@ class StoreFile:
         if self._closed:
             raise sqlite3.ProgrammingError("it is closed")
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self._was_emptied():
+            self._move_aside(sqlite3.DatabaseError("the file is empty"))
         try:
             db = database.opened(self.path)
         except sqlite3.Error as exc:
@@ -152,6 +154,17 @@ class StoreFile:
         ).fetchone()
         self._keep_reserve()
         return db
+
+    def _was_emptied(self) -> bool:
+        """A power cut may leave a file of no bytes, which SQLite takes for a new store.
+
+        Where the reserve holds room, there was a store; one that a full disk kept from being
+        begun is empty too, and so is the reserve.
+        """
+        with suppress(FileNotFoundError):
+            if self.set_aside is None and self.path.stat().st_size == 0:
+                return self._reserve.stat().st_size > 0
+        return False
 
     def _move_aside(self, exc: sqlite3.Error) -> None:
         self._leave()

@@ -217,7 +217,7 @@ def test_settings_outlive_a_restart(path: Path, outbox: Outbox) -> None:
     other.close()
 
 
-@pytest.mark.parametrize("rubbish", [b"this is no database" * 300, None])
+@pytest.mark.parametrize("rubbish", [b"", b"this is no database" * 300, None])
 def test_a_damaged_file_is_set_aside_and_a_new_store_begins(
     path: Path, rubbish: bytes | None
 ) -> None:
@@ -226,7 +226,7 @@ def test_a_damaged_file_is_set_aside_and_a_new_store_begins(
         first.append(an_event())
     first.close()
     whole = path.read_bytes()
-    damaged = rubbish or whole[:4096] + b"\xff" * 4096 + whole[8192:]
+    damaged = whole[:4096] + b"\xff" * 4096 + whole[8192:] if rubbish is None else rubbish
     path.write_bytes(damaged)
 
     second = Outbox(path)
@@ -237,6 +237,16 @@ def test_a_damaged_file_is_set_aside_and_a_new_store_begins(
     assert second.store_id != first.store_id
     assert second.append(an_event()).seq == 1
     second.close()
+
+
+def test_an_empty_file_where_no_store_was_is_no_damage(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()  # the power failed as the first store began, or the disk was full
+    path.with_name("reserve").touch()
+    box = Outbox(path)
+    assert box.append(an_event()).seq == 1
+    assert box.set_aside is None
+    box.close()
 
 
 def test_a_file_that_is_damaged_while_it_is_open_is_set_aside_too(path: Path) -> None:
