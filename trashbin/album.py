@@ -11,6 +11,7 @@ import logging
 import re
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from trashbin import pictures
@@ -73,28 +74,39 @@ class Album:
         return None
 
     def used(self) -> tuple[int, int]:
-        """How many pictures there are, and the bytes that they take."""
-        sizes = [size for files in self._files().values() for size in files.values()]
+        """How many pictures there are, and the bytes that they take; none where ``problem`` is."""
+        try:
+            files = self._files()
+        except OSError as error:
+            self._tell(f"pictures cannot be read: {error}")
+            return 0, 0
+        sizes = [size for known in files.values() for size in known.values()]
         return len(sizes), sum(sizes)
 
     def prune(self, gone: Callable[[Iterable[str]], Iterable[str]]) -> int:
-        """Delete the pictures whose events are ``gone``; how many."""
-        lost = set(gone([image_id for files in self._files().values() for image_id in files]))
-        for kind, files in self._files().items():
-            for image_id in lost & set(files):
-                self._delete(kind, image_id)
+        """Delete the pictures whose events are ``gone``; how many, 0 where ``problem`` is."""
+        try:
+            lost = set(gone([image_id for files in self._files().values() for image_id in files]))
+            for kind, files in self._files().items():
+                for image_id in lost & set(files):
+                    self._delete(kind, image_id)
+        except OSError as error:
+            self._tell(f"pictures cannot be deleted: {error}")
+            return 0
         return len(lost)
 
     def _files(self) -> dict[str, dict[str, int]]:
         """What lies in the folder, read once; what a power cut left half-written is deleted."""
         if self._kept is None:
-            self._kept = {kind: {} for kind in KINDS}
+            found: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
             for kind in KINDS:
                 for path in sorted((self.folder / kind).glob("*")):  # ids sort by time
                     if path.suffix == ".part":
-                        path.unlink(missing_ok=True)
+                        with suppress(OSError):  # a card that a power cut made read-only
+                            path.unlink()
                     elif FILE.fullmatch(path.name):
-                        self._kept[kind][path.stem] = _taken(path.stat().st_size)
+                        found[kind][path.stem] = _taken(path.stat().st_size)
+            self._kept = found
         return self._kept
 
     def _make_room(self, coming: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -110,6 +111,29 @@ def test_half_a_picture_and_strange_files_are_none_of_ours(tmp_path: Path) -> No
     album = made(tmp_path)
     assert album.used() == (0, 0)
     assert not half.exists() and strange.exists()
+
+
+def test_a_card_that_a_power_cut_made_read_only_or_half_readable_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(made(tmp_path), 1)
+    (tmp_path / "sorted" / f"{'0' * 36}.part").write_bytes(b"\xff\xd8")
+
+    def fails(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "unlink", fails)
+    album = made(tmp_path)
+    assert album.used()[0] == 1
+    assert album.prune(lambda ids: ids) == 0
+    assert album.problem is not None and "cannot be deleted" in album.problem
+    monkeypatch.setattr(Path, "glob", fails)
+    album = made(tmp_path)
+    assert album.used() == (0, 0)
+    assert album.problem is not None and "cannot be read" in album.problem
+    assert album.add("1" * 36, noise(2), uncertain=True) is None, "the cap could not be kept"
+    monkeypatch.undo()
+    assert album.used()[0] == 1
 
 
 def test_pictures_go_with_their_events(tmp_path: Path) -> None:
