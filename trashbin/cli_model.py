@@ -62,7 +62,7 @@ def model() -> None:
     \b
     Examples:
       sudo trashbin model install model.zip --sha256 4f3a...
-      trashbin model list
+      sudo trashbin model list
       sudo trashbin model rollback
     """
 
@@ -116,7 +116,9 @@ def install(
         click.echo("It takes over between two items, or as the bin starts.")
     else:
         click.echo(f"It judges {items} items beside the running network, and then takes over.")
-    click.echo("How it goes: trashbin model list.  The way back: trashbin model rollback.")
+    click.echo(
+        "How it goes: sudo trashbin model list.  The way back: sudo trashbin model rollback."
+    )
 
 
 @model.command("list", epilog=EXIT_STATUSES)

@@ -24,6 +24,10 @@ NAME = "events.sqlite"  # in the folder that the configuration names
 VERSION = 3
 LOG_PAGES = 128  # of the write-ahead log before it is written into the file: half a megabyte
 NEARLY_FULL = 64 * 1024  # bytes free on a disk below which SQLite's vaguer errors mean "full"
+WHERE_NOT_ALLOWED = (
+    ". Its folder belongs to the bin's user: use sudo. Where that user may not write to it "
+    "either, the disk may have become read-only (dmesg tells): take another card."
+)
 BUSY_S = 5.0  # how long to wait for another process that reads the store
 
 TABLES = """
@@ -154,7 +158,9 @@ def opened(path: Path) -> sqlite3.Connection:
 
 def opened_to_read(path: Path) -> sqlite3.Connection:
     """A connection that changes nothing, also while the daemon writes. StoreError where none is."""
-    if not path.is_file():
+    with told(path):
+        is_there = path.is_file()
+    if not is_there:
         raise StoreError(
             f"No event store in {path.parent}: name its folder with --store, "
             "or the bin's YAML with --config."
@@ -212,6 +218,13 @@ def is_full(exc: BaseException | None, path: Path) -> bool:
     return _code(exc) == sqlite3.SQLITE_FULL or getattr(exc, "errno", None) == errno.ENOSPC
 
 
+def _is_not_allowed(exc: BaseException) -> bool:
+    """True where the file's folder, or its disk, does not let us."""
+    if _code(exc) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        return True
+    return getattr(exc, "errno", None) in (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 def _code(exc: BaseException | None) -> int:
     """What SQLite says went wrong: the low byte, the rest says it more closely."""
     return getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
@@ -243,6 +256,7 @@ def told(path: Path) -> Iterator[None]:
                 f"No room for events: the disk of {path} is full. Free some space on it, "
                 "or set store: path to a folder on another disk."
             ) from exc
-        raise StoreError(f"The event store {path} failed: {exc}") from exc
+        advice = WHERE_NOT_ALLOWED if _is_not_allowed(exc) else ""
+        raise StoreError(f"The event store {path} failed: {exc}{advice}") from exc
     except UnicodeDecodeError as exc:  # Python's, of a message that quotes what is damaged
         raise StoreError(f"The event store {path} is damaged: a name in it is no text.") from exc

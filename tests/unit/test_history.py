@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 from dataclasses import replace
@@ -140,6 +141,17 @@ def test_mistakes_are_told(store: Path, arguments: list[str], status: int, words
     result = call(*(argument.format(store) for argument in arguments))
     assert result.exit_code == status
     assert words in result.stderr
+
+
+def test_who_may_not_read_the_store_is_told_to_use_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path) -> bool:  # as for everybody but root and the bin's user
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", closed)
+    for command in (["events"], ["replay", "--gap", 0.3]):
+        result = call(*command)
+        assert result.exit_code == 3
+        assert "use sudo" in result.stderr
 
 
 def test_when_is_a_span_or_a_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,17 @@ def test_a_damaged_state_is_no_state(shelf: Shelf, content: str) -> None:
     shelf.switch(ref("one"), "")
     (shelf.folder / "state.json").write_text(content)
     assert shelf.state() == State()
+
+
+def test_a_shelf_that_is_not_ours_to_read_is_told(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path, pattern: str) -> None:  # as for everybody but root and the bin's user
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "glob", closed)
+    with pytest.raises(ModelError, match="use sudo"):
+        shelf.installed()
 
 
 def test_an_exchanged_file_is_noticed(shelf: Shelf) -> None:

@@ -79,9 +79,17 @@ class Shelf(StateFile[State]):
     # what is there
 
     def installed(self) -> list[ModelFile]:
-        """One entry for each .tflite that lies here; a folder that is no good is left out."""
+        """One entry for each .tflite that lies here; a folder that is no good is left out.
+
+        ModelError where the shelf is not ours to read.
+        """
         found = []
-        for path in sorted(self.folder.glob("*/manifest.json")):
+        try:
+            manifests = sorted(self.folder.glob("*/manifest.json"))
+        except OSError as error:
+            message = f"{self.folder}: cannot be read ({error.strerror}); use sudo"
+            raise ModelError(message) from error
+        for path in manifests:
             try:
                 read = manifest.read_manifest(path)
             except ModelError as error:
