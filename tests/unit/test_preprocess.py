@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Literal
 
@@ -47,6 +48,22 @@ any_picture = hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 
 @given(pictures)
 def test_shrinking_averages_every_pixel(picture: npt.NDArray[np.uint8]) -> None:
     assert np.abs(resize(picture, 8, 8) - box_average(picture, 8, 8)).max() <= 1.0
+
+
+@pytest.mark.parametrize(
+    "size", [(480, 640), (240, 320), (384, 512), (972, 1296), (720, 1280), (1080, 1920)]
+)
+def test_a_cameras_picture_is_averaged_exactly_on_every_processor(size: tuple[int, int]) -> None:
+    """In whole numbers, halves up: what any processor that runs this test agrees with."""
+    picture = noise(*size, 7)
+    down, across = (
+        (box_matrix(source, 192) * (source // math.gcd(source, 192))).round().astype(np.int64)
+        for source in size
+    )
+    total = down.sum(1)[0] * across.sum(1)[0]
+    sums = np.einsum("ih,hwc->iwc", down, picture.astype(np.int64))
+    sums = np.einsum("iwc,jw->ijc", sums, across)
+    assert (resize(picture, 192, 192) == (2 * sums + total) // (2 * total)).all()
 
 
 @pytest.mark.parametrize("size", [(480, 640), (1080, 1920), (720, 405), (224, 225)])
