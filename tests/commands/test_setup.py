@@ -13,14 +13,16 @@ from trashbin import config
 COMMAND = [sys.executable, "-m", "trashbin", "setup", "--pins", "mock"]
 
 
-def test_enter_alone_makes_a_sound_configuration(tmp_path: Path) -> None:
+def test_enter_makes_a_sound_configuration_and_an_angle_is_tried_anew(tmp_path: Path) -> None:
     file = tmp_path / "trashbin.yaml"
-    status, screen = converse([*COMMAND, "--config", str(file)], {"Try trigger": "n"})
+    answers = {"Try trigger": "n", "rest: is this angle right": "45"}
+    status, screen = converse([*COMMAND, "--config", str(file)], answers)
     assert status == 0, screen
     loaded = config.load(file)
     assert loaded.config is not None, loaded.mistakes
     assert loaded.config.gpio.pins == "mock"
-    assert list(loaded.config.bins) == ["paper", "glass", "packaging", "rest"]
+    angles = {name: entry.angle for name, entry in loaded.config.bins.items()}
+    assert angles == {"paper": -60, "glass": -20, "packaging": 20, "rest": 45}
     assert "8/8 MQTT broker" in screen
     assert max(map(len, screen.replace(str(tmp_path), "").splitlines())) <= 80
     assert "Traceback" not in screen
@@ -35,8 +37,10 @@ def test_answers_are_written_down_and_are_the_next_times_defaults(tmp_path: Path
         "How many": "2",
         "Which one?": "button",
         "Its pin": "23",
-        "recycling: is this": "-30",
-        "lamp of recycling": "18",  # refused: the servo's
+        "What drives it?": "pca9685",
+        "Its channel": "16",  # refused: there are sixteen
+        "channel, 0 to 15": "3",
+        "lamp of recycling": "2",  # refused: the board's
         "Pin of the lamp of recycling": "16",
         "lid switch": "none",
         "Try trigger": "n",
@@ -46,12 +50,15 @@ def test_answers_are_written_down_and_are_the_next_times_defaults(tmp_path: Path
     }
     status, screen = converse([*COMMAND, "--config", str(file)], answers)
     assert status == 0, screen
-    assert "GPIO18 is taken" in screen
+    assert "GPIO2 is taken" in screen
+    assert "sudo ./install.sh --with pca9685" in screen  # its library is not there
     assert "s3cret" not in screen
     found = config.read(file)
     assert (found.device.id, found.device.name) == ("gate-1", "Bin at the gate")
-    assert (found.bins["recycling"].angle, found.bins["recycling"].lamp) == (-30.0, 16)
+    assert found.bins["recycling"].lamp == 16
     assert found.gpio.stop is None
+    (servo, _) = found.actuators
+    assert (servo.kind, getattr(servo, "channel", None)) == ("pca9685", 3)
     (button,) = (trigger for trigger in found.triggers if trigger.kind == "button")
     assert button.pin == 23
     assert {trigger.kind for trigger in found.triggers} == {"button", "mqtt"}
@@ -62,7 +69,7 @@ def test_answers_are_written_down_and_are_the_next_times_defaults(tmp_path: Path
 
     before = file.read_text().replace("hold_s: 60.0 ", "hold_s: 90.0 ")
     file.write_text(before)
-    again = {"for people": "Gate", "Try trigger": "n", "Shall it move": "n"}
+    again = {"for people": "Gate", "Try trigger": "n"}
     status, screen = converse([*COMMAND, "--config", str(file)], again)
     assert status == 0, screen
     changed = config.read(file)

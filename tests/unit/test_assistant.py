@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click import Abort
+from click.testing import CliRunner
 
 from tests.support import FakeClock
 from tests.unit.test_doctor import FakeCamera
 from trashbin import config
-from trashbin.assistant import parts, plan
+from trashbin.assistant import parts, plan, servos
 from trashbin.assistant.parts import Found, Mover, Tray
 from trashbin.assistant.plan import Plan
+from trashbin.assistant.talk import Setup
 from trashbin.assistant.template import Template, scalar
 from trashbin.devices.pins import pin_factory
+from trashbin.doctor.machine import Host
 from trashbin.errors import ConfigError
 from trashbin.model import golden
 from trashbin.settings import Config
 from trashbin.types import Pixels
 
 SERVO = 18
+DRIVEN = (
+    plan.Servo(),
+    plan.Servo("pca9685", channel=3, address=65),
+    plan.Servo("hardware_pwm", pin=13, channel=1, chip=2),
+)
 
 
 def read(folder: Path, text: str) -> Config:
@@ -38,7 +49,7 @@ WAYS = list(
     itertools.product(
         ("picamera2", "v4l2"),
         ("pir", "button", "motion"),
-        (SERVO, None),
+        (*DRIVEN, None),
         (True, False),
         (plan.four_bins, plan.two_bins, plan.six_bins),
         ("broker.example", None),
@@ -59,6 +70,19 @@ def test_every_combination_of_answers_is_a_sound_configuration(tmp_path: Path) -
             entry.angle = entry.angle if servo else 0.0
             entry.lamp = entry.lamp if lamps else None
         assert found == wanted
+
+
+def test_a_servo_of_another_kind_is_written_where_the_first_stood() -> None:
+    own = Plan(name="Gate").written()
+    own = own.replace(
+        "rest_angle: 0.0     # these as above", "rest_angle: 5.0     # these as above"
+    )
+    written = Plan(name="Gate", servo=plan.Servo("pca9685", channel=3)).written(own)
+    assert "\n  # - kind: servo " in written
+    assert "\n  - kind: pca9685       # the same servo on a PCA9685 board" in written
+    assert "\n    channel: 3          # of the board, 0 to 15; no default" in written
+    assert "\n    rest_angle: 5.0     # these as above" in written
+    assert Plan(name="Gate").written(written).replace("channel: 3 ", "channel: 0 ") == own
 
 
 def test_the_defaults_are_the_shipped_configuration(tmp_path: Path) -> None:
@@ -174,6 +198,129 @@ def test_the_servo_is_turned_where_it_is_told_and_let_go() -> None:
         measure()
     assert widths == [0.5, None, 2.0, None]
     assert mover.plan.bins["paper"].angle == 45.0
+
+
+def test_a_board_on_i2c_is_found_by_its_answer(tmp_path: Path) -> None:
+    def answers(bus: Path, address: int) -> bool:
+        assert bus == tmp_path / "dev/i2c-1"
+        return address >= 0x42
+
+    assert servos.board(tmp_path, answers) is None
+    assert any("do_i2c" in what for what in servos.lacking(plan.Servo("pca9685"), tmp_path))
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/i2c-1").touch()
+    assert servos.board(tmp_path, answers) == plan.Servo("pca9685", address=0x42)
+    assert servos.board(tmp_path) is None  # no bus, so nothing on it
+    assert not any("do_i2c" in what for what in servos.lacking(plan.Servo("pca9685"), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("board", "line", "chips", "found"),
+    [
+        ("4 Model B Rev 1.5", "dtoverlay=pwm,pin=13,func=4", {0: "fe20c000.pwm"}, (13, 1, 0)),
+        ("4 Model B Rev 1.5", "dtoverlay=pwm", {0: "fe20c000.pwm"}, (18, 0, 0)),
+        (
+            "5 Model B Rev 1.0",
+            "dtoverlay=pwm-2chan",
+            {1: "1f0009c000.pwm", 2: "1f00098000.pwm"},
+            (18, 2, 2),
+        ),
+        ("5 Model B Rev 1.0", "dtoverlay=pwm", {1: "1f0009c000.pwm"}, None),  # its fan's alone
+        ("4 Model B Rev 1.5", "# dtoverlay=pwm", {0: "fe20c000.pwm"}, None),
+        ("4 Model B Rev 1.5", "dtoverlay=pwm-ir-tx", {0: "fe20c000.pwm"}, None),
+        ("4 Model B Rev 1.5", "dtoverlay=pwm", {}, None),
+    ],
+)
+def test_hardware_pwm_is_found_where_the_overlay_and_the_kernel_say_so(
+    tmp_path: Path,
+    board: str,
+    line: str,
+    chips: dict[int, str],
+    found: tuple[int, int, int] | None,
+) -> None:
+    for file, text in (
+        ("boot/firmware/config.txt", f"arm_64bit=1\n{line}\n"),
+        ("proc/device-tree/model", f"Raspberry Pi {board}\0"),
+    ):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text(text)
+    for number, device in chips.items():
+        chip = tmp_path / f"sys/class/pwm/pwmchip{number}"
+        chip.mkdir(parents=True)
+        (tmp_path / device).mkdir()
+        (chip / "device").symlink_to(tmp_path / device)
+    way = servos.pwm(tmp_path)
+    assert (way and (way.pin, way.channel, way.chip)) == found
+    lacking = servos.lacking(plan.Servo("hardware_pwm"), tmp_path)
+    assert any("dtoverlay=pwm,pin=18,func=2" in what for what in lacking) == (found is None)
+
+
+def test_an_owner_is_told_how_to_get_a_missing_library(tmp_path: Path) -> None:
+    for kind, extra in (("pca9685", "pca9685"), ("hardware_pwm", "hardware-pwm")):
+        told = " ".join(servos.lacking(plan.Servo(kind), tmp_path))
+        assert f"sudo ./install.sh --with {extra}" in told
+    assert servos.lacking(plan.Servo(), tmp_path) == []
+
+
+class Systemd:
+    """A systemd under which the bin is at work; what it was told."""
+
+    def __init__(self, root: Path, state: str = "active") -> None:
+        (root / "run/systemd/system").mkdir(parents=True)
+        self.host = Host(root, self.run)
+        self.state, self.told = state, list[str]()
+
+    def run(self, command: Sequence[str]) -> str | None:
+        if command[1] == "show":
+            return f"{self.state}\n"
+        self.told.append(command[-2])
+        return ""
+
+    def talk(self, file: Path, answers: str) -> str:
+        """What stands on the screen, until the answers are used up."""
+        runner = CliRunner()
+        with runner.isolation(input=answers) as (*_, screen), suppress(Abort):
+            Setup(file, yes=False, pins="mock", host=self.host).run()
+        return screen.getvalue().decode()
+
+
+@pytest.mark.parametrize(
+    ("state", "answers", "told"),
+    [
+        ("active", "\n", ["stop", "start"]),
+        ("activating", "y\n", ["stop", "start"]),
+        ("active", "n\n", []),
+        ("inactive", "", []),
+    ],
+)
+def test_a_bin_at_work_rests_while_its_parts_are_tried_and_goes_on(
+    tmp_path: Path, state: str, answers: str, told: list[str]
+) -> None:
+    systemd = Systemd(tmp_path, state)
+    screen = systemd.talk(tmp_path / "trashbin.yaml", answers)  # Ctrl-C at the first step
+    assert ("at work" in screen) == bool(answers)
+    assert systemd.told == told
+
+
+def test_the_boards_pins_are_nobody_elses(tmp_path: Path) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/i2c-1").touch()
+    name, bins, button, stop = "\n\n", "\n", "button\n3\n", "none\n"
+    systemd = Systemd(tmp_path, "inactive")
+    answers = f"{name}{bins}{button}{stop}pca9685\nhardware_pwm\n17\n12\n"
+    screen = systemd.talk(tmp_path / "trashbin.yaml", answers)
+    assert "Its I2C needs GPIO3, which is taken: its pin." in screen
+    assert "a BCM pin 12, 13, 18, 19" in screen  # not 17
+    assert "dtoverlay=pwm,pin=12,func=4" in " ".join(screen.split())
+
+
+def test_who_forgot_sudo_is_told_before_the_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+    screen = Systemd(tmp_path).talk(tmp_path / "trashbin.yaml", "")
+    assert "may not be written to. Run it with sudo" in " ".join(screen.split())
+    assert "1/8" not in screen
 
 
 def test_answers_that_do_not_fit_together_are_told() -> None:

@@ -18,7 +18,7 @@ from trashbin.errors import DeviceError
 from trashbin.ports import Camera, Clock, Context
 from trashbin.quiet import quiet
 from trashbin.scene import Scene, SceneState
-from trashbin.settings import Config
+from trashbin.settings import Config, Servo
 from trashbin.types import Frame
 
 # the kernel's names of video devices on a Pi that are no cameras
@@ -134,7 +134,7 @@ class Tray:
 
 
 class Mover:
-    """The servo, turned by hand to try an angle. ``pins`` is a gpiozero pin factory."""
+    """The servo, turned by hand to try an angle. ``pins`` is a gpiozero pin factory, if needed."""
 
     def __init__(self, plan: Plan, pins: Any, clock: Clock | None = None) -> None:
         self.plan = plan
@@ -158,7 +158,7 @@ class Mover:
     @contextmanager
     def _servo(self) -> Iterator[tuple[Any, Config]]:
         config = as_config(self.plan)
-        section = next(entry for entry in config.actuators if entry.kind == "servo")
+        section = next(entry for entry in config.actuators if isinstance(entry, Servo))
         with ExitStack() as stack:
             context = Context(self._clock, config, pins=self._pins)
             if config.gpio.stop is not None:
@@ -167,7 +167,7 @@ class Mover:
                 switch = StopInput(config.gpio.stop, context, lambda: None)
                 stack.callback(switch.close)
                 context = Context(self._clock, config, pins=self._pins, stop=switch)
-            servo = devices.load("actuator", "servo")(section, context)
+            servo = devices.load("actuator", section.kind)(section, context)
             stack.callback(_closed, servo)
             servo.open()
             yield servo, config

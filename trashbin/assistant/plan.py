@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trashbin import resources
+from trashbin import resources, settings
 from trashbin.assistant.template import Template, scalar
 from trashbin.settings import Config
 
@@ -55,6 +55,25 @@ def six_bins() -> Bins:
 
 
 @dataclass
+class Servo:
+    """How a servo is driven (the actuator's kind), and where it hangs."""
+
+    kind: str = "servo"
+    pin: int = 18
+    channel: int = 0  # of the board, or the kernel's behind the pin
+    chip: int = 0  # the kernel's
+    address: int = 0x40  # the board's
+
+
+# what of it each kind has; config/trashbin.yaml has the other keys
+SERVO_KEYS = {
+    "servo": ("pin",),
+    "pca9685": ("channel", "address"),
+    "hardware_pwm": ("pin", "channel", "chip"),
+}
+
+
+@dataclass
 class Plan:
     """All that is asked; the defaults make a bin as README's wiring has it."""
 
@@ -65,7 +84,7 @@ class Plan:
     camera_device: int | str = 0  # index of the one, /dev/video number or path of the other
     trigger: str = "pir"
     trigger_pin: int = 17
-    servo: int | None = 18
+    servo: Servo | None = field(default_factory=Servo)
     lamps: bool = True
     uncertain: int | None = 19
     stop: int | None = 27
@@ -95,10 +114,11 @@ class Plan:
         template.choose("triggers", [self.trigger, *brokered])
         if self.trigger in ("pir", "button"):
             put("triggers", "pin", self.trigger_pin, self.trigger)
-        actuators = ["servo"] * (self.servo is not None) + ["lamps"] * self.lamps
-        template.choose("actuators", actuators or ["none"])
+        actuators = [self.servo.kind] if self.servo is not None else []
+        template.choose("actuators", actuators + ["lamps"] * self.lamps or ["none"])
         if self.servo is not None:
-            put("actuators", "pin", self.servo, "servo")
+            for key in SERVO_KEYS[self.servo.kind]:
+                put("actuators", key, getattr(self.servo, key), self.servo.kind)
         if self.lamps:
             put("actuators", "uncertain", self.uncertain, "lamps")
         put("gpio", "pins", self.pins)
@@ -151,9 +171,12 @@ def of(config: Config) -> Plan:
     first = next((t for t in config.triggers if t.kind not in ("mqtt", "timer")), None)
     if first is not None:
         plan.trigger, plan.trigger_pin = first.kind, getattr(first, "pin", plan.trigger_pin)
-    servo = next((a for a in config.actuators if a.kind == "servo"), None)
+    servo = next((a for a in config.actuators if isinstance(a, settings.Servo)), None)
     lamps = next((a for a in config.actuators if a.kind == "lamps"), None)
-    plan.servo = getattr(servo, "pin", None)
+    plan.servo = None
+    if servo is not None:
+        keys = {key: getattr(servo, key) for key in SERVO_KEYS[servo.kind]}
+        plan.servo = Servo(servo.kind, **keys)
     plan.lamps = lamps is not None
     plan.uncertain = getattr(lamps, "uncertain", None)
     plan.stop, plan.tray_lamp = config.gpio.stop, config.gpio.tray_lamp

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
-import subprocess
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,32 +14,37 @@ import click
 
 from trashbin import config as configuration
 from trashbin import settings
-from trashbin.assistant import parts, plan
+from trashbin.assistant import parts, plan, service, servos
+from trashbin.assistant.asking import NONE, Questions, angle_checked, id_checked, whole
 from trashbin.assistant.parts import Found, Mover
 from trashbin.assistant.plan import Plan
 from trashbin.clock import SystemClock
+from trashbin.config_checks import I2C_PINS, PWM_CHANNELS
 from trashbin.devices.pins import pipes_elsewhere
 from trashbin.doctor import eyes, network
 from trashbin.doctor.examine import AtTerminal
+from trashbin.doctor.machine import Host
 from trashbin.doctor.pins import Pins
 from trashbin.doctor.report import show
 from trashbin.errors import ConfigError, DeviceError, ExitCode, StoppedError
 from trashbin.ports import Context
 
-STEPS = 8
 CREDENTIAL = Path("/etc/credstore/trashbin.mqtt-password")
 CREDENTIAL_AT_WORK = "/run/credentials/trashbin.service/trashbin.mqtt-password"
 SYSTEM_CONFIG = Path("/etc/trashbin/trashbin.yaml")
+WITH_SUDO = "Run it with sudo, or give --config FILE."
 WAIT_S = 20.0
-NONE = "none"
 
 
-class Setup:
+class Setup(Questions):
     """Leads through the steps. ``yes`` takes every default and moves and asks nothing."""
 
-    def __init__(self, file: Path, *, yes: bool, pins: str | None) -> None:
+    def __init__(
+        self, file: Path, *, yes: bool, pins: str | None, host: Host | None = None
+    ) -> None:
+        super().__init__(yes=yes)
         self.file = file
-        self.yes = yes
+        self.host = host or Host(run=service.patiently)
         self.base: str | None = None
         self.plan = Plan()
         self._first_bins: plan.Bins | None = None
@@ -49,35 +53,56 @@ class Setup:
             self.plan.pins = pins
         self.factory: Any = None
         self.password: str | None = None
-        self._step = 0
-        self._taken: dict[int, str] = {}  # pins, by what they were asked for
+        self._resting = False  # the service, as long as this lasts
 
     def run(self) -> ExitCode:
         """All steps, then the file."""
         if self.yes and self.base is not None:
             click.echo(f"{self.file} is there already: nothing was changed.")
             return ExitCode.GOOD
+        folder = next(path for path in self.file.absolute().parents if path.exists())
+        if not os.access(folder, os.W_OK):
+            click.echo(f"trashbin: {folder} may not be written to. {WITH_SUDO}", err=True)
+            return ExitCode.BAD_USAGE
         if not self.yes:
             click.secho("Setting up a bin. Enter takes what stands in [brackets].", bold=True)
             click.echo(f"Nothing is written to {self.file} before the end; Ctrl-C leaves.")
-        for step in (
-            self._name,
-            self._bins,
-            self._camera,
-            self._trigger,
-            self._servo,
-            self._lamps,
-            self._switches,
-            self._broker,
-        ):
-            step()
-        return self._write()
+        with self._alone():
+            for step in (
+                self._name,
+                self._bins,
+                self._camera,
+                self._trigger,
+                self._servo,
+                self._lamps,
+                self._tray_lamp,
+                self._broker,
+            ):
+                step()
+            return self._write()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A bin at work holds camera and pins: it rests meanwhile, and goes on whatever happens."""
+        if not self.yes and service.at_work(self.host):
+            self._say("The bin is at work, and holds its camera and pins.")
+            if self._sure("Let it rest until this is done?"):
+                self._resting = service.told(self.host, "stop")
+                if not self._resting:
+                    self._say("It could not be stopped, so that its parts cannot be tried.")
+        try:
+            yield
+        finally:
+            if self._resting:
+                service.told(self.host, "start")
 
     # the steps
 
     def _name(self) -> None:
         self._head("Name")
-        self.plan.id = self._ask("Its name on MQTT (letters, digits, - and _)", self.plan.id, _id)
+        self.plan.id = self._ask(
+            "Its name on MQTT (letters, digits, - and _)", self.plan.id, id_checked
+        )
         self.plan.name = self._ask("Its name for people", self.plan.name)
 
     def _bins(self) -> None:
@@ -150,12 +175,18 @@ class Setup:
             self.plan.trigger_pin = self._pin("Its pin", self.plan.trigger_pin) or 17
 
     def _servo(self) -> None:
-        self._head("Servo")
-        self.plan.servo = self._pin("Pin of its signal wire, or none", self.plan.servo)
-        if self.plan.servo is None or self.yes:
+        self._head("Stop switch and servo")
+        # asked first, so that it holds while the servo is tried
+        self.plan.stop = self._pin("Pin of the stop or lid switch, or none", self.plan.stop)
+        self.plan.servo = servo = self._driven()
+        if servo is None or self.yes:
             return
         self._say("Its power never comes from the Pi: its own 5 V supply, grounds joined.")
-        if not self._has_pins():
+        todo = servos.lacking(servo, self.host.root)
+        for what in todo:
+            self._say(f"It still needs {what}. Then run this again, to find its angles.")
+        on_pins = servo.kind == "servo" or self.plan.stop is not None
+        if todo or (on_pins and not self._has_pins()):
             return
         if not self._sure("Shall it move now, to find each bin's angle? Hands away"):
             return
@@ -170,12 +201,45 @@ class Setup:
         except (DeviceError, ConfigError) as error:
             self._say(f"{error}")
 
+    def _driven(self) -> plan.Servo | None:
+        """How the servo is driven, and where it hangs; None without one."""
+        root, before = self.host.root, self.plan.servo
+        found = [] if self.yes else [way for way in (servos.board(root), servos.pwm(root)) if way]
+        for way in found:
+            told = f"GPIO{way.pin} has hardware PWM"
+            if way.kind == "pca9685":
+                told = f"I2C bus 1 has something at address {way.address}, as a PCA9685 would"
+            self._say(f"found: {told} ({way.kind})")
+        if self.base is None and found:
+            before = found[0]
+        self._say("; ".join(f"{kind}: {what}" for kind, what in servos.WAYS.items()))
+        while True:
+            kept = NONE if before is None else before.kind
+            kind = self._choose("What drives it?", [*servos.WAYS, NONE], kept)
+            taken = [pin for pin in I2C_PINS if pin in self._taken]
+            if kind != "pca9685" or not taken:
+                break
+            self._say(f"Its I2C needs GPIO{taken[0]}, which is taken: {self._taken[taken[0]]}.")
+        if kind == NONE:
+            return None
+        ways = [way for way in (before, *found, plan.Servo(kind)) if way and way.kind == kind]
+        servo = replace(ways[0])
+        if kind == "pca9685":
+            self._taken |= dict.fromkeys(I2C_PINS, "the I2C of the servo's board")
+            servo.channel = self._ask("Its channel, 0 to 15", servo.channel, whole(0, 15))
+            return servo
+        among = range(2, 28) if kind == "servo" else tuple(PWM_CHANNELS)
+        servo.pin = self._pin("Pin of its signal wire", servo.pin, among) or servo.pin
+        if kind == "hardware_pwm" and servo.channel not in PWM_CHANNELS[servo.pin]:
+            servo.channel = servos.channel(servo.pin, root)
+        return servo
+
     def _find_angle(self, mover: Mover, name: str, entry: plan.Compartment) -> None:
         """Turn, and ask again until the angle stays."""
         while True:
             mover.turn(name, entry.angle)
             question = f"{name}: is this angle right? Enter, or another"
-            answer = float(self._ask(question, f"{entry.angle:g}", _angle))
+            answer = float(self._ask(question, f"{entry.angle:g}", angle_checked))
             if answer == entry.angle:
                 return
             entry.angle = answer
@@ -195,9 +259,8 @@ class Setup:
                 'Pin of the lamp "uncertain", or none', self.plan.uncertain
             )
 
-    def _switches(self) -> None:
-        self._head("Stop switch and tray lamp")
-        self.plan.stop = self._pin("Pin of the stop or lid switch, or none", self.plan.stop)
+    def _tray_lamp(self) -> None:
+        self._head("Tray lamp, and a try")
         self.plan.tray_lamp = self._pin(
             "Pin of the lamp over the tray, or none", self.plan.tray_lamp
         )
@@ -215,7 +278,7 @@ class Setup:
         self.plan.host = None if host == NONE else host
         if self.plan.host is None:
             return
-        self.plan.port = self._ask("Its port", self.plan.port, _port)
+        self.plan.port = self._ask("Its port", self.plan.port, whole(1, 65535))
         user = self._ask("User name, or none", self.plan.login[0] if self.plan.login else NONE)
         if user == NONE:
             self.plan.login = None
@@ -265,7 +328,7 @@ class Setup:
         try:
             self._put(text)
         except OSError as error:
-            click.echo(f"trashbin: {error}. Run it with sudo, or give --config FILE.", err=True)
+            click.echo(f"trashbin: {error}. {WITH_SUDO}", err=True)
             return ExitCode.BAD_USAGE
         click.secho(f"Written: {self.file}", bold=True)
         self._start()
@@ -287,13 +350,17 @@ class Setup:
 
     def _start(self) -> None:
         """Start the service, where it is this file's and systemd runs."""
-        if self.yes or self.file != SYSTEM_CONFIG or not Path("/run/systemd/system").is_dir():
+        if self.yes or self.file != SYSTEM_CONFIG or not self.host.has_systemd:
             if not self.yes:
                 click.echo(f"Start it with: trashbin run --config {self.file}")
             return
-        if self._sure("Start the bin now?"):
-            subprocess.run(["systemctl", "restart", "trashbin"], check=False)
+        self._resting = False
+        if not self._sure("Start the bin now?"):
+            click.echo("It starts with the next boot, or: sudo systemctl start trashbin")
+        elif service.told(self.host, "restart"):
             click.echo("Started. See how it is: sudo trashbin doctor")
+        else:
+            click.echo("It did not start. What it says: journalctl -u trashbin -n 30", err=True)
 
     def _password_file(self, at_work: bool = True) -> Path:
         """Where the password lies; under systemd the bin sees it in another place."""
@@ -301,55 +368,7 @@ class Setup:
             return Path(CREDENTIAL_AT_WORK) if at_work else CREDENTIAL
         return self.file.absolute().with_name("mqtt-password")
 
-    # asking
-
-    def _head(self, title: str) -> None:
-        self._step += 1
-        if not self.yes:
-            click.echo()
-            click.secho(f"{self._step}/{STEPS} {title}", bold=True)
-
-    def _say(self, text: str) -> None:
-        if not self.yes:
-            click.echo(click.wrap_text(text, 78, "  ", "  "))
-
-    def _ask(self, question: str, default: Any, check: Callable[[str], Any] = str) -> Any:
-        if self.yes:
-            return default
-        return click.prompt(f"  {question}", default=default, value_proc=check)
-
-    def _sure(self, question: str, default: bool = True) -> bool:
-        return default if self.yes else click.confirm(f"  {question}", default=default)
-
-    def _choose(self, question: str, choices: Sequence[str], default: str) -> str:
-        if self.yes:
-            return default
-        shown = choices if len(choices) < 8 else ()
-        answer: str = click.prompt(
-            f"  {question}", default=default, type=click.Choice(choices), show_choices=bool(shown)
-        )
-        return answer
-
-    def _pin(self, question: str, default: int | None) -> int | None:
-        """A BCM pin that no answer before took; none where the question allows it."""
-        optional = NONE in question
-
-        def checked(text: str) -> str:
-            if text == NONE and optional:
-                return text
-            if not text.isdigit() or not 2 <= int(text) <= 27:
-                also = ", or none" if optional else ""
-                raise click.BadParameter(f"a BCM pin from 2 to 27{also}")
-            if int(text) in self._taken:
-                raise click.BadParameter(f"GPIO{text} is taken: {self._taken[int(text)]}")
-            return text
-
-        shown = NONE if default is None else str(default)
-        answer = self._ask(question, shown, checked)
-        if answer == NONE:
-            return None
-        self._taken[int(answer)] = question.removesuffix(f", or {NONE}").lower()
-        return int(answer)
+    # trying
 
     def _has_pins(self) -> bool:
         if self.factory is None:
@@ -360,28 +379,6 @@ class Setup:
 
     def _config(self) -> settings.Config:
         return parts.as_config(self.plan)
-
-
-def _id(text: str) -> str:
-    if not re.fullmatch(settings.ID_PATTERN, text):
-        raise click.BadParameter("1 to 64 of the letters a-z, A-Z, digits, - and _")
-    return text
-
-
-def _angle(text: str) -> str:
-    try:
-        angle = float(text)
-    except ValueError:
-        raise click.BadParameter("a number of degrees, such as -45") from None
-    if not -90 <= angle <= 90:
-        raise click.BadParameter("degrees from -90 to 90")
-    return text
-
-
-def _port(text: str) -> int:
-    if not str(text).isdigit() or not 1 <= int(text) <= 65535:
-        raise click.BadParameter("a whole number from 1 to 65535")
-    return int(text)
 
 
 def _put_secret(file: Path, secret: str) -> None:
