@@ -2,6 +2,7 @@
 # Installs trashbin as a service on Raspberry Pi OS (or Debian) Bookworm or Trixie, 64-bit.
 #
 #   sudo ./install.sh               install, or upgrade; run again, it changes nothing
+#   sudo ./install.sh --with pca9685   with the library of an optional part, kept by upgrades
 #   sudo ./install.sh --uninstall   remove it; configuration, password and events stay
 #   sudo ./install.sh --uninstall --purge   remove these too
 #
@@ -130,6 +131,14 @@ apt_packages() {
         die "python3 is $python here; $RELEASE has $WANTED_PYTHON, and the locked wheels are for that."
 }
 
+group_there() { # GROUP
+    getent group "$1" >/dev/null || {
+        groupadd --system "$1"
+        echo "$1" >>"$RECORD/groups"
+        changed new "group $1"
+    }
+}
+
 account() {
     if ! getent passwd $USER_NAME >/dev/null; then
         keep_backups
@@ -138,11 +147,7 @@ account() {
         changed new "user $USER_NAME"
     fi
     for group in $DEVICE_GROUPS; do
-        if ! getent group "$group" >/dev/null; then
-            groupadd --system "$group"
-            echo "$group" >>"$RECORD/groups"
-            changed new "group $group"
-        fi
+        group_there "$group"
         id -nG $USER_NAME | tr ' ' '\n' | grep -qx "$group" || {
             usermod -aG "$group" $USER_NAME
             changed mended "$USER_NAME is in the group $group"
@@ -181,39 +186,109 @@ digest() {
     }) | sha256sum | cut -d' ' -f1
 }
 
+# Libraries of optional parts, as pyproject.toml has them: "there" prints the extras that lie in
+# $VENV, "lines EXTRA..." the requirements of these.
+extras() { # there | lines EXTRA...
+    python3 - "$HERE/pyproject.toml" "$VENV" "$@" <<'END'
+import re, sys, tomllib
+from importlib.metadata import distributions
+from pathlib import Path
+
+file, venv, what, *chosen = sys.argv[1:]
+known = tomllib.loads(Path(file).read_text())["project"]["optional-dependencies"]
+
+def name(line):
+    return re.sub("[-_.]+", "-", re.match(r"[\w.-]+", line)[0]).lower()
+
+if what == "lines":
+    for extra in chosen:
+        if extra not in known:
+            sys.exit(f"install.sh: there is no extra {extra} (there are: {', '.join(known)})")
+        print(*known[extra], sep="\n")
+else:
+    packages = distributions(path=list(map(str, Path(venv).glob("lib/python3*/site-packages"))))
+    there = {name(package.metadata["Name"]) for package in packages}
+    print(*(extra for extra, lines in known.items() if {*map(name, lines)} <= there), sep="\n")
+END
+}
+
+# Those to have: those that are there (where an upgrade was cut off: that were), and $with.
+wanted_extras() {
+    {
+        if [ -e "$RECORD/digest" ]; then extras there; else cat "$RECORD/extras" 2>/dev/null || :; fi
+        # shellcheck disable=SC2086
+        printf '%s\n' $with
+    } | sed '/^$/d' | sort -u | tr '\n' ' '
+}
+
+# Their newest wheels that pyproject.toml allows, and that go with the lock; some are built here.
+fetch_extras() {
+    [ -n "$wanted" ] || return 0
+    sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p' "$HERE/$LOCK" >"$work/pins"
+    $pip wheel -c "$work/pins" -r "$work/extras.in" -w "$work/extras" ||
+        die "the libraries of ${wanted% } could not be fetched; nothing was changed."
+}
+
+install_extras() {
+    [ -n "$wanted" ] || return 0
+    $pip install --no-index --find-links "$work/extras" -r "$work/extras.in"
+}
+
+# Whether the environment sees the system's packages: not while it is filled, so that nothing
+# rests on what apt may change; then it does, for picamera2 and lgpio.
+system_packages() { # true | false
+    sed -i "s/^include-system-site-packages = .*/include-system-site-packages = $1/" "$VENV/pyvenv.cfg"
+}
+
 program() {
     LOCK=requirements-$RELEASE.lock
     now=$(digest)
-    if [ "$(cat "$RECORD/digest" 2>/dev/null)" = "$now" ] && "$VENV/bin/trashbin" --version >/dev/null 2>&1; then
-        return 0
-    fi
+    wanted=$(wanted_extras)
     # Fetched and built first: without a network the old version stays, and stays at work.
     work=$(mktemp -d /var/tmp/trashbin-install.XXXXXX)
     # shellcheck disable=SC2064
     trap "rm -rf '$work'" EXIT
+    # shellcheck disable=SC2086
+    extras lines $wanted >"$work/extras.in" || exit 1
+    was_active=no
+    ! has_systemd || ! systemctl is-active --quiet trashbin || was_active=yes
+    if [ "$(cat "$RECORD/digest" 2>/dev/null)" = "$now" ] && "$VENV/bin/trashbin" --version >/dev/null 2>&1; then
+        if [ "$wanted" = "$(with='' wanted_extras)" ]; then
+            was_active=no
+        else
+            say fetching "what ${wanted% } needs"
+            pip="$VENV/bin/python -m pip --disable-pip-version-check -q"
+            fetch_extras
+            system_packages false
+            install_extras
+            system_packages true
+            changed written "$VENV: with ${wanted% }"
+        fi
+        rm -rf "$work"
+        trap - EXIT
+        return 0
+    fi
     say fetching "what $LOCK names (some 100 MB; minutes on a Pi)"
     python3 -m venv "$work/venv"
     pip="$work/venv/bin/python -m pip --disable-pip-version-check -q"
     $pip download --only-binary :all: --require-hashes -r "$HERE/$LOCK" -d "$work/wheels" ||
         die "the wheels could not be fetched; nothing was changed."
+    fetch_extras
     $pip install --no-index --find-links "$work/wheels" hatchling
     mkdir "$work/source"
     (cd "$HERE" && cp -R trashbin models config labels.txt pyproject.toml README.md LICENSE "$work/source/")
     $pip wheel --no-deps --no-build-isolation -w "$work/own" "$work/source" || die "the wheel could not be built."
 
-    was_active=no
-    if has_systemd && systemctl is-active --quiet trashbin; then
-        was_active=yes
-        systemctl stop trashbin
-    fi
+    [ $was_active = no ] || systemctl stop trashbin
+    # shellcheck disable=SC2086
+    printf '%s\n' $wanted >"$RECORD/extras"
     rm -f "$RECORD/digest"
-    # Without the system's packages at first, so that nothing rests on what apt may change;
-    # then with them, for picamera2 and lgpio.
     python3 -m venv --clear "$VENV"
     pip="$VENV/bin/python -m pip --disable-pip-version-check -q"
     $pip install --no-index --find-links "$work/wheels" --require-hashes -r "$HERE/$LOCK"
     $pip install --no-index --no-deps "$work"/own/*.whl
-    sed -i 's/^include-system-site-packages = .*/include-system-site-packages = true/' "$VENV/pyvenv.cfg"
+    install_extras
+    system_packages true
     "$VENV/bin/trashbin" --version >/dev/null || die "$VENV/bin/trashbin does not start."
     echo "$now" >"$RECORD/digest"
     changed written "$VENV: $("$VENV/bin/trashbin" --version), NumPy $("$VENV/bin/python" -c 'import numpy; print(numpy.__version__)')"
@@ -240,6 +315,13 @@ service() {
         reload=yes
         ! has_systemd || systemctl daemon-reexec # takes up RuntimeWatchdogSec now
     }
+    # what the hardening must leave open for a part, and the group that it needs
+    for extra in $wanted; do
+        [ -e "$HERE/systemd/$extra.conf" ] || continue
+        [ "$extra" != pca9685 ] || group_there i2c
+        folder 755 root $UNIT.d
+        ! file "$HERE/systemd/$extra.conf" "$UNIT.d/60-$extra.conf" || reload=yes
+    done
     if [ ! -L $ENABLED ]; then
         ln -s ../trashbin.service $ENABLED
         changed enabled "trashbin.service, from the next boot on"
@@ -247,8 +329,8 @@ service() {
     fi
     if has_systemd; then
         [ $reload = no ] || systemctl daemon-reload
-        if [ "${was_active:-no}" = yes ]; then
-            systemctl start --no-block trashbin
+        if [ $was_active = yes ]; then
+            systemctl restart --no-block trashbin
             changed restarted trashbin.service
         fi
     else
@@ -293,7 +375,7 @@ uninstall() { # PURGE
     if has_systemd; then
         systemctl disable --now trashbin 2>/dev/null || true
     fi
-    rm -f $ENABLED $UNIT $WATCHDOG $COMMAND
+    rm -f $ENABLED $UNIT $UNIT.d/60-*.conf $WATCHDOG $COMMAND
     rm -rf $VENV
     ! has_systemd || systemctl daemon-reload
     if [ "$1" = yes ]; then
@@ -339,17 +421,23 @@ remove_packages() {
     [ ! -s $RECORD/hosts ] || [ "$(sha256sum </etc/hosts)" != "$(cat $RECORD/hosts)" ] || rm /etc/hosts
 }
 
-purge=no uninstall=no
-for option in "$@"; do
-    case $option in
+purge=no uninstall=no with=
+while [ $# -gt 0 ]; do
+    case $1 in
     --uninstall) uninstall=yes ;;
     --purge) purge=yes ;;
+    --with)
+        [ $# -gt 1 ] || die "--with needs the name of an extra, such as pca9685"
+        with="$with $2"
+        shift
+        ;;
     -h | --help)
-        sed -n '2,9s/^# \{0,1\}//p' "$0"
+        sed -n '2,10s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
-    *) die "unknown option $option (there are --uninstall, --purge and --help)" ;;
+    *) die "unknown option $1 (there are --with, --uninstall, --purge and --help)" ;;
     esac
+    shift
 done
 if [ $uninstall = yes ]; then
     uninstall $purge

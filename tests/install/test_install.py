@@ -25,6 +25,12 @@ ABSENT_PACKAGES = {
 }
 NUMPY = {"bookworm": "1.26.", "trixie": "2."}
 
+EXTRAS = ("--with", "hardware-pwm", "--with", "pca9685")
+LIBRARIES = (
+    "from importlib.util import find_spec as found; "
+    "assert all(map(found, ('adafruit_pca9685', 'adafruit_extended_bus', 'rpi_hardware_pwm')))"
+)
+
 pytestmark = pytest.mark.trees
 
 
@@ -150,7 +156,22 @@ def test_the_systems_own_extensions_load_beside_the_locked_numpy(
     assert tree.ok("sh", "-c", f"mkdir -p probe && chmod 777 probe; {script}").strip() == "1.0"
 
 
-def test_an_upgrade_keeps_the_configuration_and_the_events(
+def test_the_library_of_an_optional_part_is_added_with_what_the_unit_must_leave_open(
+    tree: Tree, installed: dict[str, str]
+) -> None:
+    done = tree.run("./install.sh", "--with", "pca9865")
+    assert (done.returncode, "no extra pca9865" in done.stderr) == (1, True)
+    assert tree.listing() == installed
+    assert "with hardware-pwm pca9685" in tree.ok("./install.sh", *EXTRAS)
+    tree.ok("/opt/trashbin/bin/python", "-c", LIBRARIES)
+    drop_ins = tree.root / "etc/systemd/system/trashbin.service.d"
+    assert {file.name for file in drop_ins.iterdir()} == {"60-pca9685.conf", "60-hardware-pwm.conf"}
+    assert tree.ok("getent", "group", "i2c")
+    assert "Nothing to change" in tree.ok("./install.sh")
+    assert "Nothing to change" in tree.ok("./install.sh", *EXTRAS)
+
+
+def test_an_upgrade_keeps_the_configuration_the_events_and_the_libraries(
     tree: Tree, installed: dict[str, str]
 ) -> None:
     config = tree.root / "etc/trashbin/trashbin.yaml"
@@ -165,6 +186,7 @@ def test_an_upgrade_keeps_the_configuration_and_the_events(
     assert store.read_bytes() == b"events"
     events = "/var/lib/trashbin/events.sqlite"
     assert tree.ok("stat", "-c", "%U", events).strip() == "trashbin"
+    tree.ok("/opt/trashbin/bin/python", "-c", LIBRARIES)
     shipped = "/opt/trashbin/lib/python3*/site-packages/trashbin/__init__.py"
     assert "# a newer version" in tree.ok("sh", "-c", f"cat {shipped}")
     assert "Nothing to change" in tree.ok("./install.sh")

@@ -24,7 +24,7 @@ from trashbin.devices.pins import pin_factory
 from trashbin.doctor.machine import Host
 from trashbin.errors import ConfigError
 from trashbin.model import golden
-from trashbin.settings import Config
+from trashbin.settings import Config, Pca9685Actuator
 from trashbin.types import Pixels
 
 SERVO = 18
@@ -321,6 +321,30 @@ def test_who_forgot_sudo_is_told_before_the_questions(
     screen = Systemd(tmp_path).talk(tmp_path / "trashbin.yaml", "")
     assert "may not be written to. Run it with sudo" in " ".join(screen.split())
     assert "1/8" not in screen
+
+
+def test_a_servo_on_a_board_is_turned_without_any_way_to_the_pins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[float | None] = []
+
+    class Pulse:
+        def __init__(self, settings: Pca9685Actuator) -> None:
+            assert (settings.channel, settings.address) == (3, 0x41)
+
+        def give(self, milliseconds: float) -> None:
+            given.append(milliseconds)
+
+        def end(self) -> None:
+            given.append(None)
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr("trashbin.devices.servo_boards._BoardPulse", Pulse)
+    board = plan.Servo("pca9685", channel=3, address=0x41)
+    Mover(Plan(servo=board, stop=None), None, FakeClock()).turn("paper", 45.0)
+    assert given[:2] == [2.0, None]
+    assert set(given[2:]) <= {None}
 
 
 def test_answers_that_do_not_fit_together_are_told() -> None:

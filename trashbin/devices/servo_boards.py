@@ -113,8 +113,8 @@ def _opened(what: str, extra: str, help: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise ActuatorError(
-            f"{what} cannot be opened: {error}. Its library is missing: "
-            f"{sys.executable} -m pip install 'trashbin[{extra}]'"
+            f"{what} cannot be opened: {error}. Its library is missing: sudo ./install.sh "
+            f"--with {extra}, or elsewhere {sys.executable} -m pip install 'trashbin[{extra}]'"
         ) from error
     except Exception as error:  # the libraries raise what they please
         raise ActuatorError(f"{what} cannot be opened: {error}; {help}") from error

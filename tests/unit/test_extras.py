@@ -1,0 +1,73 @@
+"""install.sh's extras: found where they lie, kept by an upgrade, and added by --with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = (ROOT / "install.sh").read_text(encoding="utf-8").partition("\npurge=no uninstall=no")[0]
+BOARD = ("adafruit_circuitpython_pca9685", "adafruit_extended_bus")
+
+
+def ask(folder: Path, function: str, asked: str = "") -> subprocess.CompletedProcess[str]:
+    """One of the script's functions, on an environment and a record in this folder."""
+    names = f"HERE='{ROOT}' VENV='{folder}/venv' RECORD='{folder}' with='{asked}'"
+    return subprocess.run(
+        ["sh", "-c", f"{SCRIPT}\n{names}\n{function}"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+
+
+def installed(folder: Path, *names: str) -> None:
+    for name in names:
+        info = folder / f"venv/lib/python3.11/site-packages/{name}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "wanted"),
+    [
+        ((), "", ""),
+        (("numpy", "lgpio", "rich", BOARD[0]), "", ""),  # half of it
+        (BOARD, "", "pca9685 "),
+        ((*BOARD, "rpi_hardware_pwm"), "", "hardware-pwm pca9685 "),
+        (BOARD, "hardware-pwm", "hardware-pwm pca9685 "),
+        ((), " pca9685 pca9685", "pca9685 "),
+    ],
+)
+def test_an_upgrade_has_what_is_there_and_what_is_asked_for(
+    tmp_path: Path, there: tuple[str, ...], asked: str, wanted: str
+) -> None:
+    installed(tmp_path, *there)
+    (tmp_path / "digest").touch()
+    done = ask(tmp_path, "wanted_extras", asked)
+    assert (done.returncode, done.stdout, done.stderr) == (0, wanted, "")
+
+
+def test_an_upgrade_that_was_cut_off_has_what_was_written_down(tmp_path: Path) -> None:
+    assert ask(tmp_path, "wanted_extras").stdout == ""  # the first install
+    (tmp_path / "extras").write_text("hardware-pwm\npca9685\n")
+    assert ask(tmp_path, "wanted_extras").stdout == "hardware-pwm pca9685 "
+
+
+def test_an_extra_that_there_is_not_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    done = ask(tmp_path, "extras lines pca9865 || exit 1")
+    assert done.returncode == 1
+    assert "no extra pca9865 (there are: pi, pca9685, hardware-pwm, " in done.stderr
+    known = ask(tmp_path, "extras lines hardware-pwm")
+    assert known.stdout.startswith("rpi-hardware-pwm>=")
+
+
+def test_what_the_unit_must_leave_open_for_a_part_has_the_name_of_its_extra() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    drop_ins = {file.stem for file in (ROOT / "systemd").glob("*.conf")} - {"watchdog"}
+    assert drop_ins == {"pca9685", "hardware-pwm"}
+    assert all(f"\n{name} = [" in project for name in drop_ins)
