@@ -1,0 +1,42 @@
+"""What README shows of a command is what the command prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from trashbin.cli import main
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+INSTALLED = "/etc/trashbin/trashbin.yaml"
+WRONG = """\
+version: 1
+device:
+  id: hall 2
+bins:
+  left: {labels: [cardboard, glass, paper], angle: -45}
+  right: {labels: [metal, plastic, trash], angle: 45}
+camera:
+  kind: v4l3
+triggers:
+  - kind: pir
+    piin: 17
+actuators:
+  - kind: servo
+    pin: 99
+publisher:
+  kind: mqtt
+  host: broker.example
+
+  port: '1883'
+"""
+
+
+def test_the_mistakes_of_a_configuration_are_told_as_shown(tmp_path: Path) -> None:
+    file = tmp_path / "trashbin.yaml"
+    file.write_text(WRONG)
+    done = CliRunner().invoke(main, ["check-config", str(file)])
+    assert done.exit_code == 2
+    shown = README.split(f"trashbin check-config {INSTALLED}\n```\n\ntells every mistake", 1)[1]
+    assert shown.split("```")[1].strip() == done.output.replace(str(file), INSTALLED).strip()
