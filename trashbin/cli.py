@@ -264,10 +264,17 @@ def check_config(file: Path, upgrade: bool, as_json: bool) -> int:
     help="Seconds for which an idle bin is watched.",
 )
 @click.option("--report", is_flag=True, help="Print one line about this board, to be sent back.")
+@click.option("--counts", is_flag=True, help="Count what a frame costs instead of timing it.")
 @model_option(multiple=True)
 @json_option
 def bench(
-    runs: int, threads: int, idle_s: float, report: bool, models: Sequence[str], as_json: bool
+    runs: int,
+    threads: int,
+    idle_s: float,
+    report: bool,
+    counts: bool,
+    models: Sequence[str],
+    as_json: bool,
 ) -> int:
     """Measure how long a decision takes on this machine.
 
@@ -278,9 +285,14 @@ def bench(
     actuation command beside what that rests on, how long `trashbin run` takes from its start
     to ready, and with --idle what it costs while nothing falls.
 
+    With --counts nothing is timed: the multiply-adds, comparisons, bytes moved and large
+    allocations of each stage are counted for one frame, the same on every machine.
+
     With --json, one object: stages_ms, ratio_total_over_limit, ratio_total_over_invoke,
     model, runtime, threads, bare_ms, limit_ms, runs, disturbed, cold_start_s, start,
-    trigger_to_actuation, idle; with several --model, one such object each under models.
+    trigger_to_actuation, idle; with several --model, one such object each under models. With
+    --counts: frames (of an item) and per_frame, with multiply_adds, comparisons, bytes_moved
+    and large_allocations for each stage.
 
     \b
     Examples:
@@ -295,6 +307,11 @@ def bench(
     from trashbin.quiet import quiet
 
     files = [manifest.find(name) for name in models or (None,)]
+    if counts:
+        from trashbin.bench.counts import show
+
+        show(files[0], as_json=as_json)
+        return ExitCode.GOOD
     with quiet():
         opened = [tflite.TFLiteClassifier(file, threads=threads) for file in files]
     if report:
