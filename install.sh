@@ -225,7 +225,8 @@ wanted_extras() {
 fetch_extras() {
     [ -n "$wanted" ] || return 0
     sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p' "$HERE/$LOCK" >"$work/pins"
-    $pip wheel -c "$work/pins" -r "$work/extras.in" -w "$work/extras" ||
+    # pep517: Bookworm's pip would build in this environment, whose setuptools is too old for some
+    $pip wheel --use-pep517 -c "$work/pins" -r "$work/extras.in" -w "$work/extras" ||
         die "the libraries of ${wanted% } could not be fetched; nothing was changed."
 }
 

@@ -314,6 +314,15 @@ def test_the_boards_pins_are_nobody_elses(tmp_path: Path) -> None:
     assert "dtoverlay=pwm,pin=12,func=4" in " ".join(screen.split())
 
 
+def test_where_nothing_hangs_on_a_pin_none_is_to_be_tried(tmp_path: Path) -> None:
+    name, bins, motion, rest = "\n\n", "\n", "motion\n", "none\nnone\nn\nnone\n"
+    answers = f"{name}{bins}{motion}{rest}none\n\n"
+    screen = Systemd(tmp_path, "inactive").talk(tmp_path / "trashbin.yaml", answers)
+    assert "Try trigger" not in screen
+    assert "no way to the pins" not in screen
+    assert config.load(tmp_path / "trashbin.yaml").config is not None
+
+
 def test_who_forgot_sudo_is_told_before_the_questions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -184,9 +184,11 @@ class Setup(Questions):
         self._say("Its power never comes from the Pi: its own 5 V supply, grounds joined.")
         todo = servos.lacking(servo, self.host.root)
         for what in todo:
-            self._say(f"It still needs {what}. Then run this again, to find its angles.")
-        on_pins = servo.kind == "servo" or self.plan.stop is not None
-        if todo or (on_pins and not self._has_pins()):
+            self._say(f"It still needs {what}.")
+        if todo:
+            self._say("Then run this again, to find each bin's angle.")
+            return
+        if (servo.kind == "servo" or self.plan.stop is not None) and not self._has_pins():
             return
         if not self._sure("Shall it move now, to find each bin's angle? Hands away"):
             return
@@ -264,9 +266,11 @@ class Setup(Questions):
         self.plan.tray_lamp = self._pin(
             "Pin of the lamp over the tray, or none", self.plan.tray_lamp
         )
-        if not self.yes and self._has_pins() and self._sure("Try trigger, switch and lamps now?"):
-            person = AtTerminal(WAIT_S, may_move=False, interactive=True)
-            config = self._config()
+        config = self._config()
+        person = AtTerminal(WAIT_S, may_move=False, interactive=True)
+        if self.yes or not Pins(config, Context(SystemClock(), config), person).wired():
+            return
+        if self._has_pins() and self._sure("Try trigger, switch and lamps now?"):
             context = Context(SystemClock(), config, pins=self.factory)
             for finding in Pins(config, context, person).check():
                 show(finding)
