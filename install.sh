@@ -10,7 +10,8 @@
 # written down in $RECORD, so that --uninstall takes away that and nothing else.
 set -eu
 umask 022
-export LC_ALL=C DEBIAN_FRONTEND=noninteractive PYTHONDONTWRITEBYTECODE=1
+# pip's cache would be left behind in root's home
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1
 unset PYTHONPATH PYTHONHOME
 
 USER_NAME=trashbin
