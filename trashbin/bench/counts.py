@@ -105,8 +105,8 @@ class NotedCv2:
         result = getattr(cv2, name)(*_plain(args), **_plain(more))
         out = [more["dst"]] if "dst" in more else []
         reads: tuple[Any, ...] = args
-        if name == "resize":
-            reads, out = args[:1], out + list(args[2:3])
+        if name in PLACES:
+            reads, out = args[:1], out + list(args[PLACES[name] :][:1])
         cost = OPENCV[name](*_plain(args), result=result, **_plain(more))
         turns = 2 if name == "morphologyEx" else 1  # two passes in one call
         for turn in range(turns):
@@ -177,6 +177,7 @@ def _windows(*args: Any, **more: Any) -> tuple[float, float]:
     return 2 * reckons, 2 * compares
 
 
+PLACES = {"resize": 2, "convertScaleAbs": 1}  # of the result's array, where it has no name
 OPENCV: Mapping[str, Callable[..., tuple[float, float]]] = {
     "resize": _resize,
     "GaussianBlur": _each(6),  # 3 x 3, by rows and columns
@@ -184,6 +185,7 @@ OPENCV: Mapping[str, Callable[..., tuple[float, float]]] = {
     "addWeighted": _each(2),
     "scaleAdd": _each(1),
     "absdiff": _each(1),
+    "convertScaleAbs": _each(1),
     "subtract": _each(1),
     "cvtColor": _each(3),
     "mean": _each(1),
