@@ -229,9 +229,10 @@ def _noting() -> Iterator[None]:
 
 
 def _counted(do: Callable[[], object]) -> Tally:
-    Noted.tally = Tally()
+    tally = Noted.tally = Tally()
     do()
-    return Noted.tally
+    Noted.tally = Tally()  # what comes after is not this one's
+    return tally
 
 
 def per_frame(file: manifest.ModelFile) -> dict[str, Tally]:
