@@ -314,6 +314,42 @@ def test_the_boards_pins_are_nobody_elses(tmp_path: Path) -> None:
     assert "dtoverlay=pwm,pin=12,func=4" in " ".join(screen.split())
 
 
+TWO = [Found("picamera2", 0, "imx708"), Found("v4l2", "/dev/v4l/by-id/usb-A", "A")]
+
+
+@pytest.mark.parametrize(
+    ("found", "before", "answer", "chosen"),
+    [
+        ([], Plan(camera="picamera2", camera_device=1), "", ("picamera2", 1)),
+        (TWO, Plan(), "", ("picamera2", 0)),
+        (TWO, Plan(), "2", ("v4l2", "/dev/v4l/by-id/usb-A")),
+        (
+            TWO,
+            Plan(camera="v4l2", camera_device="/dev/v4l/by-id/usb-A"),
+            "",
+            ("v4l2", "/dev/v4l/by-id/usb-A"),
+        ),
+        (TWO[1:], Plan(), None, ("v4l2", "/dev/v4l/by-id/usb-A")),
+    ],
+)
+def test_a_camera_stays_what_it_was_unless_another_is_chosen(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    found: list[Found],
+    before: Plan,
+    answer: str | None,
+    chosen: tuple[object, ...],
+) -> None:
+    monkeypatch.setattr(parts, "cameras", lambda: found)
+    monkeypatch.setattr(Setup, "_try_camera", lambda setup: None)
+    file = tmp_path / "trashbin.yaml"
+    file.write_text(before.written())
+    setup = Setup(file, yes=False, pins="mock")
+    with CliRunner().isolation(input="" if answer is None else f"{answer}\n"):
+        setup._camera()
+    assert (setup.plan.camera, setup.plan.camera_device) == chosen
+
+
 def test_where_nothing_hangs_on_a_pin_none_is_to_be_tried(tmp_path: Path) -> None:
     name, bins, motion, rest = "\n\n", "\n", "motion\n", "none\nnone\nn\nnone\n"
     answers = f"{name}{bins}{motion}{rest}none\n\n"

@@ -16,7 +16,7 @@ from trashbin import config as configuration
 from trashbin import settings
 from trashbin.assistant import parts, plan, service, servos
 from trashbin.assistant.asking import NONE, Questions, angle_checked, id_checked, whole
-from trashbin.assistant.parts import Found, Mover
+from trashbin.assistant.parts import Mover
 from trashbin.assistant.plan import Plan
 from trashbin.clock import SystemClock
 from trashbin.config_checks import I2C_PINS, PWM_CHANNELS
@@ -121,23 +121,23 @@ class Setup(Questions):
 
     def _camera(self) -> None:
         self._head("Camera")
-        found = parts.cameras()
-        names = [f"{camera.kind} {camera.device}" for camera in found]
-        for camera, name in zip(found, names, strict=True):
-            self._say(f"found: {camera.name} ({name})")
+        found = {str(number): camera for number, camera in enumerate(parts.cameras(), start=1)}
+        for number, camera in found.items():
+            self._say(f"{number}: {camera.name} ({camera.kind} {camera.device})")
+        now = self.plan.camera, self.plan.camera_device
         if not found:
-            kind = "picamera2" if parts.has_picamera2() else "v4l2"
+            if self.base is None:
+                self.plan.camera = "picamera2" if parts.has_picamera2() else "v4l2"
+            kind = self.plan.camera
             click.echo(
                 f"  No camera was found; {kind} is written down. Run this again with one in."
             )
-            found = [Found(kind, 0, "")]
-            names = [f"{kind} 0"]
-        chosen = names[0]
-        if len(names) > 1:
-            chosen = self._choose("Which one looks into the tray?", names, chosen)
-        camera = found[names.index(chosen)]
-        self.plan.camera, self.plan.camera_device = camera.kind, camera.device
-        if camera.name and not self.yes:
+            return
+        kept = next((n for n, c in found.items() if (c.kind, c.device) == now), "1")
+        if len(found) > 1:
+            kept = self._choose("Which one looks into the tray?", [*found], kept)
+        self.plan.camera, self.plan.camera_device = found[kept].kind, found[kept].device
+        if not self.yes:
             self._try_camera()
 
     def _try_camera(self) -> None:
@@ -342,7 +342,7 @@ class Setup(Questions):
         """Whole or not at all; what was there before is kept beside it."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         if self.password is not None:
-            _put_secret(self._password_file(at_work=False), self.password)
+            service.put_secret(self._password_file(at_work=False), self.password)
         if self.file.exists():
             kept = self.file.with_name(f"{self.file.name}.{datetime.now():%Y%m%dT%H%M%S}")
             kept.write_bytes(self.file.read_bytes())
@@ -383,14 +383,6 @@ class Setup(Questions):
 
     def _config(self) -> settings.Config:
         return parts.as_config(self.plan)
-
-
-def _put_secret(file: Path, secret: str) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        os.fchmod(stream.fileno(), 0o600)
-        stream.write(f"{secret}\n")
 
 
 def run(file: Path, *, yes: bool, pins: str | None) -> ExitCode:
