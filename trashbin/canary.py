@@ -60,7 +60,10 @@ class Canary:
         self._told = []
         if self._read_at != (read_at := self.shelf.changed_at()):
             self._read_at = read_at
-            self._follow(self.shelf.state())
+            try:
+                self._follow(self.shelf.state())
+            except ModelError as error:  # the disk is full or read-only: the next start goes on
+                log.warning("model: %s", error)
 
     def judged(self, event: Event, sight: Sight) -> None:
         """An item was judged and all that it led to is over: what would the new model have done?"""

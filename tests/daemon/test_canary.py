@@ -137,6 +137,24 @@ def test_one_that_cannot_be_opened_is_told(bench: Bench) -> None:
     assert "the file is torn" in bench.said()[0]
 
 
+def test_a_disk_that_is_full_ends_neither_the_bin_nor_the_trial(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.shelf.begin_trial(NEW, 6)
+
+    def full(path: Path, content: bytes) -> None:
+        raise ModelError(f"{path}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(bench.shelf, "write", full)
+    bench.items(1)
+    assert bench.kinds() == ["sorted"] and bench.running() == "fake"
+    monkeypatch.undo()
+    bench.start()
+    bench.items(1)
+    trial = bench.shelf.state().trial
+    assert trial is not None and trial.done == 1
+
+
 def test_the_way_back_is_taken_while_the_bin_runs(bench: Bench) -> None:
     bench.shelf.begin_trial(NEW, 0)  # --now
     bench.go(5)
