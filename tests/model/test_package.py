@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import threading
 import zipfile
@@ -80,6 +82,19 @@ def test_a_zip_is_installed_whole_and_runs(archive: Path, shelf: Shelf) -> None:
     assert left(shelf) == ["lock", ref.file.partition("/")[0]]
     assert {file.variant for file in shelf.installed()} == set(SHIPPED.manifest.variants)
     assert install(archive, shelf) == ref, "a second time is no error"
+
+
+def test_what_a_killed_install_left_is_deleted_and_what_another_works_on_is_not(
+    archive: Path, shelf: Shelf
+) -> None:
+    killed, at_work = (shelf.folder / f"{package.INCOMING}{name}" for name in ("killed", "at-work"))
+    for folder in (killed, at_work):
+        (folder / "model").mkdir(parents=True)
+    descriptor = os.open(at_work, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    ref = install(archive, shelf)
+    assert left(shelf) == [at_work.name, "lock", ref.file.partition("/")[0]]
+    os.close(descriptor)
 
 
 def test_a_tflite_with_its_manifest_beside_it_and_a_variant(shelf: Shelf) -> None:

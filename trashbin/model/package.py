@@ -6,8 +6,10 @@ Nothing of it is believed: not its size, not the names in it, not that it loads.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import lzma
+import os
 import shutil
 import tempfile
 import urllib.error
@@ -15,7 +17,8 @@ import urllib.parse
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, TypeVar
@@ -42,6 +45,7 @@ _DAMAGE = (
     lzma.LZMAError,
     zlib.error,
 )
+INCOMING = ".incoming-"  # begins the name of a folder that an install works in
 BESIDE = ("MODEL_CARD.md", "LICENSE", "NOTICE")  # texts that come along where they are there
 
 
@@ -55,7 +59,11 @@ def install(
     """
     try:
         shelf.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".incoming-", dir=shelf.folder) as coming:
+        _sweep(shelf.folder)
+        with (
+            tempfile.TemporaryDirectory(prefix=INCOMING, dir=shelf.folder) as coming,
+            _held(Path(coming)),
+        ):
             folder = Path(coming) / "model"
             folder.mkdir()
             _bring(source, sha256, Path(coming), folder)
@@ -72,6 +80,24 @@ def install(
         raise ModelError(f"{shelf.folder}: cannot be written ({error.strerror})") from error
     installed = ModelFile(home / file.path.name, file.manifest, file.variant)
     return Ref(file=f"{home.name}/{file.path.name}", sha256=file.id.sha256), installed
+
+
+def _sweep(shelf: Path) -> None:
+    """Delete what installs left that were killed, and no other."""
+    for left in shelf.glob(f"{INCOMING}*"):
+        with suppress(OSError), _held(left):
+            shutil.rmtree(left)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """A lock that ends with the process, however that ends. OSError where another has it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def pack(file: ModelFile, target: Path) -> str:
