@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +11,10 @@ from paho.mqtt.client import Client
 
 from trashbin.errors import ConfigError
 from trashbin.settings import MqttPublisher
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 1024  # of a password; MQTT takes 65,535, more than which ends paho's thread
 
 
 def give(client: Client, section: MqttPublisher) -> None:
@@ -19,6 +25,8 @@ def give(client: Client, section: MqttPublisher) -> None:
         raise ConfigError(f"publisher.host {section.host!r} is no host name: {exc}") from exc
     if section.username is not None:
         client.username_pw_set(section.username, _password(section.password_file))
+        if (why := exposed(section)) is not None:
+            log.warning(why)
     if section.tls is not None:
         files = {key: str(path) for key, path in section.tls.model_dump(exclude_none=True).items()}
         _readable(files)
@@ -44,12 +52,34 @@ def _readable(files: Mapping[str, str]) -> None:
             raise ConfigError(f"publisher.tls.{key} cannot be read: {exc}") from exc
 
 
+def exposed(section: MqttPublisher) -> str | None:
+    """That the password is there for everybody to read, in plain words; None where it is not."""
+    file = section.password_file
+    try:
+        if file is None or not file.stat().st_mode & stat.S_IROTH:
+            return None
+    except OSError:
+        return None  # told where it is used
+    return (
+        f"publisher.password_file {file} can be read by every user of this machine: let it "
+        "belong to the bin's user and give it mode 600"
+    )
+
+
 def _password(file: Path | None) -> str | None:
     """The first line of the password's file."""
     if file is None:
         return None
     try:
-        return file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
+            raise ConfigError(f"publisher.password_file {file} is no regular file")
+        with file.open("rb") as opened:
+            line = opened.readline(MAX_BYTES + 1).rstrip(b"\r\n")
+        if len(line) > MAX_BYTES:
+            raise ConfigError(
+                f"publisher.password_file {file} has a first line that is too long for a password"
+            )
+        return line.decode("utf-8-sig")
     except OSError as exc:
         raise ConfigError(f"publisher.password_file {file} cannot be read: {exc}") from exc
     except UnicodeDecodeError:

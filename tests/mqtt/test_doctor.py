@@ -60,8 +60,11 @@ def test_a_wrong_password_ends_at_mqtt_and_is_told_to_nobody(
     content = config(tmp_path, locked_broker)
     (tmp_path / "password").write_text("wr0ng\n")
     content["publisher"] |= {"username": "bin", "password_file": str(tmp_path / "password")}
+    (tmp_path / "password").chmod(0o644)
     status, checks, _ = doctor(tmp_path, content)
     assert (status, levels(checks)) == (3, ["good", "good", "bad"])
+    assert checks["password"]["level"] == "warning"
+    assert "every user" in checks["password"]["found"]
     assert "wr0ng" not in json.dumps(checks)
 
 

@@ -315,6 +315,7 @@ def test_a_refused_password_is_told_once_in_plain_words(
     caplog.set_level(logging.DEBUG)
     file = tmp_path / "password"
     file.write_text("s3cret-and-wrong")
+    file.chmod(0o600)
     publisher = make(locked_broker, username="bin", password_file=file)
     publisher.open(ignore)
     assert wait_until(lambda: publisher.problem is not None)
@@ -406,6 +407,36 @@ def test_a_wrong_certificate_or_key_is_told_at_once(tmp_path: Path, make: Make) 
     ):
         with pytest.raises(ConfigError, match=says):
             make(tls={"cert": cert, "key": wrong})
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])  # as an editor of Windows begins it
+def test_everybody_reading_the_password_is_warned_of(
+    locked_broker: Broker,
+    tmp_path: Path,
+    make: Make,
+    caplog: pytest.LogCaptureFixture,
+    bom: bytes,
+) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(bom + b"right\r\nand a note\n")
+    file.chmod(0o604)
+    publisher = make(locked_broker, username="bin", password_file=file)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+    assert "can be read by every user" in caplog.text
+    caplog.clear()
+    file.chmod(0o640)
+    make(locked_broker, username="bin", password_file=file)
+    assert not caplog.records
+
+
+def test_a_file_that_can_be_no_password_is_told_at_once(tmp_path: Path, make: Make) -> None:
+    long, pipe = tmp_path / "long", tmp_path / "pipe"
+    long.write_bytes(b"x" * 70_000)  # more than MQTT can say: it would end paho's thread
+    os.mkfifo(pipe)
+    for file, says in ((long, "too long for a password"), (pipe, "no regular file")):
+        with pytest.raises(ConfigError, match=says):
+            make(username="bin", password_file=file)
 
 
 def test_a_password_that_is_no_text_is_not_told(tmp_path: Path, make: Make) -> None:

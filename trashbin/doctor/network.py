@@ -20,7 +20,7 @@ from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
 
-from trashbin import settings
+from trashbin import mqtt_access, settings
 from trashbin.devices.mqtt_client import new_client
 from trashbin.doctor.report import Finding, Level, bad, good, unreachable, warning
 from trashbin.errors import ConfigError, ExitCode
@@ -51,6 +51,9 @@ def check(
         yield good("broker", "none is configured", "Events stay on the device, in the store.")
         return
     section = _with_password(section)
+    if (why := mqtt_access.exposed(section)) is not None:
+        means = "Whoever has it may speak in the bin's name."
+        yield warning("password", why.partition(":")[0], means, why.partition(": ")[2].capitalize())
     at = f"{section.host}:{section.port}"
     try:
         addresses = socket.getaddrinfo(section.host, section.port, type=socket.SOCK_STREAM)
