@@ -305,13 +305,26 @@ def test_a_bin_at_work_rests_while_its_parts_are_tried_and_goes_on(
 def test_the_boards_pins_are_nobody_elses(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/i2c-1").touch()
-    name, bins, button, stop = "\n\n", "\n", "button\n3\n", "none\n"
+    name, bins, button, stop = "\n\n", "\n\n", "button\n3\n", "none\n"
     systemd = Systemd(tmp_path, "inactive")
     answers = f"{name}{bins}{button}{stop}pca9685\nhardware_pwm\n17\n12\n"
     screen = systemd.talk(tmp_path / "trashbin.yaml", answers)
     assert "Its I2C needs GPIO3, which is taken: its pin." in screen
     assert "a BCM pin 12, 13, 18, 19" in screen  # not 17
     assert "dtoverlay=pwm,pin=12,func=4" in " ".join(screen.split())
+
+
+def test_the_camera_is_tried_in_the_light_that_the_bin_will_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup(tmp_path / "trashbin.yaml", yes=False, pins="mock")
+    lamp: list[bool] = []
+    monkeypatch.setattr(parts, "cameras", lambda: TWO[:1])
+    monkeypatch.setattr(Setup, "_look", lambda *_: lamp.append(setup.factory.pin(9).state))
+    with CliRunner().isolation(input="9\n"):
+        setup._camera()
+    assert lamp == [True]
+    assert setup.factory.pin(9).state == 0
 
 
 TWO = [Found("picamera2", 0, "imx708"), Found("v4l2", "/dev/v4l/by-id/usb-A", "A")]
@@ -345,15 +358,16 @@ def test_a_camera_stays_what_it_was_unless_another_is_chosen(
     file = tmp_path / "trashbin.yaml"
     file.write_text(before.written())
     setup = Setup(file, yes=False, pins="mock")
-    with CliRunner().isolation(input="" if answer is None else f"{answer}\n"):
+    with CliRunner().isolation(input="\n" if answer is None else f"\n{answer}\n"):
         setup._camera()
     assert (setup.plan.camera, setup.plan.camera_device) == chosen
 
 
 def test_where_nothing_hangs_on_a_pin_none_is_to_be_tried(tmp_path: Path) -> None:
-    name, bins, motion, rest = "\n\n", "\n", "motion\n", "none\nnone\nn\nnone\n"
+    name, bins, motion, rest = "\n\n", "\nnone\n", "motion\n", "none\nnone\nn\n"
     answers = f"{name}{bins}{motion}{rest}none\n\n"
     screen = Systemd(tmp_path, "inactive").talk(tmp_path / "trashbin.yaml", answers)
+    assert "Nothing hangs on a pin." in screen
     assert "Try trigger" not in screen
     assert "no way to the pins" not in screen
     assert config.load(tmp_path / "trashbin.yaml").config is not None

@@ -12,17 +12,19 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import yaml
 from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from tests.support import FakeClock
 from trashbin.devices.pins import pin_factory
-from trashbin.doctor import brain, eyes, machine
+from trashbin.doctor import brain, examine, eyes, machine
 from trashbin.doctor.machine import Host
 from trashbin.doctor.pins import Pins
 from trashbin.doctor.report import Finding, Level, Report, bad, good, show, unreachable, warning
 from trashbin.errors import CameraError, ExitCode
 from trashbin.model import golden
 from trashbin.ports import Context
+from trashbin.resources import labels
 from trashbin.settings import Config, Model
 from trashbin.types import Frame, Pixels
 
@@ -351,6 +353,25 @@ def test_without_pins_one_line_names_all_that_hangs_on_them() -> None:
     assert found["gpio"].found.startswith("absent: ")
     for part in ("pir on GPIO17", "servo on GPIO18", "stop switch", "tray lamp"):
         assert part in found["gpio"].means
+
+
+def test_the_camera_is_judged_in_the_light_of_the_tray_lamp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "trashbin.yaml"
+    own = {"store": {"path": str(tmp_path)}, "bins": {"all": {"labels": list(labels())}}}
+    own |= {"actuators": [{"kind": "none"}], "triggers": [{"kind": "pir", "pin": PIR}]}
+    file.write_text(yaml.safe_dump(CONFIG | own))
+    pins, lamp = pin_factory("mock"), list[bool]()
+
+    def look(*_: object) -> list[Finding]:
+        lamp.append(pins.pin(TRAY).state)
+        return []
+
+    monkeypatch.setattr(examine, "_eyes", look)
+    examine.examine(file, FakePerson(), Report(), Host(tmp_path, lambda command: None), pins)
+    assert lamp == [True]
+    assert pins.pin(TRAY).state == 0
 
 
 # the network

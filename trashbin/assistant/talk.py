@@ -24,7 +24,7 @@ from trashbin.devices.pins import pipes_elsewhere
 from trashbin.doctor import eyes, network
 from trashbin.doctor.examine import AtTerminal
 from trashbin.doctor.machine import Host
-from trashbin.doctor.pins import Pins
+from trashbin.doctor.pins import Pins, lit
 from trashbin.doctor.report import show
 from trashbin.errors import ConfigError, DeviceError, ExitCode, StoppedError
 from trashbin.ports import Context
@@ -52,6 +52,7 @@ class Setup(Questions):
         if pins is not None:
             self.plan.pins = pins
         self.factory: Any = None
+        self._pinless = False  # there is no way to the pins, which is told once
         self.password: str | None = None
         self._resting = False  # the service, as long as this lasts
 
@@ -75,7 +76,7 @@ class Setup(Questions):
                 self._trigger,
                 self._servo,
                 self._lamps,
-                self._tray_lamp,
+                self._try,
                 self._broker,
             ):
                 step()
@@ -120,7 +121,10 @@ class Setup(Questions):
             self.plan.bins, self._first_bins = choices[answer](), None
 
     def _camera(self) -> None:
-        self._head("Camera")
+        self._head("Camera and tray lamp")
+        self.plan.tray_lamp = self._pin(
+            "Pin of the lamp over the tray, or none", self.plan.tray_lamp
+        )
         found = {str(number): camera for number, camera in enumerate(parts.cameras(), start=1)}
         for number, camera in found.items():
             self._say(f"{number}: {camera.name} ({camera.kind} {camera.device})")
@@ -143,6 +147,11 @@ class Setup(Questions):
     def _try_camera(self) -> None:
         config = self._config()
         clock = SystemClock()
+        pins = self.factory if self.plan.tray_lamp is not None and self._has_pins() else None
+        with lit(Context(clock, config, pins=pins)):
+            self._look(config, clock)
+
+    def _look(self, config: settings.Config, clock: SystemClock) -> None:
         try:
             with parts.opened_camera(config, clock) as camera:
                 for finding in eyes.check(camera, config, lambda question: None):
@@ -261,16 +270,13 @@ class Setup(Questions):
                 'Pin of the lamp "uncertain", or none', self.plan.uncertain
             )
 
-    def _tray_lamp(self) -> None:
-        self._head("Tray lamp, and a try")
-        self.plan.tray_lamp = self._pin(
-            "Pin of the lamp over the tray, or none", self.plan.tray_lamp
-        )
+    def _try(self) -> None:
+        self._head("A try")
         config = self._config()
         person = AtTerminal(WAIT_S, may_move=False, interactive=True)
-        if self.yes or not Pins(config, Context(SystemClock(), config), person).wired():
-            return
-        if self._has_pins() and self._sure("Try trigger, switch and lamps now?"):
+        if not Pins(config, Context(SystemClock(), config), person).wired():
+            self._say("Nothing hangs on a pin.")
+        elif not self.yes and self._has_pins() and self._sure("Try trigger, switch and lamps now?"):
             context = Context(SystemClock(), config, pins=self.factory)
             for finding in Pins(config, context, person).check():
                 show(finding)
@@ -375,9 +381,10 @@ class Setup(Questions):
     # trying
 
     def _has_pins(self) -> bool:
-        if self.factory is None:
+        if self.factory is None and not self._pinless:
             self.factory = parts.pin_factory(self.plan.pins)
-            if self.factory is None:
+            self._pinless = self.factory is None
+            if self._pinless:
                 self._say("There is no way to the pins here, so nothing on them can be tried.")
         return self.factory is not None
 

@@ -19,9 +19,9 @@ from trashbin.devices.pins import pipes_elsewhere
 from trashbin.doctor import brain, daemon, eyes, machine, network
 from trashbin.doctor.machine import Host
 from trashbin.doctor.network import Heard
-from trashbin.doctor.pins import Person, Pins
+from trashbin.doctor.pins import Person, Pins, lit
 from trashbin.doctor.report import Finding, Report, bad, good, show, unreachable, warning
-from trashbin.errors import ExitCode, TrashbinError
+from trashbin.errors import DeviceError, ExitCode, TrashbinError
 from trashbin.ports import Camera, Context
 from trashbin.settings import Config, Model, Store
 
@@ -73,8 +73,9 @@ def examine(
     model = sections.get("model", Model())
     assert isinstance(model, Model)
     if running is False and config is not None:
-        context = Context(SystemClock(), config, pins=pins)
-        report.add(*_eyes(config, context, person))
+        context = Context(SystemClock(), config, pins=pins or _way_to_lamp(config))
+        with lit(context):
+            report.add(*_eyes(config, context, person))
         for finding in Pins(config, context, person).check():
             report.add(finding)
     for finding in brain.check(model, host.board):
@@ -123,6 +124,18 @@ def _configuration(file: Path, loaded: Loaded) -> Finding:
         f"trashbin check-config {file} tells all; sudo trashbin setup writes a new file.",
         ExitCode.BAD_USAGE,
     )
+
+
+def _way_to_lamp(config: Config) -> Any:
+    """A pin factory for the tray lamp; None without one, or without a way, which is told later."""
+    if config.gpio.tray_lamp is None:
+        return None
+    from trashbin.devices.pins import pin_factory
+
+    try:
+        return pin_factory(config.gpio.pins)
+    except DeviceError:
+        return None
 
 
 def _eyes(config: Config, context: Context, person: Person) -> Iterator[Finding]:

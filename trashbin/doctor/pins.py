@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,6 +34,23 @@ class Person(Protocol):
     def say(self, text: str) -> None:
         """Tell what happens now."""
         ...
+
+
+@contextmanager
+def lit(context: Context) -> Iterator[None]:
+    """The tray lamp is on, as it is whenever the bin looks, where there is one and a way to it."""
+    pin, lamp = context.config.gpio.tray_lamp, None
+    if pin is not None and context.pins is not None:
+        from trashbin.devices.gpio import TrayLamp
+
+        with suppress(DeviceError):  # what the check of the lamp will tell
+            lamp = TrayLamp(pin, context)
+            lamp.on()
+    try:
+        yield
+    finally:
+        if lamp is not None:
+            lamp.close()
 
 
 @dataclass(frozen=True)
