@@ -19,13 +19,13 @@ from rich.progress import track
 
 from trashbin import calibration, pictures, promise
 from trashbin.calibration import Calibration
-from trashbin.decision import decide
+from trashbin.classify import judge
 from trashbin.errors import ExitCode, PictureError
 from trashbin.events import timestamp
 from trashbin.ports import Classifier
 from trashbin.promise import Items, Promise, Refusal
 from trashbin.quiet import quiet
-from trashbin.types import Action, Frame, Thresholds
+from trashbin.types import Action, Thresholds
 
 # how like a label a folder's name must be to be no word of its own: carboard, not plants or grass
 MISSPELT = 0.85
@@ -151,7 +151,7 @@ def _judged(found: Found, classifier: Classifier, top1: float) -> Items:
             except PictureError as error:
                 found.complaints.append(str(error))
                 continue
-            decision = decide([classifier.predict(Frame(pixels, 0.0))], rules)
+            decision = judge(pixels, classifier, rules)
             gap.append(decision.gap or 0.0)
             familiarity.append(decision.familiarity)
             right.append(label is not None and decision.label == label)

@@ -14,7 +14,7 @@ from trashbin.condition import Condition
 from trashbin.decision import decide
 from trashbin.errors import ModelError
 from trashbin.events import Event
-from trashbin.looking import Sight
+from trashbin.looking import Sight, turned
 from trashbin.model.shelf import Ref, Shelf, State, Trial
 from trashbin.ports import Classifier
 from trashbin.status import Status
@@ -109,7 +109,7 @@ class Canary:
         """The trial with one item more."""
         try:
             thresholds = self.recorder.thresholds_of(new)
-            found = decide([new.predict(sight.frame)], thresholds)
+            found = decide(turned(new, sight.frame), thresholds)
         except ModelError as error:
             self._end(trial, str(error))
             raise

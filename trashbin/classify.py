@@ -16,6 +16,7 @@ from rich.text import Text
 from trashbin import calibration, config, pictures, settings
 from trashbin.decision import decide
 from trashbin.errors import ExitCode, PictureError
+from trashbin.looking import turned
 from trashbin.model import tflite
 from trashbin.model.heads import Heads
 from trashbin.model.shelf import Shelf
@@ -49,8 +50,8 @@ def opened(
 
 
 def judge(pixels: Pixels, classifier: Classifier, thresholds: Thresholds) -> Decision:
-    """The decision on one RGB uint8 picture (H, W, 3), as the bin makes it on a burst of one."""
-    return decide([classifier.predict(Frame(pixels, 0.0))], thresholds)
+    """The decision on one RGB uint8 picture (H, W, 3), as the bin makes it on a burst of it."""
+    return decide(turned(classifier, Frame(pixels, 0.0)), thresholds)
 
 
 def as_dict(file: str, decision: Decision) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from rich.table import Table
 from rich.text import Text
 
 from trashbin import pictures
-from trashbin.decision import decide
+from trashbin.classify import judge
 from trashbin.errors import ExitCode, PictureError
 from trashbin.ports import Classifier
 from trashbin.quiet import quiet
-from trashbin.types import Action, Decision, Frame, Thresholds
+from trashbin.types import Action, Decision, Thresholds
 
 UNKNOWN = "unknown"
 Z_95 = 1.959963984540054  # two-sided 95 % of the standard normal distribution
@@ -73,7 +73,7 @@ def run(
             except PictureError as error:
                 complaints.append(str(error))
                 continue
-            decision = decide([classifier.predict(Frame(pixels, 0.0))], thresholds)
+            decision = judge(pixels, classifier, thresholds)
             judged.append(Picture(file, truth, decision))
     for complaint in complaints:
         click.echo(f"trashbin: {complaint}", err=True)

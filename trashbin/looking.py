@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 # the keys of an event's timing_ms; ``total`` covers them all
 STAGES = ("settle", "capture", "preprocess", "invoke", "decide", "total")
 
+TURNS = 3  # quarters, in which a single picture is shown to the network: as many as a burst has
 TORN = 3  # pictures in a row with a flaw are the camera's, not chance
 BLACK = 16  # below, one colour is told as black
 WHITE = 255  # light that is too bright is flat, too
@@ -53,6 +54,11 @@ class Sight:
     burst_at: float
     timing_ms: dict[str, float]
     features: Features | None = field(default=None, compare=False, repr=False)
+
+
+def turned(classifier: Classifier, frame: Frame) -> list[Prediction]:
+    """What the network says of a single picture, turned as the frames of a burst are."""
+    return [classifier.predict(frame, turns) for turns in range(TURNS)]
 
 
 class Looker:
@@ -173,7 +179,7 @@ class Looker:
             found = decision.overrule(found, Reason.BLURRED)
         elif min(view.items for view in views) > 1:
             found = decision.overrule(found, Reason.DISAGREE)
-        return found, _mean_features(predictions)
+        return found, mean_features(predictions)
 
     def _burst(
         self, view: View, timing: dict[str, float]
@@ -181,7 +187,8 @@ class Looker:
         """A burst's views, what the network says of the sharp frames, and whether any is sharp.
 
         A settled ``view`` is its first. While one frame is asked about, the camera exposes
-        the next.
+        the next. Each is turned by a quarter more than the one before: seen from above, a thing
+        has no upright, and a network errs less on the mean of several views than on one.
         """
         views: list[View] = []
         predictions: list[Prediction] = []
@@ -194,14 +201,14 @@ class Looker:
             if too_blurred(view, self.settings.min_sharpness):
                 blurred.append(self.seen)
             else:
-                predictions.append(self._predict(self.seen, timing))
+                predictions.append(self._predict(self.seen, len(predictions), timing))
         if predictions:
             return views, predictions, True
         # the network is asked even where none is sharp, so that the event says what it saw
-        return views, [self._predict(frame, timing) for frame in blurred], False
+        return views, [self._predict(f, turns, timing) for turns, f in enumerate(blurred)], False
 
-    def _predict(self, frame: Frame, timing: dict[str, float]) -> Prediction:
-        prediction = self.classifier.predict(frame)
+    def _predict(self, frame: Frame, turns: int, timing: dict[str, float]) -> Prediction:
+        prediction = self.classifier.predict(frame, turns)
         timing["preprocess"] += prediction.preprocess_ms
         timing["invoke"] += prediction.invoke_ms
         return prediction
@@ -241,7 +248,8 @@ def _is_of(colour: Pixels, pixels: Pixels) -> bool:
     return all((row == colour).all() for row in pixels)
 
 
-def _mean_features(predictions: Sequence[Prediction]) -> Features | None:
+def mean_features(predictions: Sequence[Prediction]) -> Features | None:
+    """What an event keeps of a burst: (C,); None where the model tells no features."""
     known = [p.features for p in predictions if p.features is not None]
     return np.mean(known, axis=0, dtype=np.float32) if known else None
 

@@ -99,8 +99,8 @@ class Classifier(Protocol):
     model: ModelId
     thresholds: Thresholds
 
-    def predict(self, frame: Frame) -> Prediction:
-        """One invoke on one frame."""
+    def predict(self, frame: Frame, turns: int = 0) -> Prediction:
+        """One invoke on one frame, turned by so many quarters."""
         ...
 
     def check(self) -> None:

@@ -62,13 +62,20 @@ def resize(pixels: Pixels, width: int, height: int, lease: Leases | None = None)
 
 
 def fill(
-    tensor: npt.NDArray[Any], pixels: Pixels, spec: InputSpec, lease: Leases | None = None
+    tensor: npt.NDArray[Any],
+    pixels: Pixels,
+    spec: InputSpec,
+    lease: Leases | None = None,
+    turns: int = 0,
 ) -> None:
     """Write ``pixels`` (H, W, 3; RGB uint8) into ``tensor`` (1, height, width, 3) in place.
 
+    Turned by so many quarters after it was stretched (by halves where width and height differ).
     With a ``lease``, nothing as large as the tensor is made anew.
     """
     small = resize(pixels, spec.width, spec.height, lease)
+    if turns:
+        small = np.rot90(small, turns if spec.width == spec.height else 2 * turns)
     if spec.color == "BGR":
         small = small[:, :, ::-1]
     if spec.dtype == "float32":
@@ -82,8 +89,8 @@ def fill(
         np.bitwise_xor(small, np.uint8(0x80), out=tensor[0].view(np.uint8))
 
 
-def to_tensor(pixels: Pixels, spec: InputSpec) -> npt.NDArray[Any]:
+def to_tensor(pixels: Pixels, spec: InputSpec, turns: int = 0) -> npt.NDArray[Any]:
     """A new tensor (1, height, width, 3) of ``spec.dtype`` made of RGB uint8 (H, W, 3)."""
     tensor = np.empty((1, spec.height, spec.width, 3), dtype=spec.dtype)
-    fill(tensor, pixels, spec)
+    fill(tensor, pixels, spec, turns=turns)
     return tensor

@@ -11,6 +11,7 @@ from tests.daemon.rig import Network, Rig, sure
 from trashbin.canary import Canary
 from trashbin.errors import ModelError
 from trashbin.events import Event
+from trashbin.looking import TURNS
 from trashbin.model.shelf import STARTS, Ref, Shelf
 from trashbin.ports import Classifier
 from trashbin.types import Frame, ModelId, Prediction
@@ -28,11 +29,11 @@ class Candidate(Network):
         self.asked = 0
         self.fails: str | None = None
 
-    def predict(self, frame: Frame) -> Prediction:
+    def predict(self, frame: Frame, turns: int = 0) -> Prediction:
         self.asked += 1
         if self.fails:
             raise ModelError(self.fails)
-        return super().predict(frame)
+        return super().predict(frame, turns)
 
 
 class Bench(Rig):
@@ -83,7 +84,7 @@ def test_it_judges_beside_the_running_one_and_then_takes_over(bench: Bench) -> N
     bench.shelf.begin_trial(NEW, 3)
     bench.new.usual = sure("metal", 0.8)
     bench.items(2)
-    assert bench.running() == "fake" and bench.new.asked == 2
+    assert bench.running() == "fake" and bench.new.asked == 2 * TURNS
     assert bench.told.topics["info"]["model_trial"]["name"] == "new"
     trial = bench.shelf.state().trial
     assert trial is not None

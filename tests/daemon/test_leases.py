@@ -95,8 +95,8 @@ class Bin:
         looker.learn_empty_tray()
         self.rig.servo.on_sort = lambda bin: self.clear()
 
-    def predict(self, frame: Frame) -> Prediction:
-        return replace(self.network.predict(frame), scores=sure("metal", self.share))
+    def predict(self, frame: Frame, turns: int = 0) -> Prediction:
+        return replace(self.network.predict(frame, turns), scores=sure("metal", self.share))
 
     def clear(self) -> None:
         self.camera.shown = self.empty

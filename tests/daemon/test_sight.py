@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.daemon.rig import Network, Rig
+from trashbin.looking import turned
 from trashbin.types import Frame, Prediction, Reason
 
 
@@ -17,11 +18,13 @@ class Featured(Network):
     def __init__(self) -> None:
         super().__init__()
         self.frames = 0
+        self.turns: list[int] = []
 
-    def predict(self, frame: Frame) -> Prediction:
+    def predict(self, frame: Frame, turns: int = 0) -> Prediction:
         self.frames += 1
+        self.turns.append(turns)
         seen = np.array([1.0, float(self.frames)], np.float32)
-        return replace(super().predict(frame), features=seen)
+        return replace(super().predict(frame, turns), features=seen)
 
 
 def test_the_features_of_a_sight_are_the_mean_of_its_burst(tmp_path: Path) -> None:
@@ -36,6 +39,20 @@ def test_the_features_of_a_sight_are_the_mean_of_its_burst(tmp_path: Path) -> No
     assert sight.features is not None
     assert sight.features.dtype == np.float32
     assert sight.features.tolist() == [1.0, np.mean(range(1, network.frames + 1))]
+
+
+def test_each_frame_of_a_burst_is_turned_by_a_quarter_more(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, look={"burst": 3, "retries": 0})
+    looker = rig.daemon.parts.looker
+    assert looker is not None
+    looker.classifier = network = Featured()
+    looker.learn_empty_tray()
+    rig.drop()
+    looker.look(network.thresholds)
+    assert network.turns == [0, 1, 2]
+    network.turns.clear()
+    turned(network, looker.seen)
+    assert network.turns == [0, 1, 2], "a single picture is judged likewise"
 
 
 def test_a_look_at_nothing_has_no_features(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Reader:
     model = ModelId("reader", "int8", "1" * 64)
     thresholds = Thresholds(0.2, 0.4)
 
-    def predict(self, frame: Frame) -> Prediction:
+    def predict(self, frame: Frame, turns: int = 0) -> Prediction:
         label, gap, familiarity = (int(value) for value in frame.pixels[0, 0])
         shares = (0.5 + gap / 510, 0.5 - gap / 510)
         scores = dict(zip(LABELS if label < 128 else LABELS[::-1], shares, strict=True))

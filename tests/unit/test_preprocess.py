@@ -113,6 +113,19 @@ def test_red_comes_first_where_the_network_wants_rgb() -> None:
     assert to_tensor(red, SMALL)[0, 4, 4].tolist() == [200.0, 0.0, 0.0]
 
 
+@given(pictures, st.integers(0, 7))
+def test_a_square_input_turns_by_quarters(picture: npt.NDArray[np.uint8], turns: int) -> None:
+    upright = to_tensor(picture, SMALL)[0]
+    assert (to_tensor(picture, SMALL, turns)[0] == np.rot90(upright, turns)).all()
+
+
+def test_another_input_turns_by_halves() -> None:
+    wide, picture = InputSpec(16, 8), noise(40, 60, 0)
+    upright = to_tensor(picture, wide)[0]
+    assert (to_tensor(picture, wide, 1)[0] == upright[::-1, ::-1]).all()
+    assert (to_tensor(picture, wide, 2)[0] == upright).all()
+
+
 def test_the_whole_frame_is_stretched_and_nothing_cut_off() -> None:
     wide = np.zeros((40, 160, 3), np.uint8)
     wide[:, :20], wide[:, -20:] = 255, 128

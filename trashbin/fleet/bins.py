@@ -51,7 +51,7 @@ class NoNetwork:
     model = ModelId("simulated", "none", "0" * 64)
     thresholds = Thresholds()
 
-    def predict(self, frame: Frame) -> Prediction:
+    def predict(self, frame: Frame, turns: int = 0) -> Prediction:
         """Never asked: a simulated bin has no frames."""
         raise NotImplementedError
 

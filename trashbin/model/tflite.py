@@ -108,14 +108,16 @@ class TFLiteClassifier:
             self.check()
         self.invoke()  # the first invoke of a process allocates; users should not wait for it
 
-    def predict(self, frame: Frame) -> Prediction:
+    def predict(self, frame: Frame, turns: int = 0) -> Prediction:
         """Shares, features and familiarity of one frame; the two times are in milliseconds.
+
+        The frame is turned by ``turns`` quarters before.
 
         Reading the outputs, familiarity included, counts as invoke: what is left to
         ``decide`` is the rules alone.
         """
         start = time.perf_counter()
-        self.load_input(frame)
+        self.load_input(frame, turns)
         ready = time.perf_counter()
         self.invoke()
         logits, features = self.logits(), self.features()
@@ -151,10 +153,10 @@ class TFLiteClassifier:
         self._head, self._familiarity = head, known
         self.model = replace(self.file.id, head=None if head is None else head.digest)
 
-    def load_input(self, frame: Frame) -> None:
+    def load_input(self, frame: Frame, turns: int = 0) -> None:
         """Preprocess a frame straight into the interpreter's own input buffer."""
         view = self._interpreter.tensor(self._input["index"])
-        fill(view(), frame.pixels, self._spec, self._lease)
+        fill(view(), frame.pixels, self._spec, self._lease, turns)
 
     def invoke(self) -> None:
         """One bare run of the network on what its input buffer holds. ModelError if it fails."""

@@ -300,8 +300,10 @@ def ship(work: Work, plan: Plan, parent: Path) -> None:
     int8 = TFLite(files["int8"], size, "int8")
     known = known_things(int8, work, plan)
     nothing = run_bank(int8, stranger_bank(plan.limit or plan.strangers, "train", work.cache))
-    write_index(known.features, known.targets, nothing.features.mean(0), out / "familiarity.npz")
-    write_rehearsal(known.features, known.targets, out / "rehearsal.npz")
+    write_index(
+        known.features[:, 0], known.targets, nothing.features.mean((0, 1)), out / "familiarity.npz"
+    )
+    write_rehearsal(known.features.mean(1), known.targets, out / "rehearsal.npz")
     familiar = parse((out / "familiarity.npz").read_bytes())
     pair = [run_bank(int8, bank) for bank in fold_banks(work.root, work.cache, "calib", plan.limit)]
     none = run_bank(int8, strangers(work.cache, "calib", plan.limit))

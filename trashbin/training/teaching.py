@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trashbin.fitting import Items, Last, teach
+from trashbin.looking import mean_features, turned
 from trashbin.model import tflite
 from trashbin.model.tflite import TFLiteClassifier
 from trashbin.settings import Model
@@ -86,7 +87,8 @@ def look(classifier: TFLiteClassifier, photos: list[Photo], make: Callable[[Phot
     """The features of a picture of each photograph, as the event store keeps them."""
     seen = []
     for photo in photos:
-        features = classifier.predict(Frame(np.ascontiguousarray(make(photo)), 0.0)).features
+        views = turned(classifier, Frame(np.ascontiguousarray(make(photo)), 0.0))
+        features = mean_features(views)
         assert features is not None
         seen.append(features.astype(np.float16).astype(np.float64))
     labels = np.array([photo.target for photo in photos], np.int64)
