@@ -80,8 +80,8 @@ families of background are kept for each fold's composites: {families}.
 
 ## What was measured
 
-The exported files, through the preprocessing that ships, as the bin judges a burst: by the mean of three
-views, each turned by a quarter more. The last column is what the first view alone says.
+The exported files, through the preprocessing that ships, as the bin judges a burst: by the mean of
+three views, each turned by a quarter more. The last column is what the first view alone says.
 
 {tables}
 
