@@ -74,6 +74,10 @@ def test_systemd_finds_no_fault_in_an_installed_tree(tmp_path: Path) -> None:
     installed = tmp_path / "etc/systemd/system"
     installed.mkdir(parents=True)
     shutil.copy(UNIT, installed)
+    opened = installed / f"{UNIT.name}.d"  # as install.sh --with puts them there
+    opened.mkdir()
+    for extra in ("pca9685", "hardware-pwm"):
+        shutil.copy(UNIT.with_name(f"{extra}.conf"), opened / f"60-{extra}.conf")
     verified = analyze("verify", f"--root={tmp_path}", "--man=no", UNIT.name)
     assert verified.stderr == verified.stdout == ""
     assert verified.returncode == 0
