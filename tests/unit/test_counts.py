@@ -50,6 +50,7 @@ def test_each_call_is_counted_once() -> None:
     wide = np.ones((200, 100), np.float32).view(Noted)
     assert _counted(lambda: wide * wide).large_allocations == 1
     assert _counted(lambda: np.zeros_like(wide)).large_allocations == 1
+    assert _counted(lambda: np.rot90(wide)) == Tally()  # a view
     assert _counted(lambda: into.__setitem__(0, one[1])) == Tally(bytes_moved=2 * 400)
 
 

@@ -68,8 +68,11 @@ class Noted(np.ndarray[Any, Any]):
         return out[0] if out else _noted(result)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        result = func(*_plain(args), **_plain(kwargs))
+        plain = _plain(args)
+        result = func(*plain, **_plain(kwargs))
         out = [kwargs["out"]] if "out" in kwargs else []
+        if not out and any(np.may_share_memory(result, array) for array in _arrays(plain)):
+            return _noted(result)  # another view of what there is
         reckons = FUNCTIONS.get(func.__name__, 0) * np.size(result)
         _tell(args, result, (reckons, 0), out)
         return out[0] if out else _noted(result)
