@@ -66,13 +66,17 @@ def run(path: Path) -> ExitCode:
     """``trashbin run``: the daemon, until SIGTERM or SIGINT.
 
     A configuration with mistakes runs in safe mode where device and publisher are
-    sound: nothing moves, and MQTT says what is wrong.
+    sound: nothing moves, and MQTT says what is wrong. With any other, nothing runs;
+    under systemd the process waits until the file is mended.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
     machine.give_back_large_blocks()
     loaded = configuration.load(path)
+    clock, notify = SystemClock(), sdnotify.Notifier()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _stop(clock))
     problems: dict[str, str] = {}
     config = loaded.config or safe_config(loaded)
     if loaded.config is None:
@@ -84,14 +88,11 @@ def run(path: Path) -> ExitCode:
                 f"{' and '.join(NEEDED_FOR_SAFE_MODE)}. Mend the mistakes above.",
                 file=sys.stderr,
             )
+            notify.wait_for_change(path, clock.wait)
             return ExitCode.BAD_USAGE
         first = (str(mistake).splitlines()[0] for mistake in loaded.mistakes)
         problems["configuration"] = f"{len(loaded.mistakes)} mistake(s): " + "; ".join(first)
     assert config is not None
-    clock = SystemClock()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: _stop(clock))
-    notify = sdnotify.Notifier()
     watch = config.watch
     restarts = Restarts(
         config.store.path, watch.restarts, watch.restarts_within_s, boot_id(), clock.monotonic

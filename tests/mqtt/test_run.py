@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -152,12 +153,37 @@ def test_a_second_bin_on_one_store_is_refused(
     assert "another trashbin runs" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_nothing_to_run_is_one_message_and_status_2(
-    start: Callable[[str], Process],
+NOTHING_TO_RUN = "version: 1\npublisher: none\n"
+
+
+def test_nothing_to_run_is_one_message_and_status_2(tmp_path: Path) -> None:
+    (tmp_path / "trashbin.yaml").write_text(NOTHING_TO_RUN)
+    done = subprocess.run(
+        [sys.executable, "-m", "trashbin", "run", "--config", str(tmp_path / "trashbin.yaml")],
+        env={key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert "Mend the mistakes" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_under_systemd_nothing_to_run_is_no_crash_loop_and_over_once_it_is_mended(
+    tmp_path: Path, broker: Broker, start: Callable[[str], Process]
 ) -> None:
-    process = start("version: 1\npublisher: none\n")
-    assert process.process.wait(20) == 2
-    assert "Traceback" not in process.log.read_text()
+    told_to_stop = start(NOTHING_TO_RUN)
+    told_to_stop.wait_ready()
+    assert told_to_stop.stop() == 2
+    (tmp_path / "notify").unlink()
+    process = start(NOTHING_TO_RUN)
+    process.wait_ready()
+    assert process.process.poll() is None
+    mended = tmp_path / "mended"
+    mended.write_text(yaml.safe_dump(config(tmp_path, broker)))
+    mended.rename(tmp_path / "trashbin.yaml")
+    assert process.process.wait(20) == 2  # systemd starts it again
+    assert process.log.read_text().count("Mend the mistakes") == 1
 
 
 def test_a_broker_that_refuses_the_password_is_said_plainly(
