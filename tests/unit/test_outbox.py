@@ -115,7 +115,9 @@ def test_every_commit_reaches_the_disk(path: Path, outbox: Outbox) -> None:
         return int(value)
 
     assert connection(outbox).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert level() == 2, "from the first event on"
     stored = outbox.append(an_event())
+    assert level() == 2
     outbox.acknowledge([stored.event_id])  # the one write that need not be synced
     assert level() == 2  # FULL
 
