@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.daemon.rig import Rig
+from trashbin.desk import WAITING_LIMIT
 from trashbin.requests import MAX_BYTES, RATE
 
 
@@ -66,6 +67,15 @@ def test_a_thousand_a_second_are_told_once_a_second_and_cost_no_time(tmp_path: P
         "ok",
         "t",
     )
+
+
+def test_while_a_driver_hangs_only_so_many_wait_for_their_answer(rig: Rig) -> None:
+    for _ in range(3 * WAITING_LIMIT):
+        rig.clock.advance(1)  # slow enough to be read, and nobody answers
+        rig.daemon.request("identify", b"{}", False)
+    assert len(rig.daemon._desk.waiting) == WAITING_LIMIT
+    assert rig.daemon.recorder.turned_away == 2 * WAITING_LIMIT
+    assert "may wait" in rig.told.answers[-1][1]["error"]
 
 
 def test_signals_without_end_leave_requests_their_turn(rig: Rig) -> None:
