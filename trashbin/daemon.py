@@ -112,6 +112,7 @@ class Daemon:
             self.condition.change(Change.PAUSE)
         for part, message in list(self.parts.problems.items()):
             self.condition.fault(part, message)
+        self._go_home()
         if self.parts.looker is not None and "camera" not in self.parts.problems:
             try:
                 self.parts.looker.learn_empty_tray()
@@ -120,6 +121,25 @@ class Daemon:
         if not self.config.pictures.publish:  # what an earlier configuration left on the broker
             self.parts.publisher.announce("image/last", b"")
         self.condition.tell()
+
+    def _go_home(self) -> None:
+        """Back to rest from a move that the power cut off: a tipped tray is none to learn.
+
+        Told first, and tried once: a supply that fails at each move must not do so for ever.
+        """
+        try:
+            cut_off = self.recorder.outbox.cut_off()
+        except StoreError:
+            return  # it is told as the store's problem
+        if cut_off is None:
+            return
+        self.condition.tell_health()
+        failed = {"store", "actuator"} & self.parts.problems.keys()
+        if not failed and self.recorder.mode is Mode.AUTO:
+            try:
+                self.parts.actuation.home()
+            except DeviceError as error:
+                self.condition.part_failed(error)
 
     def step(self) -> None:
         """Follow a signal, answer a request, do what is due by time: none waits for a flood."""

@@ -11,6 +11,7 @@ from tests.support import connection
 from tests.support_events import an_event
 from trashbin.errors import StoreError
 from trashbin.status import Status
+from trashbin.types import Mode
 
 BROKER = {"kind": "mqtt", "host": "localhost"}
 
@@ -168,6 +169,48 @@ def test_a_move_that_the_power_cut_off_is_told_once_at_the_next_start(rig: Rig) 
     rig.start()
     rig.go(70)
     assert rig.kinds() == ["sorted", "fault", "sorted"], "this one was over"
+
+
+@pytest.mark.parametrize("mode", [Mode.AUTO, Mode.ADVISORY])
+def test_a_servo_that_the_power_left_tipped_goes_to_rest_before_the_tray_is_learned(
+    rig: Rig, mode: Mode
+) -> None:
+    tipped, kinds = rig.tray.empty[::-1].copy(), []
+    level = rig.tray.empty
+    item = rig.daemon.recorder.notice("test", "an item that is sorted")
+    rig.outbox.append(item, moving=True)
+    rig.daemon.set_mode(mode)
+    rig.outbox.close()
+    rig.servo.at, rig.tray.empty = "rest", tipped
+
+    def rests() -> None:
+        kinds.extend(rig.kinds())
+        rig.servo.at, rig.tray.empty = None, level
+
+    rig.servo.rest = rests  # type: ignore[method-assign]
+    rig.start()
+    if mode is Mode.AUTO:
+        assert kinds == ["notice", "fault"], "it is told before anything moves"
+        assert rig.servo.at is None and not rig.servo.driven
+        rig.signal()
+        rig.go()
+        assert rig.kinds() == ["notice", "fault", "empty"], "the level tray was learned"
+    else:
+        assert rig.servo.at == "rest", "only auto moves"
+    rig.start()
+    assert len(kinds) in (0, 2), "once"
+
+
+def test_a_lid_that_is_open_keeps_it_from_going_to_rest_until_it_is_closed(rig: Rig) -> None:
+    rig.outbox.append(rig.daemon.recorder.notice("test", "an item that is sorted"), moving=True)
+    rig.outbox.close()
+    rig.servo.at, rig.lid.active = "rest", True
+    rig.start()
+    rig.go(5)
+    assert rig.servo.at == "rest" and rig.daemon.status is Status.FAULT
+    rig.lid.active = False
+    rig.go(5)
+    assert rig.servo.at is None and rig.daemon.status is Status.IDLE
 
 
 def test_a_move_that_failed_is_told_once(rig: Rig) -> None:
