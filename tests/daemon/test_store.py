@@ -142,6 +142,19 @@ def test_damaged_events_are_told_once_by_their_seq(rig: Rig) -> None:
     assert rig.kinds()[-1] == "sorted"
 
 
+def test_a_store_that_was_set_aside_is_the_first_that_the_new_one_tells(rig: Rig) -> None:
+    rig.drop()
+    rig.go()
+    rig.outbox.close()
+    rig.outbox.path.write_bytes(b"rubbish" * 1000)
+    rig.start()
+    (fault,) = rig.events()
+    assert fault.detail is not None and fault.detail.part == "store"
+    assert f"{rig.outbox.path}.damaged-2" in fault.detail.message
+    rig.start()
+    assert rig.kinds() == ["fault"], "once"
+
+
 def test_a_move_that_the_power_cut_off_is_told_once_at_the_next_start(rig: Rig) -> None:
     class PowerCut(Exception):
         pass
