@@ -138,6 +138,31 @@ def test_a_configuration_with_mistakes_runs_in_safe_mode(
     assert "did you mean" in log.lower() and "Traceback" not in log
 
 
+def test_a_bin_that_died_too_often_stays_up_and_neither_looks_nor_moves(
+    tmp_path: Path,
+    broker: Broker,
+    listener: Listener,
+    start: Callable[[dict[str, Any]], Process],
+) -> None:
+    short = config(tmp_path, broker, watch={"restarts": 1})
+    first = start(short)
+    first.wait_ready()
+    first.process.kill()
+    first.process.wait()
+    (tmp_path / "notify").unlink()
+    listener.seen.clear()
+    second = start(short)
+    second.wait_ready()
+    assert wait_until(lambda: "restarts" in state(listener).get("problems", {}))
+    assert state(listener)["safe_mode"] is True
+    listener.send("trashbin/demo/request/look", "{}")
+    assert wait_until(lambda: bool(listener.on("trashbin/demo/response/look")))
+    answer = json.loads(listener.on("trashbin/demo/response/look")[-1].payload)
+    assert answer["status"] == "refused" and "nobody told it to" in answer["error"]
+    assert json.loads(listener.on("trashbin/demo/health")[-1].payload)["restarts"] == 1
+    assert second.stop() == 0
+
+
 def test_a_second_bin_on_one_store_is_refused(
     tmp_path: Path, broker: Broker, start: Callable[[dict[str, Any]], Process]
 ) -> None:
