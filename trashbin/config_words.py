@@ -111,12 +111,12 @@ def _schema(cls: type[Section]) -> dict[str, Any]:
 def _range(schema: dict[str, Any]) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
-        return f" from {low:g} to {high:g}"
+        return f" from {low:.15g} to {high:.15g}"
     bounds = {
         "above": schema.get("exclusiveMinimum"),
         "of at least": low,
         "below": schema.get("exclusiveMaximum"),
         "up to": high,
     }
-    told = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
+    told = [f"{word} {bound:.15g}" for word, bound in bounds.items() if bound is not None]
     return " " + " and ".join(told) if told else ""

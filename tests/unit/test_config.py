@@ -297,6 +297,12 @@ ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
         "triggers[0].pin",
         "pin 17 is gpio.answers.glass in line 4",
     ),
+    "a large bound": (
+        ("bins:", "store: {max_mb: 0}\nbins:"),
+        4,
+        "store.max_mb",
+        "a whole number from 1 to 1000000",
+    ),
     # the YAML itself
     "a tab": (("  id: hall-2", "\tid: hall-2"), 3, "", "indent with spaces, not with tabs"),
     "an open quote": (("hall-2", "'hall-2"), 19, "", "expected valid YAML"),
