@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.rig import Rig
+from trashbin import record
 from trashbin.status import Status
 from trashbin.types import Mode, Reason
 
@@ -94,3 +95,13 @@ def test_a_flood_of_signals_is_bounded_and_told(rig: Rig) -> None:
     rig.go(90)
     assert rig.told.topics["health"]["messages_dropped"] == 1000 - 64
     assert rig.kinds() == ["empty"]
+
+
+def test_an_event_says_whether_a_time_server_set_its_clock(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for synchronized in (False, True):
+        monkeypatch.setattr(record, "is_synchronized", lambda told=synchronized: told)
+        rig.drop()
+        rig.go()
+    assert [event.ts_quality for event in rig.events()] == ["unsynced", "synced"]

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,26 @@ def test_a_killed_bin_is_offline(broker: Broker, listener: Listener, tmp_path: P
     finally:
         process.kill()
         process.wait()
+
+
+def test_it_comes_under_its_own_id_and_without_a_session(broker: Broker, make: Make) -> None:
+    publisher = make(broker)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+    publisher.close()
+    with closing(Listener(broker, f"{ROOT}/#")) as other:
+        other.send(
+            f"{ROOT}/request/identify", b"{}"
+        )  # while the bin is away: it must not move it later
+        heard: list[str] = []
+        again = make(broker)
+        again.open(lambda verb, payload, retained: heard.append(verb))
+        assert wait_until(lambda: again.connected)
+        other.send(f"{ROOT}/request/selftest", b"{}")
+        assert wait_until(lambda: bool(heard))
+    assert heard == ["selftest"]
+    log = (broker.folder / "mosquitto.log").read_text()
+    assert log.count(" as trashbin-bin-1 (p2, c1,") == 2, "MQTT 3.1.1, a clean session"
 
 
 def test_a_password_from_a_file(locked_broker: Broker, tmp_path: Path, make: Make) -> None:
