@@ -41,7 +41,7 @@ SPREAD = 0.06  # share of the mean spread that is added to each, so that none is
 WRONG = 0.2  # share of the answers that is expected to be wrong where nothing is known
 SCALES = np.exp(np.linspace(0.0, np.log(5.0), 60))  # by which shares are made less sure
 CHANCE = 0.2  # that a layer which is no better is taken for one
-FORGOTTEN = 0.005  # of the rehearsed items, net, that it may get wrong and the network got right
+FORGOTTEN = 0.01  # of the rehearsed items, net, that it may get wrong and the network got right
 
 
 @dataclass(frozen=True, slots=True)
