@@ -7,6 +7,7 @@ open does not end the process: the daemon runs without it, moves nothing, and sa
 from __future__ import annotations
 
 import fcntl
+import gc
 import logging
 import signal
 import sys
@@ -102,6 +103,8 @@ def run(path: Path) -> ExitCode:
         daemon.condition.on_progress = Watchdog(daemon.parts, notify.progress).progress
         daemon.begin()
         notify.ready()
+        gc.freeze()  # what a start has made stays
+        gc.enable()
         try:
             daemon.run()
         except GivenUpError:

@@ -6,6 +6,7 @@ The bodies live in rooms of their own and are imported only when their command r
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +78,7 @@ def run(config: Path) -> int:
     Example:
       trashbin run --config /etc/trashbin/trashbin.yaml
     """
+    gc.disable()  # until it is ready: nothing that a start makes is garbage
     from trashbin import app
 
     return app.run(config)

@@ -121,12 +121,12 @@ class Looker:
         if isinstance(self.camera, Attentive):
             self.camera.attend(attentive)
 
-    def learn_empty_tray(self, frames: int = 5) -> None:
+    def learn_empty_tray(self) -> None:
         """Take what the camera shows now for the empty tray."""
         if self.settings.empty_tray == "none":
             return
         with self._lit():
-            for _ in range(frames):
+            for _ in range(self.scene.learn_frames):
                 self.glance()
                 self.scene.learn(self.seen)
         self.attend(False)

@@ -69,7 +69,7 @@ class Scene:
         changed_area: float = 0.01,
         learn: bool = True,
         still_frames: int = 3,
-        learn_frames: int = 5,
+        learn_frames: int = 3,  # whatever is seen empty afterwards is averaged in
     ) -> None:
         self.changed_area = changed_area
         self.still_frames = still_frames

@@ -26,7 +26,7 @@ from trashbin.types import Frame
 
 WIDTH, HEIGHT = 320, 240  # what a Pi camera gives, with a stream for the scene model beside it
 LARGE = 64 * 1024  # bytes; an allocation that is told
-LEARNED, SETTLED = 5, 4  # frames of the empty tray, and of an item until it lies still
+LEARNED, SETTLED = 3, 4  # frames of the empty tray, and of an item until it lies still
 
 
 @dataclass

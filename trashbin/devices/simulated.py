@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 FALLS = "falls into the tray"  # in the log, once an item: make soak counts them
 NOISE = 1.6  # levels of 255, standard deviation
 RUN = 3  # items on one tray before the next tray
-TEACHING = 5  # frames that teach an exchanged tray
+TEACHING = 3  # frames that teach an exchanged tray
 AGAIN_S = 1.0  # a thing that lies there unnoticed: the person waves again
 PATIENCE = 4  # times, then the person takes it out
 
