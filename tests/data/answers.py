@@ -12,9 +12,10 @@ from typing import cast
 
 import cv2
 
+from trashbin.classify import judge
 from trashbin.model.manifest import find
 from trashbin.model.tflite import Kernels, TFLiteClassifier
-from trashbin.types import Frame
+from trashbin.types import Thresholds
 
 
 def main() -> None:
@@ -24,8 +25,7 @@ def main() -> None:
     labels = []
     for line in sys.stdin:
         picture = cv2.cvtColor(cv2.imread(line.rstrip("\n")), cv2.COLOR_BGR2RGB)
-        shares = classifier.predict(Frame(picture, 0.0)).scores
-        labels.append(max(shares, key=lambda label: shares[label]))
+        labels.append(judge(picture, classifier, Thresholds()).label)
     print(json.dumps({"runtime": classifier.runtime.name, "labels": labels}))
 
 

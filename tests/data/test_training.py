@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from trashbin.classify import judge
 from trashbin.model import golden
 from trashbin.model.manifest import find
 from trashbin.model.tflite import TFLiteClassifier
@@ -21,7 +22,7 @@ from trashbin.training.backgrounds import FAMILIES
 from trashbin.training.composite import composite
 from trashbin.training.data import FOLDS, LABELS, data_folder, read_photos, split_groups
 from trashbin.training.matte import make_matte
-from trashbin.types import Frame
+from trashbin.types import Frame, Thresholds
 
 pytestmark = pytest.mark.data
 
@@ -156,9 +157,8 @@ def answers(photos: list[data.Photo]) -> dict[str, list[tuple[str, str]]]:
         classifier = TFLiteClassifier(find(f"trashnet-mobilenetv3-large:{variant}"))
         out[variant] = []
         for photo in data.fold_photos(photos, "test"):
-            frame = Frame(data.read_picture(ROOT / photo.path), 0.0)
-            shares = classifier.predict(frame).scores
-            out[variant].append((photo.label, max(shares, key=lambda label: shares[label])))
+            found = judge(data.read_picture(ROOT / photo.path), classifier, Thresholds())
+            out[variant].append((photo.label, str(found.label)))
     return out
 
 
@@ -182,14 +182,14 @@ def test_kernels_agree_on_97_of_100(
     other = TFLiteClassifier(find("trashnet-mobilenetv3-large"), kernels=kernels)  # type: ignore[arg-type]
     same = []
     for photo, (_, answer) in zip(data.fold_photos(photos, "test"), answers["int8"], strict=True):
-        shares = other.predict(Frame(data.read_picture(ROOT / photo.path), 0.0)).scores
-        same.append(max(shares, key=lambda label: shares[label]) == answer)
+        found = judge(data.read_picture(ROOT / photo.path), other, Thresholds())
+        same.append(found.label == answer)
     assert sum(same) / len(same) >= 0.97
 
 
 @pytest.mark.parametrize("kernels", ["xnnpack", "builtin", "reference"])
-def test_both_runtimes_agree_on_95_of_100(kernels: str, photos: list[data.Photo]) -> None:
-    # wanted are 99, as above; measured on one processor: 96.9, 97.9, 100
+def test_both_runtimes_agree_on_97_of_100(kernels: str, photos: list[data.Photo]) -> None:
+    # wanted are 99, as above; measured on one processor: 98.6, 99.7, 100
     paths = "\n".join(str(ROOT / photo.path) for photo in data.fold_photos(photos, "test"))
     told = {}
     for python in (sys.executable, ".venv-tflite/bin/python"):  # both from the Makefile
@@ -200,7 +200,7 @@ def test_both_runtimes_agree_on_95_of_100(kernels: str, photos: list[data.Photo]
     assert set(told) == {"ai-edge-litert", "tflite-runtime"}
     same = float((told["ai-edge-litert"] == told["tflite-runtime"]).mean())
     print(f"\n{kernels}: the same label on {same:.1%} of {len(told['ai-edge-litert'])}")
-    assert same >= (1.0 if kernels == "reference" else 0.95)
+    assert same >= (1.0 if kernels == "reference" else 0.97)
 
 
 @pytest.mark.parametrize("variant", ["int8", "float16"])
