@@ -36,8 +36,9 @@ def bins(tmp_path_factory: pytest.TempPathFactory, broker: Broker) -> Iterator[N
     """``hall`` sorts whatever falls in; ``yard`` is sure of nothing, and waits for an answer."""
     folder = tmp_path_factory.mktemp("bins")
     never = {"gap": 1.0, "top1": 0.0, "familiarity": 0.0}
+    always = {"rules": dict.fromkeys(never, 0.0), "look": site.LOOK | {"burst": 1}}  # one agrees
     with (
-        site.at_work(folder / "hall", broker, "hall", "Hall", rules=dict.fromkeys(never, 0.0)),
+        site.at_work(folder / "hall", broker, "hall", "Hall", **always),
         site.at_work(folder / "yard", broker, "yard", "Yard", rules=never),
     ):
         yield
