@@ -10,7 +10,7 @@ import re
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -121,7 +121,7 @@ class Event:
         data: dict[str, Any] = {"schema": SCHEMA}
         for key in _KEYS:
             value = getattr(self, key)
-            data[key] = asdict(value) if key in _OBJECTS and value is not None else value
+            data[key] = _plain(value) if key in _OBJECTS and value is not None else value
         for key in ("top1", "top2", "familiarity", "scores", "thresholds"):
             data[key] = _rounded(data[key], 6)
         data["timing_ms"] = _rounded(data["timing_ms"], 3)
@@ -154,10 +154,14 @@ class Event:
         return cls(**data)
 
 
-# not ``asdict`` of a whole event, which copies it deeply: it is made on the item's way
+# never ``asdict``, which copies deeply what is flat: an event is written on the item's way
 _KEYS = tuple(entry.name for entry in fields(Event))
 _OBJECTS = {"thresholds": Thresholds, "model": ModelId, "answer": Answer, "detail": Detail}
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+def _plain(part: Any) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in part.__slots__}
 
 
 def _rounded(value: Any, digits: int) -> Any:
