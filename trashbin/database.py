@@ -245,6 +245,9 @@ def moved_aside(path: Path) -> Path:
     return path.with_name(path.name + suffix)
 
 
+FAILURES = (sqlite3.Error, OSError, UnicodeDecodeError)  # what ``told`` turns into StoreError
+
+
 @contextmanager
 def told(path: Path) -> Iterator[None]:
     """Turn what SQLite and the disk report into StoreError, with what to do."""

@@ -9,12 +9,14 @@ import json
 import re
 import secrets
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
+from json.encoder import encode_basestring as _quoted
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,7 +65,7 @@ class Detail:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: ``vars`` is what is written, in order
 class Event:
     """What happened, as it is stored and published; fields stand in the order of the JSON.
 
@@ -118,17 +120,18 @@ class Event:
 
     def to_json(self) -> str:
         """Compact JSON; shares have six digits, times three. ValueError on NaN, never written."""
-        data: dict[str, Any] = {"schema": SCHEMA}
-        for key in _KEYS:
-            value = getattr(self, key)
-            data[key] = _plain(value) if key in _OBJECTS and value is not None else value
-        for key in ("top1", "top2", "familiarity", "scores", "thresholds"):
-            data[key] = _rounded(data[key], 6)
-        data["timing_ms"] = _rounded(data["timing_ms"], 3)
+        data = vars(self)
         if self.gap is not None and self.top1 is not None and self.top2 is not None:
             # of the rounded shares, so that a reader's own subtraction agrees
-            data["gap"] = round(data["top1"] - data["top2"], 6)
-        return _compact(data)
+            data = data | {"gap": round(self.top1, 6) - round(self.top2, 6)}
+        pairs = zip(_WRITERS, data.values(), strict=True)
+        return _FORM % tuple(["null" if value is None else write(value) for write, value in pairs])
+
+    def stored_as(self, store_id: str, seq: int) -> Event:
+        """This event with its place in a store: what ``replace`` does, in a tenth of the time."""
+        copy = object.__new__(Event)
+        vars(copy).update(vars(self), store_id=store_id, seq=seq)
+        return copy
 
     def sent(self, keys: Sequence[str] | None = None) -> dict[str, Any]:
         """What ``to_json`` says, as data; only some ``keys`` of it where they are named."""
@@ -154,20 +157,61 @@ class Event:
         return cls(**data)
 
 
-# never ``asdict``, which copies deeply what is flat: an event is written on the item's way
-_KEYS = tuple(entry.name for entry in fields(Event))
+# An item waits while its event is written, and json's encoder with the rounding before it took
+# longer than a commit: so each key has a writer of its own, and numbers are formatted at once.
+
+
+@lru_cache(maxsize=64)  # of a few sets of labels and stages
+def _form(keys: tuple[str, ...], value: str) -> str:
+    """A JSON object of these keys, to be filled in by ``%``."""
+    return f"{{{','.join(_quoted(key).replace('%', '%%') + ':' + value for key in keys)}}}"
+
+
+def _numbers(value: str) -> Callable[[Mapping[str, float]], str]:
+    def write(numbers: Mapping[str, float]) -> str:
+        values = tuple(numbers.values())
+        if not isfinite(sum(values)):
+            raise ValueError(f"JSON has no such numbers: {values}")
+        return _form(tuple(numbers), value) % values
+
+    return write
+
+
+def _share(value: float) -> str:
+    if not isfinite(value):
+        raise ValueError(f"JSON has no such number: {value}")
+    return f"{value:.6f}"
+
+
+def _part(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    @lru_cache(maxsize=8)  # one model judges many items, by the same thresholds
+    def whole(part: Any) -> str:
+        keys = part.__slots__
+        values = [getattr(part, key) for key in keys]
+        return _form(keys, "%s") % tuple(["null" if v is None else write(v) for v in values])
+
+    return whole
+
+
 _OBJECTS = {"thresholds": Thresholds, "model": ModelId, "answer": Answer, "detail": Detail}
-_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
-
-
-def _plain(part: Any) -> dict[str, Any]:
-    return {name: getattr(part, name) for name in part.__slots__}
-
-
-def _rounded(value: Any, digits: int) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(inner, digits) for key, inner in value.items()}
-    return round(value, digits) if isinstance(value, float) else value
+_BY_KEY: dict[str, Callable[[Any], str]] = {entry.name: _quoted for entry in fields(Event)}
+_BY_KEY |= dict.fromkeys(_OBJECTS, _part(_quoted))
+_BY_KEY |= {
+    "seq": str,
+    "uptime_ms": str,
+    "historical": ("false", "true").__getitem__,
+    "top1": _share,
+    "top2": _share,
+    "gap": _share,
+    "familiarity": _share,
+    "scores": _numbers("%.6f"),
+    "votes": _numbers("%d"),
+    "thresholds": _part(_share),
+    "actuation": lambda names: f"[{','.join(map(_quoted, names))}]",
+    "timing_ms": _numbers("%.3f"),
+}
+_WRITERS = tuple(_BY_KEY.values())
+_FORM = _form(("schema", *_BY_KEY), "%s").replace("%s", _quoted(SCHEMA), 1)
 
 
 @cache

@@ -15,7 +15,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+GROWTH = 16 * 4096  # bytes that no event adds to the file besides its own: pages that split
 AT_ONCE = 16  # events dropped at a time: about four pages
 AT_ONCE_WHERE_FULL = 64  # and where the disk is full, so that room lasts for a while
 MAX_SEQ = 2**63 - 1  # SQLite's
@@ -70,6 +71,10 @@ class Outbox:
         self._drop_undelivered = drop_undelivered
         self._delivering = False  # has the broker acknowledged anything since the last drop?
         self._delivered_from = 0  # no event with a smaller seq is delivered and still kept
+        # of the open file, so that it need not be asked for each event: nobody else writes to it
+        self._known: sqlite3.Connection | None = None
+        self._last_seq = 0
+        self._room = 0  # bytes below the cap that are surely free
 
     def open(self) -> None:
         """Open the file, as every other method does where it is not open."""
@@ -257,6 +262,7 @@ class Outbox:
 
     def set(self, key: str, value: str | None) -> None:
         """Keep a runtime setting through restarts; None forgets it."""
+        self._room = 0
         if value is None:
             self._write(lambda db: db.execute("DELETE FROM setting WHERE key = ?", (key,)))
         else:
@@ -268,11 +274,12 @@ class Outbox:
 
     def _write(self, action: Callable[[sqlite3.Connection], T], *, synced: bool = True) -> T:
         """One transaction; on a full disk, delivered events give way to it."""
-        try:
-            return self._file.write(action, self._forget_delivered, synced=synced)
-        except BaseException:
-            self._delivered_from = 0  # what it stood on was rolled back
-            raise
+        with self._file.lock:
+            try:
+                return self._file.write(action, self._forget_delivered, synced=synced)
+            except BaseException:
+                self._known, self._delivered_from = None, 0  # what it stood on was rolled back
+                raise
 
     def _append(
         self,
@@ -287,7 +294,8 @@ class Outbox:
         def append(db: sqlite3.Connection) -> Event:
             if closing is not None:
                 db.execute(closing)
-            stored = replace(event, store_id=self.store_id, seq=database.last_seq(db) + 1)
+            self._know(db)
+            stored = event.stored_as(self.store_id, self._last_seq + 1)
             text = stored.to_json()
             self._make_room(db, len(text) + len(features or b""))
             db.execute(
@@ -298,22 +306,30 @@ class Outbox:
             db.execute("INSERT INTO pending (seq) VALUES (?)", (stored.seq,))
             label = stored.sorted_as
             if label is not None:
-                db.execute(
-                    "INSERT INTO sorted (day, label, items) VALUES (?, ?, 1) "
-                    "ON CONFLICT (day, label) DO UPDATE SET items = items + 1",
-                    (self._day(stored.ts), label),
-                )
+                _count(db, self._day(stored.ts), label)
             if moving:
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('moving', ?)", (stored.event_id,))
             elif stored.about is not None:
                 db.execute("DELETE FROM meta WHERE key = 'moving' AND value = ?", (stored.about,))
             return stored
 
-        return self._write(append)
+        with self._file.lock:
+            stored = self._write(append)
+            self._last_seq = stored.seq
+        return stored
+
+    def _know(self, db: sqlite3.Connection) -> None:
+        if db is not self._known:
+            self._known, self._last_seq, self._room = db, database.last_seq(db), 0
 
     def _make_room(self, db: sqlite3.Connection, coming: int) -> None:
         """Drop the oldest events until ``coming`` bytes fit below the cap."""
-        while self._max_bytes is not None and database.used(db) + coming > self._max_bytes:
+        if self._max_bytes is None:
+            return
+        if self._room >= coming + GROWTH:
+            self._room -= coming + GROWTH
+            return
+        while (room := self._max_bytes - database.used(db)) < coming:
             if self._drop_delivered(db, AT_ONCE):
                 continue
             if db.execute("DELETE FROM damaged WHERE told = 1").rowcount:
@@ -336,6 +352,7 @@ class Outbox:
                 "INSERT OR REPLACE INTO meta VALUES ('dropped', ?)", (json.dumps(asdict(tally)),)
             )
             self._delivering = False
+        self._room = room - coming - GROWTH
 
     def _drop_delivered(self, db: sqlite3.Connection, limit: int) -> int:
         """Drop the oldest events that the broker has; how many."""
@@ -377,6 +394,7 @@ class Outbox:
                 [(seq,) for seq in seqs],
             )
             database.forget(db, seqs)
+            self._room = 0
 
         self._write(set_aside)
 
@@ -386,6 +404,12 @@ class Outbox:
 
     def _day(self, ts: str) -> str:
         return datetime.fromisoformat(ts).astimezone(self._zone).date().isoformat()
+
+
+def _count(db: sqlite3.Connection, day: str, label: str) -> None:
+    update = "UPDATE sorted SET items = items + 1 WHERE day = ? AND label = ?"
+    if not db.execute(update, (day, label)).rowcount:
+        db.execute("INSERT INTO sorted (day, label, items) VALUES (?, ?, 1)", (day, label))
 
 
 def _dropped(db: sqlite3.Connection) -> Dropped | None:
