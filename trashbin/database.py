@@ -21,8 +21,10 @@ from trashbin.errors import StoreError
 from trashbin.events import Event
 
 NAME = "events.sqlite"  # in the folder that the configuration names
-VERSION = 3
+VERSION = 4
 LOG_PAGES = 128  # of the write-ahead log before it is written into the file: half a megabyte
+NO_SEQ = 2**62  # and above: no bin lives so long, the card has altered it
+FIRST_DATE = "2026"  # no clock that shows an earlier year is right: the Pi's starts in 1970
 NEARLY_FULL = 64 * 1024  # bytes free on a disk below which SQLite's vaguer errors mean "full"
 WHERE_NOT_ALLOWED = (
     ". Its folder belongs to the bin's user: use sudo. Where that user may not write to it "
@@ -33,13 +35,17 @@ BUSY_S = 5.0  # how long to wait for another process that reads the store
 TABLES = """
 BEGIN IMMEDIATE;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+-- up to which seq ``sorted`` counts; no event after it was ever forgotten
+INSERT INTO meta VALUES ('counted', '0');
 CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
--- AUTOINCREMENT remembers the last seq even when every row was pruned
 CREATE TABLE event (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY,
     event_id TEXT NOT NULL UNIQUE,
     ts TEXT NOT NULL,
-    json TEXT NOT NULL
+    json TEXT NOT NULL,
+    crc INTEGER,  -- of json; NULL in rows of version 1
+    -- of an item event: float16, little-endian, what the network's pooling layer gave
+    features BLOB
 );
 CREATE TABLE pending (seq INTEGER PRIMARY KEY);
 CREATE TABLE sorted (
@@ -48,26 +54,41 @@ CREATE TABLE sorted (
     items INTEGER NOT NULL,
     PRIMARY KEY (day, label)
 ) WITHOUT ROWID;
-PRAGMA user_version = 1;
+CREATE TABLE damaged (
+    seq INTEGER PRIMARY KEY,
+    json BLOB NOT NULL,
+    told INTEGER NOT NULL DEFAULT 0,
+    ts TEXT  -- the event's
+);
+PRAGMA user_version = 4;
 COMMIT;
 """
 
-# what each version adds to the one before
+# what each version adds to the one before; the first had neither ``crc`` and ``features`` nor
+# ``damaged``, and AUTOINCREMENT, which stays in its stores and costs them a page an event
 CHANGES = {
     2: """
 BEGIN IMMEDIATE;
-ALTER TABLE event ADD COLUMN crc INTEGER;  -- of json; NULL in rows of version 1
+ALTER TABLE event ADD COLUMN crc INTEGER;
 CREATE TABLE damaged (seq INTEGER PRIMARY KEY, json BLOB NOT NULL, told INTEGER NOT NULL DEFAULT 0);
 PRAGMA user_version = 2;
 COMMIT;
 """,
     3: """
 BEGIN IMMEDIATE;
--- of an item event: float16, little-endian, what the network's pooling layer gave
 ALTER TABLE event ADD COLUMN features BLOB;
-ALTER TABLE damaged ADD COLUMN ts TEXT;  -- the event's
+ALTER TABLE damaged ADD COLUMN ts TEXT;
 UPDATE damaged SET ts = strftime('%Y-%m-%dT%H:%M:%fZ', 'now');
 PRAGMA user_version = 3;
+COMMIT;
+""",
+    4: """
+BEGIN IMMEDIATE;
+INSERT OR REPLACE INTO meta SELECT 'counted', max(
+    coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'event'), 0),
+    coalesce((SELECT max(seq) FROM event), 0)
+);
+PRAGMA user_version = 4;
 COMMIT;
 """,
 }
@@ -103,13 +124,49 @@ def decoded(row: Row) -> Event | None:
     return event if event.seq == seq else None
 
 
+def counted(db: sqlite3.Connection) -> int:
+    """Up to which ``seq`` the file counts what was sorted."""
+    row = db.execute("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'counted'").fetchone()
+    return _newest(db) if row is None else int(row[0])
+
+
 def last_seq(db: sqlite3.Connection) -> int:
     """The newest event's ``seq``, also where it is no longer kept; 0 in a new store."""
-    (seq,) = db.execute(  # the larger: a flipped bit must not give a seq away twice
-        "SELECT max(coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence "
-        "WHERE name = 'event'), 0), coalesce((SELECT max(seq) FROM event), 0))"
-    ).fetchone()
+    seq = max(counted(db), _newest(db))
+    if not 0 <= seq < NO_SEQ:
+        raise _Corrupt(f"{seq} is no seq")
+    return seq
+
+
+def _newest(db: sqlite3.Connection) -> int:
+    (seq,) = db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
     return int(seq)
+
+
+def newest_before(db: sqlite3.Connection, moment: str, now: str) -> int:
+    """The last ``seq`` that is older than a moment; 0 where none is.
+
+    The clock may be wrong: an event dated before there was this program is as old as the
+    next one with a possible date, and one dated after ``now`` ages no other.
+    """
+    (young,) = db.execute(  # as events lie by age, this reads but a few rows
+        "SELECT coalesce((SELECT seq FROM event WHERE ts BETWEEN ? AND ? ORDER BY seq LIMIT 1), ?)",
+        (moment, now, NO_SEQ),
+    ).fetchone()
+    (old,) = db.execute(
+        "SELECT coalesce(max(seq), 0) FROM event WHERE seq < ? AND ts BETWEEN ? AND ?",
+        (young, FIRST_DATE, moment),
+    ).fetchone()
+    return int(old)
+
+
+def keep_damaged(db: sqlite3.Connection, seqs: Iterable[int]) -> None:
+    """Copy damaged events to where nobody takes them for events."""
+    db.executemany(
+        "INSERT OR IGNORE INTO damaged (seq, json, ts) "
+        "SELECT seq, CAST(json AS BLOB), ts FROM event WHERE seq = ?",
+        [(seq,) for seq in seqs],
+    )
 
 
 def used(db: sqlite3.Connection) -> int:
@@ -119,12 +176,6 @@ def used(db: sqlite3.Connection) -> int:
         for name in ("page_size", "page_count", "freelist_count")
     )
     return int(size * (pages - free))
-
-
-def forget(db: sqlite3.Connection, seqs: Iterable[int]) -> None:
-    """Delete events, delivered or not."""
-    for table in ("pending", "event"):
-        db.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq in seqs])
 
 
 def opened(path: Path) -> sqlite3.Connection:
@@ -141,8 +192,9 @@ def opened(path: Path) -> sqlite3.Connection:
         version = _version(db, path)
         if version == 0:
             db.executescript(TABLES)
-        for change in range(max(2, version + 1), VERSION + 1):
-            db.executescript(CHANGES[change])
+        else:
+            for change in range(max(2, version + 1), VERSION + 1):
+                db.executescript(CHANGES[change])
         for columns in SHAPE:
             db.execute(f"SELECT {columns} LIMIT 0")
         db.execute("INSERT OR IGNORE INTO meta VALUES ('store_id', ?)", (str(uuid4()),))

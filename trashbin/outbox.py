@@ -25,6 +25,7 @@ from trashbin.database import COLUMNS, Row
 from trashbin.errors import StoreError
 from trashbin.events import Event, timestamp
 from trashbin.store_file import StoreFile
+from trashbin.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,6 @@ T = TypeVar("T")
 GROWTH = 16 * 4096  # bytes that no event adds to the file besides its own: pages that split
 AT_ONCE = 16  # events dropped at a time: about four pages
 AT_ONCE_WHERE_FULL = 64  # and where the disk is full, so that room lasts for a while
-MAX_SEQ = 2**63 - 1  # SQLite's
-FIRST_DATE = "2026"  # no clock that shows an earlier year is right: the Pi's starts in 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +65,13 @@ class Outbox:
     ) -> None:
         self.path = path
         self._file = StoreFile(path)
-        self._zone = zone
         self._max_bytes = max_bytes
         self._drop_undelivered = drop_undelivered
         self._delivering = False  # has the broker acknowledged anything since the last drop?
         self._delivered_from = 0  # no event with a smaller seq is delivered and still kept
         # of the open file, so that it need not be asked for each event: nobody else writes to it
-        self._known: sqlite3.Connection | None = None
-        self._last_seq = 0
+        self._zone = zone
+        self._known: Tally | None = None
         self._room = 0  # bytes below the cap that are surely free
 
     def open(self) -> None:
@@ -188,27 +186,16 @@ class Outbox:
     def last_seq(self) -> int:
         """The newest event's ``seq``; 0 in a new store."""
         with self._file.reading() as db:
-            return database.last_seq(db)
+            return self._tally(db).last_seq
 
     def prune(self, now: datetime, history_days: float, *, delivered: bool = True) -> int:
-        """Forget events older than ``history_days``, only delivered ones or all; how many.
-
-        The clock may be wrong: an event dated before there was this program is as old as the
-        next one with a possible date, and one dated after ``now`` ages no other.
-        """
+        """Forget events older than ``history_days``, only delivered ones or all; how many."""
         before = timestamp(now - timedelta(days=history_days))
 
         def prune(db: sqlite3.Connection) -> int:
             db.execute("DELETE FROM damaged WHERE told = 1 AND ts < ?", (before,))
-            (young,) = db.execute(  # as events lie by age, this reads but a few rows
-                "SELECT coalesce((SELECT seq FROM event WHERE ts BETWEEN ? AND ? "
-                "ORDER BY seq LIMIT 1), ?)",
-                (before, timestamp(now), MAX_SEQ),
-            ).fetchone()
-            (old,) = db.execute(
-                "SELECT coalesce(max(seq), 0) FROM event WHERE seq < ? AND ts BETWEEN ? AND ?",
-                (young, FIRST_DATE, before),
-            ).fetchone()
+            old = database.newest_before(db, before, timestamp(now))
+            self._forget(db, [])
             if not delivered:
                 db.execute("DELETE FROM pending WHERE seq <= ?", (old,))
             return db.execute(
@@ -244,13 +231,13 @@ class Outbox:
         A held item has no sure label, and is counted once an answer lets it be sorted; a
         label that did not occur is left out.
         """
-        return self._counts(
-            "SELECT label, CAST(items AS INTEGER) FROM sorted WHERE day = ?", (day.isoformat(),)
-        )
+        with self._file.reading() as db:
+            return self._tally(db).on(day.isoformat())
 
     def sorted_in_all(self) -> dict[str, int]:
         """The same since the store began."""
-        return self._counts("SELECT label, CAST(sum(items) AS INTEGER) FROM sorted GROUP BY label")
+        with self._file.reading() as db:
+            return self._tally(db).in_all()
 
     # settings
 
@@ -278,7 +265,7 @@ class Outbox:
             try:
                 return self._file.write(action, self._forget_delivered, synced=synced)
             except BaseException:
-                self._known, self._delivered_from = None, 0  # what it stood on was rolled back
+                self._known, self._delivered_from = None, 0  # what they stood on is not so
                 raise
 
     def _append(
@@ -294,8 +281,10 @@ class Outbox:
         def append(db: sqlite3.Connection) -> Event:
             if closing is not None:
                 db.execute(closing)
-            self._know(db)
-            stored = event.stored_as(self.store_id, self._last_seq + 1)
+            tally = self._tally(db)
+            if tally.is_long:
+                tally.write()
+            stored = event.stored_as(self.store_id, tally.last_seq + 1)
             text = stored.to_json()
             self._make_room(db, len(text) + len(features or b""))
             db.execute(
@@ -304,9 +293,6 @@ class Outbox:
                 (stored.seq, stored.event_id, stored.ts, text, database.checksum(text), features),
             )
             db.execute("INSERT INTO pending (seq) VALUES (?)", (stored.seq,))
-            label = stored.sorted_as
-            if label is not None:
-                _count(db, self._day(stored.ts), label)
             if moving:
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('moving', ?)", (stored.event_id,))
             elif stored.about is not None:
@@ -315,12 +301,20 @@ class Outbox:
 
         with self._file.lock:
             stored = self._write(append)
-            self._last_seq = stored.seq
+            assert self._known is not None
+            self._known.add(stored)
         return stored
 
-    def _know(self, db: sqlite3.Connection) -> None:
-        if db is not self._known:
-            self._known, self._last_seq, self._room = db, database.last_seq(db), 0
+    def _tally(self, db: sqlite3.Connection) -> Tally:
+        if self._known is None or self._known.db is not db:
+            self._known, self._room = Tally(self._zone, db), 0
+        return self._known
+
+    def _forget(self, db: sqlite3.Connection, seqs: list[int]) -> None:
+        """Delete events, delivered or not; what was sorted stays counted."""
+        self._tally(db).write()
+        for table in ("pending", "event"):
+            db.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq in seqs])
 
     def _make_room(self, db: sqlite3.Connection, coming: int) -> None:
         """Drop the oldest events until ``coming`` bytes fit below the cap."""
@@ -343,7 +337,7 @@ class Outbox:
                     f"The event store {self.path} is full of events that the broker does not "
                     "have (store: max_mb). Bring the broker back, or raise store: max_mb."
                 )
-            database.forget(db, seqs)
+            self._forget(db, seqs)
             before = _dropped(db) or Dropped(0, seqs[0], seqs[-1])
             tally = Dropped(
                 before.events + len(seqs), min(before.first, seqs[0]), max(before.last, seqs[-1])
@@ -363,8 +357,8 @@ class Outbox:
         )
         seqs = [seq for (seq,) in found]
         # else every event of a long outage would be read again for each one appended
-        self._delivered_from = seqs[-1] + 1 if seqs else database.last_seq(db) + 1
-        database.forget(db, seqs)
+        self._delivered_from = seqs[-1] + 1 if seqs else self._tally(db).last_seq + 1
+        self._forget(db, seqs)
         return len(seqs)
 
     def _forget_delivered(self, db: sqlite3.Connection) -> None:
@@ -388,28 +382,11 @@ class Outbox:
         log.error("%s: damaged events, set aside: seq %s", self.path, seqs)
 
         def set_aside(db: sqlite3.Connection) -> None:
-            db.executemany(
-                "INSERT OR IGNORE INTO damaged (seq, json, ts) "
-                "SELECT seq, CAST(json AS BLOB), ts FROM event WHERE seq = ?",
-                [(seq,) for seq in seqs],
-            )
-            database.forget(db, seqs)
+            database.keep_damaged(db, seqs)
+            self._forget(db, seqs)
             self._room = 0
 
         self._write(set_aside)
-
-    def _counts(self, query: str, values: tuple[str, ...] = ()) -> dict[str, int]:
-        with self._file.reading() as db:
-            return dict(db.execute(query, values))
-
-    def _day(self, ts: str) -> str:
-        return datetime.fromisoformat(ts).astimezone(self._zone).date().isoformat()
-
-
-def _count(db: sqlite3.Connection, day: str, label: str) -> None:
-    update = "UPDATE sorted SET items = items + 1 WHERE day = ? AND label = ?"
-    if not db.execute(update, (day, label)).rowcount:
-        db.execute("INSERT INTO sorted (day, label, items) VALUES (?, ?, 1)", (day, label))
 
 
 def _dropped(db: sqlite3.Connection) -> Dropped | None:

@@ -109,7 +109,6 @@ _TABLES = [
     "pending",
     "sorted",
     "damaged",
-    "sqlite_sequence",
     "sqlite_schema",
 ]
 _COLUMNS = [
@@ -163,7 +162,7 @@ _statements = st.one_of(
     st.builds(
         "INSERT OR REPLACE INTO {} VALUES ('{}', {})".format,
         st.sampled_from(["meta", "setting"]),
-        st.sampled_from(["dropped", "mode", "thresholds", "store_id"]),
+        st.sampled_from(["dropped", "mode", "thresholds", "store_id", "counted"]),
         st.sampled_from(_VALUES),
     ),
     st.builds("DELETE FROM {}".format, st.sampled_from(_TABLES)),
@@ -173,7 +172,7 @@ _statements = st.one_of(
         st.sampled_from(_TABLES),
         st.sampled_from(_COLUMNS),
     ),
-    st.builds("PRAGMA user_version = {}".format, st.sampled_from([-1, 0, 1, 3, 99])),
+    st.builds("PRAGMA user_version = {}".format, st.sampled_from([-1, 0, 1, 3, 4, 99])),
     st.just("CREATE TRIGGER late BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'no'); END"),
     st.just("INSERT INTO pending VALUES (9223372036854775807)"),
 )

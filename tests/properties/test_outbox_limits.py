@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -16,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.support import connection
 from tests.support_events import NOON, an_event
-from trashbin import database
+from trashbin import database, tally
 from trashbin.errors import StoreError
 from trashbin.events import Event, EventType
 from trashbin.outbox import AT_ONCE, Dropped, Outbox
@@ -53,7 +55,7 @@ class Capped(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory()
         self.outbox = self.open()
-        self.appended = 0
+        self.appended = self.items = 0
         self.ids: dict[int, str] = {}
         self.delivered: set[int] = set()
         self.told: set[int] = set()
@@ -72,6 +74,7 @@ class Capped(RuleBasedStateMachine):
 
     def count(self, stored: Event, before: set[int]) -> None:
         self.appended += 1
+        self.items += stored.sorted_as is not None
         assert stored.seq == self.appended  # counted on, whatever was dropped
         self.ids[stored.seq] = stored.event_id
         if self.lost() != before:  # nothing else would have helped
@@ -118,6 +121,7 @@ class Capped(RuleBasedStateMachine):
             Dropped(len(untold), min(untold), max(untold)) if untold else None
         )
         assert self.outbox.last_seq() == self.appended
+        assert self.outbox.sorted_in_all().get("paper", 0) == self.items
         (size,) = connection(self.outbox).execute("PRAGMA page_count").fetchone()
         assert size * PAGE <= CAP + 4 * PAGE  # the file itself, not only what is used of it
 
@@ -128,6 +132,24 @@ class Capped(RuleBasedStateMachine):
 
 TestCapped = Capped.TestCase
 TestCapped.settings = hypothesis_settings(max_examples=12, stateful_step_count=12, deadline=None)
+
+
+@pytest.mark.parametrize("setting", ["", "x" * 920_000])
+def test_the_cap_holds_though_room_is_not_measured_for_each_event(path: Path, setting: str) -> None:
+    cap = 1_000_000
+    box = Outbox(path, max_bytes=cap)
+    with mock.patch.object(database, "used", wraps=database.used) as measured:
+        for number in count(1):
+            box.append(an_event(image_id="x" * (number * 997 % 9000)), bytes(1792))
+            (pages,) = connection(box).execute("PRAGMA page_count").fetchone()
+            assert pages * PAGE <= cap + 4 * PAGE
+            if number == 1:
+                box.set("mode", setting)
+            if number == 20:
+                assert setting or measured.call_count < 10
+            if box.dropped() is not None:
+                break
+    box.close()
 
 
 def test_seq_goes_on_where_every_event_was_dropped(path: Path) -> None:
@@ -183,7 +205,9 @@ def test_a_full_disk_costs_delivered_events_and_nothing_else(outbox: Outbox) -> 
     first = fill(outbox, 30)
     outbox.acknowledge([event.event_id for event in first[:20]])
     full_disk(outbox)
-    later = fill(outbox, 15)
+    with mock.patch.object(tally, "AT_ONCE", 1):
+        later = fill(outbox, 15)
+    assert outbox.sorted_in_all() == {"paper": 45}
     assert seqs(later) == list(range(31, 46))
     assert seqs(outbox.span(0, 100)) == list(range(21, 46))
     assert outbox.dropped() is None
@@ -233,16 +257,37 @@ def test_a_damaged_row_is_skipped_told_once_and_kept(path: Path, old: bytes, new
     box.close()
 
 
+VERSION_1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL UNIQUE,
+    ts TEXT NOT NULL,
+    json TEXT NOT NULL
+);
+CREATE TABLE pending (seq INTEGER PRIMARY KEY);
+CREATE TABLE sorted (
+    day TEXT NOT NULL,
+    label TEXT NOT NULL,
+    items INTEGER NOT NULL,
+    PRIMARY KEY (day, label)
+) WITHOUT ROWID;
+PRAGMA user_version = 1;
+"""
+
+
 def old_store(path: Path, version: int, *rows: tuple[Event, str]) -> None:
     """A store as that version of the program wrote it, all events undelivered."""
     with sqlite3.connect(path, isolation_level=None) as db:
-        db.executescript(database.TABLES)
+        db.executescript(VERSION_1)
         for number in range(2, version + 1):
             db.executescript(database.CHANGES[number])
         db.execute("INSERT INTO meta VALUES ('store_id', 'an-old-one')")
         for event, text in rows:
             values = [event.seq, event.event_id, event.ts, text]
             crc = [database.checksum(text)] if version > 1 else []
+            crc += [None] if version > 2 else []  # features
             marks = ", ".join("?" * len(values + crc))
             db.execute(f"INSERT INTO event VALUES ({marks})", values + crc)
             db.execute("INSERT INTO pending VALUES (?)", (event.seq,))
@@ -275,6 +320,22 @@ def test_a_store_of_version_2_is_read_and_carried_on(path: Path) -> None:
     assert kept_as_damaged(box) == [3, 4]
     box.prune(datetime.now(UTC) + timedelta(days=31), 30)
     assert kept_as_damaged(box) == [4]  # the other was never told
+    box.close()
+
+
+def test_a_store_of_version_3_keeps_its_counts_and_its_seq(path: Path) -> None:
+    event = replace(an_event(), seq=7, store_id="an-old-one")
+    old_store(path, 3, (event, event.to_json()))
+    with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO sorted VALUES ('2026-11-23', 'paper', 7)")
+    db.close()
+    box = Outbox(path, zone=UTC)
+    assert box.last_seq() == 7
+    assert box.prune(NOON + timedelta(days=31), 30, delivered=False) == 1
+    box.close()
+    box = Outbox(path, zone=UTC)
+    assert box.append(an_event()).seq == 8, "though no event was left"
+    assert box.sorted_on(NOON.date()) == box.sorted_in_all() == {"paper": 8}
     box.close()
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -16,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.support import connection
 from tests.support_events import NOON, a_fault, an_event, events
+from trashbin import tally
 from trashbin.errors import StoreError
 from trashbin.events import Event, EventType
 from trashbin.outbox import Outbox
@@ -49,6 +53,9 @@ class Store(RuleBasedStateMachine):
         self.gone: set[int] = set()
         self.waiting: list[Event] = []
         self.ids: dict[str, int] = {}
+        self.sorted: Counter[str] = Counter()
+        self.often = mock.patch.object(tally, "AT_ONCE", 3)
+        self.often.start()
 
     @rule(event=events())
     def append(self, event: Event) -> None:
@@ -58,6 +65,16 @@ class Store(RuleBasedStateMachine):
         self.dates.append(stored.ts)
         self.waiting.append(Event.from_json(stored.to_json()))
         self.ids[stored.event_id] = stored.seq
+        if event.sorted_as is not None:
+            self.sorted[event.sorted_as] += 1
+
+    @rule(event=events())
+    def fail_to_append(self, event: Event) -> None:
+        if not self.written:
+            return
+        again = Event.from_json(self.written[-1]).event_id
+        with pytest.raises(StoreError):
+            self.outbox.append(replace(event, event_id=again))
 
     @rule(count=st.integers(0, 4), data=st.data())
     def acknowledge(self, count: int, data: st.DataObject) -> None:
@@ -85,12 +102,14 @@ class Store(RuleBasedStateMachine):
         assert self.outbox.unacknowledged(*EVERYTHING) == self.waiting
         assert self.outbox.depth() == len(self.waiting)
         assert self.outbox.last_seq() == len(self.written)
+        assert self.outbox.sorted_in_all() == self.sorted
         kept = [event.to_json() for event in self.outbox.span(0, 10_000)]
         assert kept == [
             text for seq, text in enumerate(self.written, start=1) if seq not in self.gone
         ]
 
     def teardown(self) -> None:
+        self.often.stop()
         self.outbox.close()
         self.folder.cleanup()
 
@@ -129,6 +148,18 @@ def test_an_event_that_cannot_be_written_leaves_no_hole(outbox: Outbox) -> None:
     assert outbox.append(an_event()).seq == 2
 
 
+def test_what_a_stranger_wrote_to_the_file_costs_one_event_and_not_all(
+    path: Path, outbox: Outbox
+) -> None:
+    outbox.append(an_event())
+    stranger = Outbox(path)
+    stranger.append(an_event())
+    stranger.close()
+    with pytest.raises(StoreError):
+        outbox.append(an_event())
+    assert outbox.append(an_event()).seq == 3
+
+
 def test_a_span_and_what_waits_are_bounded(outbox: Outbox) -> None:
     for _ in range(5):
         outbox.append(an_event())
@@ -151,6 +182,19 @@ def test_counts_are_of_local_days_and_outlive_their_events(path: Path) -> None:
     assert outbox.sorted_on(date(2026, 11, 24)) == {"glass": 1}
     assert outbox.sorted_in_all() == {"paper": 2, "glass": 1}
     outbox.close()
+
+
+def test_counts_outlive_a_kill(path: Path) -> None:
+    boxes = []
+    for _ in range(3):  # as after a kill: none is ever closed
+        boxes.append(Outbox(path, zone=UTC))
+        for _ in range(tally.AT_ONCE // 2 + 5):
+            boxes[-1].append(an_event())
+        items = {"paper": boxes[-1].last_seq()}
+        assert boxes[-1].sorted_in_all() == boxes[-1].sorted_on(NOON.date()) == items
+    assert items == {"paper": 3 * (tally.AT_ONCE // 2 + 5)}
+    for box in boxes:
+        box.close()
 
 
 def test_an_item_that_was_held_is_not_counted(outbox: Outbox) -> None:
