@@ -21,9 +21,11 @@ from trashbin import database
 from trashbin.database import LOG_PAGES
 from trashbin.events import Event
 from trashbin.outbox import Outbox
+from trashbin.settings import Store
 
 RATIO = 2.0  # what must hold
 FEATURES = bytes(range(256)) * 4 + bytes(896)  # as long as the shipped network's, float16
+CAP = int(Store.model_fields["max_mb"].default) * 2**20  # as a bin has it
 WARM_UP = 20
 
 
@@ -60,20 +62,21 @@ class Cost:
 def cost(folder: Path, commits: int = 300) -> Cost:
     """Commit events and bare rows in turn, in two files of a folder."""
     folder.mkdir(parents=True)
-    outbox = Outbox(folder / database.NAME)
-    size = len(an_event().to_json()) + len(FEATURES)
+    outbox = Outbox(folder / database.NAME, max_bytes=CAP)
+    outbox.open()
     with closing(outbox), closing(_bare(folder / "bare.sqlite")) as bare:
         ours: list[float] = []
         other: list[float] = []
         for number in range(WARM_UP + commits):
-            event = replace(an_event(), event_id=str(uuid4()))
-            text = event.to_json()
+            event = _new()
+            text = event.stored_as(outbox.store_id, number + 1).to_json()  # the same bytes
             mine, bares = partial(_append, outbox, event), partial(_insert, bare, text)
             turns: list[tuple[list[float], Callable[[], object]]] = [(ours, mine), (other, bares)]
             for times, action in turns if number % 2 else reversed(turns):
                 times.append(_timed(action))
         written = _written(lambda: _acknowledged(outbox, _append(outbox, _new())), commits)
         bare_written = _written(lambda: _insert(bare, _new().to_json()), commits)
+    size = len(text) + len(FEATURES)
     return Cost(
         commits, median(ours[WARM_UP:]), median(other[WARM_UP:]), size, written, bare_written
     )
