@@ -195,12 +195,15 @@ class Outbox:
         def prune(db: sqlite3.Connection) -> int:
             db.execute("DELETE FROM damaged WHERE told = 1 AND ts < ?", (before,))
             old = database.newest_before(db, before, timestamp(now))
-            self._forget(db, [])
+            tally = self._tally(db)
             if not delivered:
                 db.execute("DELETE FROM pending WHERE seq <= ?", (old,))
-            return db.execute(
+            gone = db.execute(
                 "DELETE FROM event WHERE seq <= ? AND seq NOT IN (SELECT seq FROM pending)", (old,)
             ).rowcount
+            if gone:  # else nothing is written: a full disk may have no room for it
+                tally.write()
+            return gone
 
         forgotten = self._write(prune)
         self._file.keep_reserve()
@@ -312,15 +315,14 @@ class Outbox:
 
     def _forget(self, db: sqlite3.Connection, seqs: list[int]) -> None:
         """Delete events, delivered or not; what was sorted stays counted."""
-        self._tally(db).write()
+        if seqs:
+            self._tally(db).write()
         for table in ("pending", "event"):
             db.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq in seqs])
 
     def _make_room(self, db: sqlite3.Connection, coming: int) -> None:
         """Drop the oldest events until ``coming`` bytes fit below the cap."""
-        if self._max_bytes is None:
-            return
-        if self._room >= coming + GROWTH:
+        if self._max_bytes is None or self._room >= coming + GROWTH:
             self._room -= coming + GROWTH
             return
         while (room := self._max_bytes - database.used(db)) < coming:
