@@ -158,7 +158,8 @@ class Event:
 
 
 # An item waits while its event is written, and json's encoder with the rounding before it took
-# longer than a commit: so each key has a writer of its own, and numbers are formatted at once.
+# longer than a commit: so each key has a writer of its own. What they write is json's text to the
+# byte, so that an event that an older trashbin stored is sent again as it was.
 
 
 @lru_cache(maxsize=64)  # of a few sets of labels and stages
@@ -167,12 +168,12 @@ def _form(keys: tuple[str, ...], value: str) -> str:
     return f"{{{','.join(_quoted(key).replace('%', '%%') + ':' + value for key in keys)}}}"
 
 
-def _numbers(value: str) -> Callable[[Mapping[str, float]], str]:
+def _numbers(digits: int) -> Callable[[Mapping[str, float]], str]:
     def write(numbers: Mapping[str, float]) -> str:
-        values = tuple(numbers.values())
+        values = numbers.values()
         if not isfinite(sum(values)):
-            raise ValueError(f"JSON has no such numbers: {values}")
-        return _form(tuple(numbers), value) % values
+            raise ValueError(f"JSON has no such numbers: {list(values)}")
+        return _form(tuple(numbers), "%r") % tuple([round(value, digits) for value in values])
 
     return write
 
@@ -180,7 +181,7 @@ def _numbers(value: str) -> Callable[[Mapping[str, float]], str]:
 def _share(value: float) -> str:
     if not isfinite(value):
         raise ValueError(f"JSON has no such number: {value}")
-    return f"{value:.6f}"
+    return repr(round(value, 6))
 
 
 def _part(write: Callable[[Any], str]) -> Callable[[Any], str]:
@@ -204,11 +205,11 @@ _BY_KEY |= {
     "top2": _share,
     "gap": _share,
     "familiarity": _share,
-    "scores": _numbers("%.6f"),
-    "votes": _numbers("%d"),
+    "scores": _numbers(6),
+    "votes": _numbers(0),
     "thresholds": _part(_share),
     "actuation": lambda names: f"[{','.join(map(_quoted, names))}]",
-    "timing_ms": _numbers("%.3f"),
+    "timing_ms": _numbers(3),
 }
 _WRITERS = tuple(_BY_KEY.values())
 _FORM = _form(("schema", *_BY_KEY), "%s").replace("%s", _quoted(SCHEMA), 1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support_events import NOON, a_fault, an_event, events
@@ -46,6 +46,21 @@ def test_every_event_is_valid_and_reads_back(event: Event) -> None:
     CHECK.validate(json.loads(text))
     assert Event.from_json(text).to_json() == text
     assert Event.from_json(text.encode()).event_type is event.event_type
+
+
+@given(
+    st.dictionaries(st.text(max_size=5), st.floats(0, 1) | st.floats(0, 1e6) | st.integers(0, 9)),
+    st.floats(0, 1) | st.just(1),
+)
+@example({"%s": 0.8, '"': 0.0000004, "ü": 1.0}, 0.0000120001)
+def test_what_is_written_is_what_json_would_write(numbers: dict[str, float], share: float) -> None:
+    event = an_event(scores=numbers, timing_ms=numbers, familiarity=share)
+    text = event.to_json()
+    assert json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False) == text
+    data = json.loads(text)
+    assert data["scores"] == {key: round(value, 6) for key, value in numbers.items()}
+    assert data["timing_ms"] == {key: round(value, 3) for key, value in numbers.items()}
+    assert data["familiarity"] == round(share, 6)
 
 
 @given(events())
