@@ -30,6 +30,7 @@ WHERE_NOT_ALLOWED = (
     ". Its folder belongs to the bin's user: use sudo. Where that user may not write to it "
     "either, the disk may have become read-only (dmesg tells): take another card."
 )
+DAMAGED_KEPT = 3  # files: each may be as large as the store's cap, and a dying card damages more
 BUSY_S = 5.0  # how long to wait for another process that reads the store
 
 TABLES = """
@@ -283,18 +284,26 @@ def _code(exc: BaseException | None) -> int:
 
 
 def moved_aside(path: Path) -> Path:
-    """Rename a damaged file and its journals; nothing of it is thrown away."""
+    """Rename a damaged file and its journals; of earlier ones only the newest are kept."""
     date = f".damaged-{datetime.now():%Y%m%dT%H%M%S}"
     suffix = date
     for number in count(2):
         if not path.with_name(path.name + suffix).exists():
             break
         suffix = f"{date}-{number}"
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+    names = (path.name, f"{path.name}-wal", f"{path.name}-shm")
+    for name in names:
         file = path.with_name(name)
         if file.exists():
             file.rename(path.with_name(name + suffix))
-    return path.with_name(path.name + suffix)
+    aside = path.with_name(path.name + suffix)
+    # never this one, though the clock may have been set back since the others
+    others = sorted(set(path.parent.glob(f"{path.name}.damaged-*")) - {aside})
+    for old in others[: 1 - DAMAGED_KEPT]:
+        for name in names:
+            with suppress(OSError):
+                path.with_name(name + old.suffix).unlink(missing_ok=True)
+    return aside
 
 
 FAILURES = (sqlite3.Error, OSError, UnicodeDecodeError)  # what ``told`` turns into StoreError

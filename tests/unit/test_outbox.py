@@ -285,6 +285,24 @@ def test_a_damaged_file_is_set_aside_and_a_new_store_begins(
     second.close()
 
 
+def test_the_three_newest_damaged_files_are_kept(path: Path) -> None:
+    path.parent.mkdir()
+    for year in (2026, 2027, 2029, 2028):  # as clocks go, later than now
+        for name in (path.name, f"{path.name}-wal"):
+            path.with_name(f"{name}.damaged-{year}1123T120000").touch()
+    path.write_bytes(b"this is no database" * 300)
+    box = Outbox(path)
+    box.open()
+    assert box.set_aside is not None
+    kept = {f"{path.name}.damaged-{year}1123T120000" for year in (2028, 2029)}
+    assert {file.name for file in path.parent.glob("*.sqlite.damaged-*")} == {
+        *kept,
+        box.set_aside.name,
+    }
+    assert len(list(path.parent.glob("*-wal.damaged-*"))) == 2
+    box.close()
+
+
 def test_an_empty_file_where_no_store_was_is_no_damage(path: Path) -> None:
     path.parent.mkdir()
     path.touch()  # the power failed as the first store began, or the disk was full
