@@ -252,13 +252,13 @@ class Outbox:
 
     def set(self, key: str, value: str | None) -> None:
         """Keep a runtime setting through restarts; None forgets it."""
-        self._room = 0
         if value is None:
             self._write(lambda db: db.execute("DELETE FROM setting WHERE key = ?", (key,)))
         else:
             self._write(
                 lambda db: db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
             )
+        self._room = 0
 
     # how it is done
 
