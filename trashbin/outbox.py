@@ -186,7 +186,7 @@ class Outbox:
     def last_seq(self) -> int:
         """The newest event's ``seq``; 0 in a new store."""
         with self._file.reading() as db:
-            return self._tally(db).last_seq
+            return database.last_seq(db)
 
     def prune(self, now: datetime, history_days: float, *, delivered: bool = True) -> int:
         """Forget events older than ``history_days``, only delivered ones or all; how many."""

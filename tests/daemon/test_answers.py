@@ -152,7 +152,7 @@ def test_an_answer_that_cannot_be_written_moves_nothing(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = item(rig).event_id
-    rig.outbox._max_bytes, rig.outbox._drop_undelivered = 1, False
+    rig.outbox._max_bytes, rig.outbox._drop_undelivered, rig.outbox._room = 1, False, 0
     told = ask(rig, event_id=held, label="paper")
     assert told["status"] == "error" and "full" in told["error"]
     assert rig.servo.visited == []

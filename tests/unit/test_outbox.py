@@ -154,6 +154,7 @@ def test_what_a_stranger_wrote_to_the_file_costs_one_event_and_not_all(
     outbox.append(an_event())
     stranger = Outbox(path)
     stranger.append(an_event())
+    assert outbox.last_seq() == 2
     stranger.close()
     with pytest.raises(StoreError):
         outbox.append(an_event())
