@@ -3,7 +3,8 @@
 A count that is written with each event costs a page of the card each time. So the file holds the
 counts up to one event (``counted`` in ``meta``), newer ones are in memory, and a start takes them
 from their events again. No event is forgotten before it is counted in the file, which is why
-``counted`` also remembers the last ``seq`` of a store that no longer keeps any event.
+``counted`` also remembers the last ``seq`` of a store that no longer keeps any event. What the
+card damages before it is counted, and before the next start, is not counted.
 """
 
 from __future__ import annotations
