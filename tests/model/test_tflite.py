@@ -105,6 +105,22 @@ def test_the_same_frame_gets_the_same_answer_whatever_came_before() -> None:
     assert network.predict(one).scores == first
 
 
+def test_only_a_network_that_knows_turned_pictures_is_shown_them(folder: Path) -> None:
+    frame = Frame(golden.pattern(5, 480, 640), 0.0)
+
+    def answers(told: bool) -> list[dict[str, float]]:
+        file = rewrite(folder, lambda manifest: manifest["input"].update(turned=told))
+        network = TFLiteClassifier(file)
+        return [dict(network.predict(frame, turns).scores) for turns in range(3)]
+
+    upright, *others = answers(False)
+    assert others == [upright, upright]
+    turned = answers(True)
+    assert turned[0] == upright and upright not in turned[1:]
+    untold = rewrite(folder, lambda manifest: manifest["input"].pop("turned"))
+    assert not untold.manifest.input.turned
+
+
 def test_a_manifest_that_promises_other_answers_is_refused(folder: Path) -> None:
     def promise(manifest: Manifest) -> None:
         for entry in variant_of(manifest)["golden"]:

@@ -27,7 +27,11 @@ class _Strict(BaseModel):
 
 
 class Input(_Strict):
-    """The network's input: see ``preprocess.InputSpec``."""
+    """The network's input: see ``preprocess.InputSpec``.
+
+    ``turned`` says that it was trained on pictures in any of the four quarter turns: a burst's
+    frames are then turned, else each is shown upright.
+    """
 
     width: int = Field(ge=16, le=2048)
     height: int = Field(ge=16, le=2048)
@@ -37,6 +41,7 @@ class Input(_Strict):
     fit: Literal["stretch"]
     scale: float = Field(gt=0, allow_inf_nan=False)
     offset: float = Field(allow_inf_nan=False)
+    turned: bool = False
 
 
 class Output(_Strict):

@@ -91,6 +91,7 @@ class TFLiteClassifier:
         self.threads = threads
         self.kernels: Kernels = kernels
         self._spec: InputSpec = file.input_spec
+        self._turned = file.manifest.input.turned
         self._lease = Leases()
         self._temperature = file.manifest.output.temperature
         self._stamp = file.stamp
@@ -111,13 +112,13 @@ class TFLiteClassifier:
     def predict(self, frame: Frame, turns: int = 0) -> Prediction:
         """Shares, features and familiarity of one frame; the two times are in milliseconds.
 
-        The frame is turned by ``turns`` quarters before.
+        The frame is turned by ``turns`` quarters before, where the network knows turned pictures.
 
         Reading the outputs, familiarity included, counts as invoke: what is left to
         ``decide`` is the rules alone.
         """
         start = time.perf_counter()
-        self.load_input(frame, turns)
+        self.load_input(frame, turns if self._turned else 0)
         ready = time.perf_counter()
         self.invoke()
         logits, features = self.logits(), self.features()

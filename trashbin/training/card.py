@@ -11,6 +11,7 @@ from trashbin.training.backgrounds import FAMILIES
 from trashbin.training.data import LABELS, read_photos
 from trashbin.training.evaluate import tables
 
+PATIENT = "20 minutes on one H100 GPU, days on two cores"
 PLOTS = "card"  # folder of the card's plots, beside it
 
 CARD = """# {name} {version}
@@ -54,6 +55,11 @@ removed, and its head is new.
    that it keeps what ImageNet taught; several seeds, averaged, in two rounds.
 5. Channels made even, the ranges of int8 by least squares, and a short training with every tensor
    rounded as the file rounds it.
+6. Patience (Beyer et al., CVPR 2022; `python -m trashbin.training patient`, {patient}): from the
+   network so far, on composites that are made while it trains, each view seen once. Three teachers
+   (two MobileNetV3-Large, one EfficientNet-Lite0) and the network as it began are asked about the
+   very view that it sees, a quarter of them mixed from two; then step 5 again. Backgrounds of the
+   folds `train` and `val`, photographs of both.
 
 {notes}
 
@@ -143,7 +149,8 @@ NAMES = {
     "train": "trained, round {round}, seed {seed}",
     "mean": "mean of round {round}",
     "ranges": "rounded to int8, not trained for it",
-    "settle": "trained with int8's rounding (the last of these ships)",
+    "settle": "trained with int8's rounding (shipped until 0.2.1)",
+    "patience": "{what}",
 }
 MILLIONS = ("multiply_adds", "weights")
 
@@ -217,6 +224,7 @@ def write_card(root: Path, folder: Path, facts: dict[str, Any]) -> Path:
             f"| {k} {name} | {text} | {home:.1%} | {away:.1%} |"
             for k, (name, text, home, away) in enumerate(told, 1)
         ),
+        patient=PATIENT,
         plots=PLOTS,
         families="; ".join(
             f"{fold}: {', '.join(sorted(f)).replace('_', ' ')}" for fold, f in FAMILIES.items()

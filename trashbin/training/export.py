@@ -27,8 +27,8 @@ from trashbin.training.evaluate import TFLite, softmax
 from trashbin.training.model import Architecture, MobileNetV3
 from trashbin.training.quantize import PIXEL, Exported
 
-VERSION = "0.2.1"
-CREATED = "2026-11-25T00:00:00Z"  # of this version's weights: a file made again is the same file
+VERSION = "0.3.0"
+CREATED = "2026-11-26T00:00:00Z"  # of this version's weights: a file made again is the same file
 VARIANTS = {"int8": "int8", "float16": "float32"}  # variant -> type of its input
 GOLDEN_SEEDS = range(1500)
 
@@ -42,6 +42,11 @@ SOURCES = [
         "what": "MobileNetV3-Large ImageNet backbone (start weights), Keras Applications",
         "license": "Apache-2.0",
         "url": "https://keras.io/api/applications/mobilenet/",
+    },
+    {
+        "what": "EfficientNet-Lite0, int8 (one of three teachers)",
+        "license": "Apache-2.0",
+        "url": "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
     },
 ]
 
@@ -159,6 +164,7 @@ def input_entry(size: int) -> dict[str, Any]:
         "fit": "stretch",
         "scale": PIXEL,
         "offset": -128 * PIXEL,
+        "turned": True,
     }
 
 

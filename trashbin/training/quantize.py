@@ -90,7 +90,7 @@ def smallest_step(bias: Tensor, before: Range) -> Tensor:
 def rounded_weight(weight: Tensor, least: Tensor) -> Tensor:
     """Symmetric int8 with a step for each output channel, of `least` (C,) or more."""
     step = torch.maximum(weight.detach().flatten(1).abs().amax(1) / 127, least)
-    zeros = torch.zeros(len(step), dtype=torch.int32)
+    zeros = torch.zeros(len(step), dtype=torch.int32, device=weight.device)
     return torch.fake_quantize_per_channel_affine(weight, step, zeros, 0, -127, 127)
 
 

@@ -301,7 +301,7 @@ def ship(work: Work, plan: Plan, parent: Path) -> None:
     known = known_things(int8, work, plan)
     nothing = run_bank(int8, stranger_bank(plan.limit or plan.strangers, "train", work.cache))
     write_index(
-        known.features[:, 0], known.targets, nothing.features.mean((0, 1)), out / "familiarity.npz"
+        known.features[:, 0], known.targets, nothing.features[:, 0], out / "familiarity.npz"
     )
     write_rehearsal(known.features.mean(1), known.targets, out / "rehearsal.npz")
     familiar = parse((out / "familiarity.npz").read_bytes())
