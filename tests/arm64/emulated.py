@@ -27,6 +27,9 @@ MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
+# a Pi 3B+'s or Zero 2 W's, and a Pi 5's. qemu's own choice can do what no Pi can, and OpenBLAS's
+# kernels for that (SME) multiply wrongly under qemu
+PROCESSOR = {"bookworm": "cortex-a53", "trixie": "cortex-a76"}
 GLIBC = {"bookworm": 36, "trixie": 41}  # 2.x: which wheels the release can load
 PACKAGES = {
     "bookworm": ["python3", "libstdc++6", "tzdata"],
@@ -61,7 +64,8 @@ class Emulated:
         path = (self.folder / "hook", self.folder / "site", ROOT)
         bytecode = {"PYTHONPYCACHEPREFIX": str(self.folder / "pycache")}  # it pays off here
         without = {key: v for key, v in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-        return without | bytecode | {"PYTHONPATH": os.pathsep.join(map(str, path))}
+        one = {"OPENBLAS_NUM_THREADS": "1"}  # threads that wait for each other spin, emulated
+        return without | bytecode | one | {"PYTHONPATH": os.pathsep.join(map(str, path))}
 
     def start(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
         """The emulated Python at work, its output in ``log``."""
@@ -99,7 +103,10 @@ def made(release: str) -> Emulated:
     _once(emulated.folder / "site", wanted, _wheels(release, wanted))
     root = emulated.folder / "root"
     program = root / "usr" / "bin" / f"python{PYTHON[release]}"
-    emulated.python.write_text(f'#!/bin/sh\nexec "{qemu}" -L "{root}" "{program}" "$@"\n')
+    processor = PROCESSOR[release]
+    emulated.python.write_text(
+        f'#!/bin/sh\nexec "{qemu}" -cpu {processor} -L "{root}" "{program}" "$@"\n'
+    )
     emulated.python.chmod(0o755)
     hook = emulated.folder / "hook"
     hook.mkdir(exist_ok=True)
