@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -26,11 +27,15 @@ class Layers:
     mask: Array
 
 
-def background(rng: Generator, fold: Fold, height: int, width: int) -> Array:
-    """(H, W, 3) float32 0..1 of one of the fold's families, sometimes between a bin's walls."""
-    families = FAMILIES[fold]
-    name = list(families)[int(rng.integers(0, len(families)))]
-    ground = families[name](rng, height, width)
+def surface(rng: Generator, folds: Sequence[Fold], height: int, width: int) -> Array:
+    """(H, W, 3) float32 0..1 of one of the folds' families."""
+    families = [family for fold in folds for family in FAMILIES[fold].values()]
+    return families[int(rng.integers(0, len(families)))](rng, height, width)
+
+
+def background(rng: Generator, folds: Sequence[Fold], height: int, width: int) -> Array:
+    """The same, sometimes between a bin's walls."""
+    ground = surface(rng, folds, height, width)
     return tray(rng, ground) if rng.random() < 0.45 else ground
 
 
@@ -179,21 +184,21 @@ def camera(rng: Generator, picture: Array) -> Image:
     return pixels
 
 
-def composite(rng: Generator, matte: Matte, label: str, fold: Fold) -> Image:
-    """(240, 320, 3) RGB uint8: the matte's object on a background of the fold's families."""
+def composite(rng: Generator, matte: Matte, label: str, *folds: Fold) -> Image:
+    """(240, 320, 3) RGB uint8: the matte's object on a background of the folds' families."""
     width, height = SIZE
-    ground = background(rng, fold, height, width)
+    ground = background(rng, folds, height, width)
     return camera(rng, light(rng, put_down(rng, ground, place(rng, matte), label)))
 
 
-def stranger(rng: Generator, fold: Fold) -> Image:
+def stranger(rng: Generator, *folds: Fold) -> Image:
     """(240, 320, 3) RGB uint8: a thing of no class on a background, or a background alone.
 
-    Its outline and its surface are made up of the fold's own families: it is not to look like
+    Its outline and its surface are made up of the folds' own families: it is not to look like
     anything, only like a thing.
     """
     width, height = SIZE
-    ground = background(rng, fold, height, width)
+    ground = background(rng, folds, height, width)
     if rng.random() < 0.25:
         return camera(rng, light(rng, ground))
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -209,12 +214,11 @@ def stranger(rng: Generator, fold: Fold) -> Image:
     radius = rng.uniform(0.2, 0.55) * height * np.clip(outline, 0.3, 2)
     inside = (radius - away) / rng.uniform(0.8, 3) + 0.5
     depth = np.clip(1 - away / radius, 0, 1) ** rng.uniform(0.2, 1.0)
-    families = list(FAMILIES[fold].values())
-    surface = families[int(rng.integers(0, len(families)))](rng, height, width)
+    skin = surface(rng, folds, height, width)
     if rng.random() < 0.6:  # coloured, as food, cloth and leaves are
-        surface = surface * (0.35 + 0.9 * colour(rng, 0.9, 0.3, 1.0))
+        skin = skin * (0.35 + 0.9 * colour(rng, 0.9, 0.3, 1.0))
     bumps = 1 + rng.uniform(0, 0.25) * cloud(rng, height, width, rng.uniform(8, 60), 3)
-    solid = np.clip(surface * (rng.uniform(0.4, 1) + 0.5 * depth * bumps)[..., None], 0, 1)
+    solid = np.clip(skin * (rng.uniform(0.4, 1) + 0.5 * depth * bumps)[..., None], 0, 1)
     mask = np.asarray(np.clip(inside, 0, 1), np.float32)
     clear = np.ones_like(ground)
     layers = Layers(np.asarray(solid, np.float32), clear, mask)

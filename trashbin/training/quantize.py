@@ -11,7 +11,8 @@ al., CVPR 2018). The export writes the same ranges into the file, in the same or
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +39,10 @@ class Range(nn.Module):  # type: ignore[misc]
         self.mode = "pass"
         self.seen: list[Tensor] = []
         self.fixed = low != high
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Range:
+        """Stays on the CPU: a device would have to be waited for at every step to read it."""
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """The same shape."""
