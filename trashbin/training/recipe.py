@@ -147,7 +147,7 @@ def measure(work: Work, plan: Plan) -> Callable[[nn.Module], dict[str, float]]:
     pair = fold_banks(work.root, work.cache, "calib", plan.limit)
 
     def of(model: nn.Module) -> dict[str, float]:
-        model.eval()
+        device = next(model.eval().parameters()).device
         shift = -PIXEL / 2 if isinstance(model, Exported) else 0.0
         out = {}
         for name, bank in zip(("home", "away"), pair, strict=True):
@@ -155,7 +155,8 @@ def measure(work: Work, plan: Plan) -> Callable[[nn.Module], dict[str, float]]:
             for k in range(0, len(bank), 64):
                 x = as_input([np.asarray(p) for p in bank.pictures[k : k + 64]], plan.size)
                 with torch.no_grad():
-                    said = model.head(model.features(x.add_(shift))).argmax(1).numpy()
+                    logits = model.head(model.features(x.add_(shift).to(device)))
+                said = logits.argmax(1).cpu().numpy()
                 right += int((said == bank.targets[k : k + 64]).sum())
             out[name] = round(right / len(bank), 4)
         return out
