@@ -92,8 +92,9 @@ three views, each turned by a quarter more. The last column is what the first vi
 {tables}
 
 "Other backgrounds" are composites: held-out photographs cut from their board and put on families of
-background that are in no training picture (but see 6 for those of `val`), under made-up light. A composite is still a photograph
-from the same collection, so these figures flatter: a camera above a real tray is another matter.
+background that are in no training picture (those of `val` are, see 6), under made-up light. A
+composite is still a photograph from the same collection, so these figures flatter: a camera above
+a real tray is another matter.
 
 | | |
 |---|---|
