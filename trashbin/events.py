@@ -168,20 +168,25 @@ def _form(keys: tuple[str, ...], value: str) -> str:
     return f"{{{','.join(_quoted(key).replace('%', '%%') + ':' + value for key in keys)}}}"
 
 
-def _numbers(digits: int) -> Callable[[Mapping[str, float]], str]:
-    def write(numbers: Mapping[str, float]) -> str:
-        values = numbers.values()
-        if not isfinite(sum(values)):
-            raise ValueError(f"JSON has no such numbers: {list(values)}")
-        return _form(tuple(numbers), "%r") % tuple([round(value, digits) for value in values])
+def _rounded(digits: int) -> Callable[[float], str]:
+    form = f"%.{digits}f"
+
+    def write(value: float) -> str:
+        if 1e-4 <= value < 1e9:  # where Python writes no exponent; a third of what round costs
+            text = (form % value).rstrip("0")
+            return f"{text}0" if text[-1] == "." else text
+        if not isfinite(value):
+            raise ValueError(f"JSON has no such number: {value}")
+        return float.__repr__(round(float(value), digits))  # never as NumPy writes its own
 
     return write
 
 
-def _share(value: float) -> str:
-    if not isfinite(value):
-        raise ValueError(f"JSON has no such number: {value}")
-    return repr(round(value, 6))
+_share, _time = _rounded(6), _rounded(3)
+
+
+def _numbers(write: Callable[[float], str]) -> Callable[[Mapping[str, float]], str]:
+    return lambda numbers: _form(tuple(numbers), "%s") % tuple(map(write, numbers.values()))
 
 
 def _part(write: Callable[[Any], str]) -> Callable[[Any], str]:
@@ -205,11 +210,11 @@ _BY_KEY |= {
     "top2": _share,
     "gap": _share,
     "familiarity": _share,
-    "scores": _numbers(6),
-    "votes": _numbers(0),
+    "scores": _numbers(_share),
+    "votes": _numbers(str),
     "thresholds": _part(_share),
     "actuation": lambda names: f"[{','.join(map(_quoted, names))}]",
-    "timing_ms": _numbers(3),
+    "timing_ms": _numbers(_time),
 }
 _WRITERS = tuple(_BY_KEY.values())
 _FORM = _form(("schema", *_BY_KEY), "%s").replace("%s", _quoted(SCHEMA), 1)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -61,6 +62,15 @@ def test_what_is_written_is_what_json_would_write(numbers: dict[str, float], sha
     assert data["scores"] == {key: round(value, 6) for key, value in numbers.items()}
     assert data["timing_ms"] == {key: round(value, 3) for key, value in numbers.items()}
     assert data["familiarity"] == round(share, 6)
+
+
+@given(st.floats(0, 2e9) | st.floats(0, 1e-3) | st.integers(0, 9).map(float))
+@example(9.99995e-05)
+@example(np.float64(0.25))
+def test_a_number_is_written_as_python_writes_it(value: float) -> None:
+    text = an_event(familiarity=value, timing_ms={"total": value}).to_json()
+    assert f'"familiarity":{float(round(value, 6))!r},' in text
+    assert f'"timing_ms":{{"total":{float(round(value, 3))!r}}}' in text
 
 
 @given(events())
