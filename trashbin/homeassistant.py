@@ -44,7 +44,15 @@ def discovery(config: Config, labels: Sequence[str], version: str) -> dict[str, 
             "sw_version": version,
         },
         "origin": {"name": "trashbin", "sw_version": version},
-        "availability": [{"topic": Topics(config.device.id).availability}],
+        "availability": [
+            {
+                "topic": Topics(config.device.id).availability,
+                # Home Assistant's own defaults. Without them 2025.4, connected again in the midst
+                # of a start, now and then failed with KeyError and lacked an entity
+                "payload_available": "online",
+                "payload_not_available": "offline",
+            }
+        ],
         "components": {
             key: _named(config.device.id, key, component) for key, component in components.items()
         },
