@@ -42,7 +42,8 @@ def classified(output: str) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="session")
 def unit_runs(bins: dict[str, Emulated]) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """The unit tests of both, at the same time: nobody waits for one to begin the other."""
-    tests = ["-m", "pytest", "--hypothesis-profile", "few", "tests/unit", "tests/model"]
+    plain = ["--hypothesis-profile", "few", "tests/unit", "tests/model"]
+    tests = ["-m", "pytest", "-p", "tests.arm64.slow", *plain]
     runs = {
         release: arm.start(*tests, log=CACHE / f"unit-{release}.log")
         for release, arm in bins.items()
