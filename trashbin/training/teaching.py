@@ -59,7 +59,7 @@ def grey(picture: Image) -> Image:
     return np.asarray(np.clip(pale, 0, 255), np.uint8)
 
 
-# name, background, its seed, what light and lens do; none of these backgrounds trained the network
+# name, background, its seed, what light and lens do
 TRAYS: tuple[tuple[str, backgrounds.Family, int, Callable[[Image], Image]], ...] = (
     ("printed", backgrounds.printed, 7, plain),
     ("leaves", backgrounds.leaves, 4, plain),
