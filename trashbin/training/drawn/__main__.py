@@ -11,6 +11,7 @@ from mathutils import Euler, Vector
 
 from trashbin.training.drawn.items import ITEMS
 from trashbin.training.drawn.materials import Material, Rng, material, times, vivid
+from trashbin.training.drawn.more_items import MORE
 from trashbin.training.drawn.shapes import Object, dress, mesh, solid
 
 
@@ -85,11 +86,13 @@ def bounds(root: Object) -> tuple[Vector, Vector]:
     )
 
 
-def scene(label: str, seed: int, path: Path, size: tuple[int, int], samples: int) -> None:
-    """Renders one picture; everything in it follows from label and seed."""
+def scene(
+    label: str, seed: int, path: Path, size: tuple[int, int], samples: int, more: bool = False
+) -> None:
+    """Renders one picture; everything in it follows from label, seed and which items."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    rng = Rng(f"{label}/{seed}")
-    item, side = ITEMS[label](rng)
+    rng = Rng(f"more/{label}/{seed}" if more else f"{label}/{seed}")
+    item, side = (MORE if more else ITEMS)[label](rng)
     turn = Euler((math.pi / 2 if side else 0, 0, 0)).to_matrix()
     spin = Euler((0, 0, rng.random() * 2 * math.pi)).to_matrix()
     item.rotation_euler = (spin @ turn).to_euler()
@@ -175,13 +178,14 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=12, help="pictures a label")
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--samples", type=int, default=24)
+    parser.add_argument("--more", action="store_true", help="the items of more_items")
     args = parser.parse_args()
     for seed in range(args.seed, args.seed + args.each):
-        for label in ITEMS:
+        for label in MORE if args.more else ITEMS:
             path = args.out / label / f"{seed}.jpg"
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                scene(label, seed, path, (320, 240), args.samples)
+                scene(label, seed, path, (320, 240), args.samples, args.more)
 
 
 if __name__ == "__main__":

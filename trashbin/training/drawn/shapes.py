@@ -56,6 +56,39 @@ def lathe(profile: Profile, around: int = 48, squash: float = 1.0) -> Object:
     return mesh("lathe", vertices, faces, uvs)
 
 
+def tube(path: list[Vector], radii: list[float], squash: float = 1.0, around: int = 20) -> Object:
+    """A closed pipe along points, with a radius at each; squash flattens it in z."""
+    up, vertices = Vector((0.02, 0.03, 1.0)), []
+    for k, (at, r) in enumerate(zip(path, radii, strict=True)):
+        ahead = (path[min(k + 1, len(path) - 1)] - path[max(k - 1, 0)]).normalized()
+        side = ahead.cross(up).normalized()
+        high = side.cross(ahead)
+        for n in range(around):
+            a = 2 * math.pi * n / around
+            vertices.append(at + r * (math.cos(a) * side + squash * math.sin(a) * high))
+    faces: list[Any] = [
+        (j + n, j + (n + 1) % around, j + around + (n + 1) % around, j + around + n)
+        for j in range(0, len(vertices) - around, around)
+        for n in range(around)
+    ]
+    faces += [tuple(range(around)), tuple(range(len(vertices) - around, len(vertices)))]
+    return mesh("tube", vertices, faces)
+
+
+def arc(points: list[tuple[float, float, float]], steps: int = 6) -> list[Vector]:
+    """A smooth line through points (Catmull and Rom, 1974)."""
+    line = [Vector(p) for p in (points[0], *points, points[-1])]
+    found = []
+    for a, b, c, d in zip(line, line[1:], line[2:], line[3:], strict=False):
+        for k in range(steps):
+            t = k / steps
+            found.append(
+                0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2)
+                + 0.5 * (3 * b - 3 * c + d - a) * t**3
+            )
+    return [*found, line[-1]]
+
+
 def fine(profile: Profile, steps: int = 4) -> Profile:
     """The same line with more points, its corners a little rounded."""
     points = [
