@@ -137,7 +137,7 @@ def explanation(decision: Decision, thresholds: Thresholds) -> str:
             )
         case Reason.UNFAMILIAR:
             return (
-                f"not ambiguous ({limits}), but unlike anything that the network learned "
+                f"not ambiguous ({limits}), but unlike what the network knows as {label} "
                 f"(familiarity {decision.familiarity or 0.0:.2f}, "
                 f"needed {thresholds.familiarity or 0.0:.2f})"
             )

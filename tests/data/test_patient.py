@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trashbin.model import golden
 from trashbin.model.manifest import find
+from trashbin.model.tflite import TFLiteClassifier
 from trashbin.training.data import data_folder, weights_folder
+from trashbin.types import Frame
 
 pytestmark = pytest.mark.data
 
@@ -48,30 +52,44 @@ def test_a_borrowed_classifier_has_the_features_of_its_file() -> None:
         assert cosine > 0.99
 
 
-def test_a_tiny_patient_run_gives_a_parent_that_rounds_and_goes_on_where_it_was_cut_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_tiny_run_goes_from_photographs_to_a_card_through_a_cut_and_is_made_again_byte_by_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import torch
 
-    from trashbin.training import export, lessons, patient, quantize, recipe, stock
+    from trashbin.training import (
+        card,
+        evaluate,
+        export,
+        lessons,
+        patient,
+        quantize,
+        recipe,
+        speed,
+        stock,
+    )
 
     monkeypatch.setattr(quantize, "SHRINKS", (1.0, 0.8))  # all of them take minutes
     monkeypatch.setattr(quantize, "REFINED", (0.5,))
-    begin, _ = export.read_parent(find("trashnet-mobilenetv3-large").path.parent / "parent.npz")
-    begin.architecture = replace(begin.architecture, input_size=64)
+    monkeypatch.setattr(export, "GOLDEN_SEEDS", range(12))
+    monkeypatch.setattr(evaluate, "HOME_COVERAGE", 0.0)
+    monkeypatch.setattr(speed, "ROUNDS", 3)
     tiny: dict[str, int] = {"steps": 1, "batch": 4}
     probe = tiny | {"size": 64, "probe_batches": 2, "probe_steps": 2}
     plan = patient.Plan(
-        teachers=tuple(replace(patient.TEACHERS[k], **probe) for k in (0, 1)),
+        teachers=tuple(replace(each, **probe) for each in patient.TEACHERS),
         student=replace(patient.STUDENT, **tiny),
         settle=replace(patient.SETTLE, **tiny | {"steps": 2, "save_every": 1}),
+        cut=recipe.Plan(
+            size=64, max_macs=20_000_000, max_weights=2_000_000, index_away=1, limit=12, workers=1
+        ),
+        weighed=1,
         stock=stock.Numbers(room=16, first=6, chunk=6, side=128),
         looked=4,
         refined=1,
-        limit=6,
     )
     work = recipe.Work(
-        data_folder(), weights_folder(), tmp_path / "cache", tmp_path / "run", tmp_path / "out"
+        data_folder(), weights_folder(), tmp_path / "cache", tmp_path / "run", tmp_path / "tiny"
     )
     told = lessons.train
 
@@ -82,20 +100,36 @@ def test_a_tiny_patient_run_gives_a_parent_that_rounds_and_goes_on_where_it_was_
 
     monkeypatch.setattr(lessons, "train", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        patient.everything(work, plan, begin)
+        patient.everything(work, plan)
     monkeypatch.setattr(lessons, "train", told)
-    parent = patient.everything(work, plan, begin)
+    parent = patient.everything(work, plan)
     log = [json.loads(line) for line in (work.folder / "log.jsonl").read_text().splitlines()]
     assert [(each["stage"], each.get("step")) for each in log] == [
-        *(("teacher-0", 1), ("teacher-1", 1), ("student", 1), ("ranges", None)),
-        *(("settle", 1), ("settle", 2)),
+        *(("teacher-0", 1), ("teacher-1", 1), ("teacher-2", 1), ("prune", None)),
+        *(("student", 1), ("ranges", None), ("settle", 1), ("settle", 2)),
     ]
     network, exported = export.read_parent(parent)
-    assert network.architecture == begin.architecture
-    exported.set_mode("round")
+    shape = network.architecture
+    assert (shape.input_size, shape.stem_relu) == (64, True) and shape.weights() <= 2_000_000
     x = torch.rand(2, 3, 64, 64) * 2 - 1
+    exported.set_mode("pass")
     with torch.no_grad():
-        logits, features = exported(x)
-        plain = network.features(x + patient.PIXEL / 2)
-    assert torch.isfinite(logits).all()
-    assert float(torch.cosine_similarity(features, plain).min()) > 0.9
+        same = torch.cosine_similarity(exported(x)[1], network.features(x + patient.PIXEL / 2))
+    assert float(same.min()) > 0.9999
+    recipe.ship(work, plan.cut, parent)
+    shutil.copyfile(work.folder / "log.jsonl", work.out / "training-log.jsonl")
+    for variant in ("int8", "float16"):
+        bin_ = TFLiteClassifier(
+            find(f"{work.out}:{variant}"), kernels="reference"
+        )  # golden answers
+        shares = bin_.predict(Frame(golden.pattern(1, 480, 640), 0.0)).scores
+        assert sum(shares.values()) == pytest.approx(1)
+    again = replace(work, folder=tmp_path / "again", out=tmp_path / "made" / "tiny")
+    again.folder.mkdir()
+    assert recipe.check(again, plan.cut, work.out) == 0
+    assert "DIFFERS" not in capsys.readouterr().out
+    facts = recipe.facts(again, plan.cut, work.out)
+    text = card.write_card(data_folder(), work.out, facts).read_text()
+    assert "| float16 | 64 |" in text and "{" not in text
+    assert "pruned to 17 M multiply-adds" in text
+    assert (work.out / "card" / "risk-coverage.svg").read_text().count("<path") > 5

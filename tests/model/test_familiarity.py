@@ -50,56 +50,80 @@ def packed(content: Arrays) -> bytes:
 seeds = st.integers(0, 2**32 - 1)
 
 
-@given(seeds, st.lists(st.floats(width=32), min_size=6, max_size=6))
-def test_any_feature_scores_from_0_to_1(seed: int, feature: list[float]) -> None:
+labels = st.integers(0, 5)
+
+
+@given(seeds, st.lists(st.floats(width=32), min_size=6, max_size=6), labels)
+def test_any_feature_scores_from_0_to_1(seed: int, feature: list[float], label: int) -> None:
     with np.errstate(all="ignore"):
-        score = parse(packed(arrays(seed, width=6))).score(np.array(feature, np.float32))
+        known = parse(packed(arrays(seed, width=6)))
+        score = known.score(np.array(feature, np.float32), label)
     assert 0.0 <= score <= 1.0
     if not all(np.isfinite(feature)):
         assert score == 0.0
 
 
 @given(seeds, st.integers(0, 39))
-def test_what_stands_in_the_index_scores_highest(seed: int, row: int) -> None:
-    known = parse(packed(arrays(seed, k=1)))
-    feature = known.index[row]
-    assert known.score(feature) == pytest.approx(1.0, abs=1e-6)
-    assert known.score(-feature) < 1.0
+def test_what_stands_in_the_index_scores_highest_as_its_own_label(seed: int, row: int) -> None:
+    content = arrays(seed, k=1)
+    known, feature, own = parse(packed(content)), content["index"][row], int(content["labels"][row])
+    assert known.score(feature, own) == pytest.approx(1.0, abs=1e-6)
+    assert known.score(-feature.astype(np.float32), own) < 1.0
+    assert all(known.score(feature, other) < 0.999 for other in {*range(6)} - {own})
+    assert known.score(feature, 6) == 0.0  # a label that the index has nothing of
 
 
-@given(seeds, st.integers(1, 40))
-def test_it_is_the_mean_of_the_nearest_cosines(seed: int, k: int) -> None:
+@given(seeds, st.integers(1, 40), labels)
+def test_it_is_the_mean_of_the_labels_nearest_cosines(seed: int, k: int, label: int) -> None:
     given_arrays = arrays(seed, k=k)
     feature = np.random.default_rng(seed + 1).standard_normal(WIDTH)
-    index = given_arrays["index"].astype(np.float64)
+    index = given_arrays["index"][given_arrays["labels"] == label].astype(np.float64)
     cosines = index @ feature / np.linalg.norm(index, axis=1) / np.linalg.norm(feature)
     expected = (1 + np.sort(cosines)[-k:].mean()) / 2
-    assert parse(packed(given_arrays)).score(feature) == pytest.approx(expected, abs=1e-5)
+    found = parse(packed(given_arrays)).score(feature, label)
+    assert found == pytest.approx(expected, abs=1e-5)
 
 
-@given(seeds, st.floats(1e-30, 1e30))
-def test_without_a_mean_the_length_of_a_feature_does_not_count(seed: int, factor: float) -> None:
+@given(seeds, st.floats(1e-30, 1e30), labels)
+def test_without_a_mean_the_length_of_a_feature_does_not_count(
+    seed: int, factor: float, label: int
+) -> None:
     known = parse(packed(arrays(seed)))
     feature = np.random.default_rng(seed + 1).standard_normal(WIDTH).astype(np.float32)
-    assert known.score(feature * np.float32(factor)) == pytest.approx(known.score(feature))
+    found = known.score(feature * np.float32(factor), label)
+    assert found == pytest.approx(known.score(feature, label))
 
 
-@given(seeds)
-def test_mean_and_basis_map_a_feature_into_the_index(seed: int) -> None:
+@given(seeds, labels)
+def test_mean_and_basis_map_a_feature_into_the_index(seed: int, label: int) -> None:
     rng = np.random.default_rng(seed)
     basis = rng.standard_normal((9, WIDTH)).astype(np.float32)
     mean = rng.standard_normal(9).astype(np.float32)
     mapped = parse(packed(arrays(seed) | {"mean": mean, "basis": basis}))
     feature = rng.standard_normal(9).astype(np.float32)
-    plain = parse(packed(arrays(seed)))
+    wanted = parse(packed(arrays(seed))).score((feature - mean) @ basis, label)
     assert mapped.width == 9
-    assert mapped.score(feature) == pytest.approx(plain.score((feature - mean) @ basis), abs=1e-5)
+    assert mapped.score(feature, label) == pytest.approx(wanted, abs=1e-5)
+
+
+@given(seeds, labels)
+def test_what_is_added_is_known_and_nothing_is_less_so(seed: int, label: int) -> None:
+    known, rng = parse(packed(arrays(seed, k=2))), np.random.default_rng(seed + 1)
+    feature, other = rng.standard_normal((2, WIDTH)).astype(np.float32)
+    added = np.stack([feature, feature, np.zeros(WIDTH, np.float32)])
+    more = known.with_known(added, np.array([label, label, 6], np.uint8))
+    assert more.score(feature, label) == pytest.approx(1.0, abs=1e-6)
+    assert more.score(other, label) >= known.score(other, label)
+    others = {*range(6)} - {label}
+    assert all(more.score(other, each) == known.score(other, each) for each in others)
+    assert more.score(other, 6) == 0.0  # what has no direction adds nothing
 
 
 def test_the_more_alike_the_higher() -> None:
-    known = parse(packed(arrays(k=1)))
-    feature, away = known.index[3], np.random.default_rng(9).standard_normal(WIDTH)
-    scores = [known.score(feature + step * away) for step in np.linspace(0, 0.2, 9)]
+    content = arrays(k=1)
+    known, feature = parse(packed(content)), content["index"][3].astype(np.float32)
+    away = 100 * np.random.default_rng(9).standard_normal(WIDTH)
+    scores = [known.score(feature + step * away, 3) for step in np.linspace(0, 0.2, 9)]
     assert scores == sorted(scores, reverse=True)
     assert len(set(scores)) == len(scores)
 
@@ -169,7 +193,8 @@ def a_model(folder: Path, change: Callable[[Arrays], object] = lambda manifest: 
     mean = features.mean(0)
     rows = features - mean
     index = np.round(127 * rows / np.abs(rows).max(1, keepdims=True)).astype(np.int8)
-    npz = packed(arrays(rows=20, k=1) | {"index": index, "mean": mean.astype(np.float32)})
+    every = {"index": np.tile(index, (6, 1)), "labels": np.repeat(np.arange(6, dtype=np.uint8), 20)}
+    npz = packed(arrays(k=1) | every | {"mean": mean.astype(np.float32)})
     (folder / "familiarity.npz").write_bytes(npz)
     manifest["familiarity"] = {
         "file": "familiarity.npz", "sha256": hashlib.sha256(npz).hexdigest(), "bytes": len(npz),
@@ -292,7 +317,8 @@ def test_classify_and_evaluate_tell_it(tmp_path: Path) -> None:
     told = json.loads(run(main, ["classify", "--model", model, "--json", odd]).stdout)
     assert (told["decision"], told["reason"]) == ("hold", "unfamiliar")
     assert 0 < told["familiarity"] < 0.9
-    assert "unlike anything" in run(main, ["classify", "--model", model, odd]).stdout
+    shown = run(main, ["classify", "--model", model, odd]).stdout
+    assert "unlike what the network knows as" in shown
     free = run(main, ["classify", "--model", model, "--familiarity", "0", "--json", odd])
     assert json.loads(free.stdout)["decision"] == "act"
     folder, rule = str(tmp_path / "pictures"), ("--familiarity", "0.99")

@@ -315,10 +315,15 @@ def test_any_bytes_are_a_head_or_refused(content: bytes | tuple[int, int]) -> No
 def test_the_index_learns_what_was_taught(taught: Taught) -> None:
     assert isinstance(taught.network, TFLiteClassifier)
     features, labels = taught.tray(10)
-    before = [taught.network.familiarity(row.astype(np.float32)) or 0.0 for row in features]
+
+    def familiar() -> list[float]:
+        pairs = zip(features.astype(np.float32), labels, strict=True)
+        return [taught.network.familiarity(row, int(label)) or 0.0 for row, label in pairs]
+
+    before = familiar()
     taught.answer(features, labels)
     assert taught.trashbin().exit_code == 0
     Heads(taught.store).dress(taught.network)
-    after = [taught.network.familiarity(row.astype(np.float32)) or 0.0 for row in features]
+    after = familiar()
     assert min(np.array(after) - np.array(before)) >= -1e-6
     assert np.mean(after) > np.mean(before)

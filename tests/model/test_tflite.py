@@ -148,7 +148,7 @@ def test_a_manifest_that_promises_other_answers_is_refused(folder: Path) -> None
         (lambda m: m["labels"].__setitem__(0, "glass"), "a label stands twice"),
         (lambda m: variant_of(m).update(file="other.tflite"), "its manifest lists no such file"),
         (lambda m: variant_of(m).update(sha256="0" * 64), "digest does not fit"),
-        (lambda m: m["input"].update(width=160), r"input is .*192, 192.*160"),
+        (lambda m: m["input"].update(width=224), r"input is .*160, 160.*224"),
         (lambda m: variant_of(m).update(dtype="uint8"), "the manifest says .*uint8"),
     ],
 )

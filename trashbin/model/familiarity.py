@@ -1,8 +1,9 @@
 """Is this a thing that the network knows? Its features against an index of training features.
 
 A score by nearest neighbours in feature space (Sun, Ming, Zhu and Li, "Out-of-Distribution
-Detection with Deep Nearest Neighbors", ICML 2022), with cosine as the measure of nearness.
-Exact: every entry of the index is compared.
+Detection with Deep Nearest Neighbors", ICML 2022), with cosine as the measure of nearness, among
+the entries of the label that the thing was taken for: what is like glass is no known kind of metal.
+Exact: every such entry of the index is compared.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ KEYS = ("index", "labels", "k", "mean", "basis")
 
 
 class Familiarity:
-    """Scores a feature vector by its ``k`` nearest neighbours in an index.
+    """Scores a feature vector by its ``k`` nearest neighbours of one label in an index.
 
     A feature (C,) is centred by ``mean`` (C,) and turned by ``basis`` (C, D); without a
     basis D is C. ``index`` is int8 (N, D): training features treated in the same way, each
     scaled as a whole to use the range of int8, since its direction alone counts. ``labels``
-    uint8 (N,) says which label's picture an entry stands for.
+    uint8 (N,) says which label's picture an entry stands for, counted as the model counts them.
     """
 
     def __init__(
@@ -40,8 +41,8 @@ class Familiarity:
         basis: npt.NDArray[np.floating] | None = None,
     ) -> None:
         rows = index.astype(np.float32)
-        self.index: Features = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        self.labels = labels
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        self.of = {int(label): rows[labels == label] for label in np.unique(labels)}
         self.k = k
         self.mean = mean
         # lies as it is read: a row for each of the D directions
@@ -52,27 +53,32 @@ class Familiarity:
         """C, the length of the feature vectors that it scores."""
         return len(self.mean)
 
-    def score(self, features: npt.ArrayLike) -> float:
+    def score(self, features: npt.ArrayLike, label: int) -> float:
         """(1 + mean of the k largest cosines) / 2 of a feature vector (C,), in 0..1.
 
-        1 is a thing of the index itself. 0 where a feature is no number or the vector has no
-        direction, so that every threshold above 0 holds it.
+        Among the entries of ``label``, all of them where they are fewer than k. 1 is such an entry
+        itself. 0 where the index has none, a feature is no number or the vector has no direction,
+        so that every threshold above 0 holds it.
         """
-        direction = self._direction(features)
-        if direction is None:
+        direction, rows = self._direction(features), self.of.get(label)
+        if direction is None or rows is None:
             return 0.0
-        return _score(np.einsum("nd,d->n", self.index, direction), self.k)
+        cosines, k = np.einsum("nd,d->n", rows, direction), min(self.k, len(rows))
+        nearest = np.partition(cosines, len(cosines) - k)[-k:]
+        return min(1.0, max(0.0, (1.0 + float(nearest.mean())) / 2.0))
 
     def with_known(self, features: Features, labels: npt.NDArray[np.uint8]) -> Familiarity:
         """The same index with things added that it is to know, features (M, C), labels (M,).
 
         What has no direction adds nothing. Nothing that was familiar is less so.
         """
-        rows = [self._direction(feature) for feature in features]
-        kept = [place for place, row in enumerate(rows) if row is not None]
         more = copy.copy(self)
-        more.index = np.stack([*self.index, *(row for row in rows if row is not None)])
-        more.labels = np.concatenate([self.labels, labels[kept]])
+        more.of = dict(self.of)
+        for feature, label in zip(features, labels.tolist(), strict=True):
+            row = self._direction(feature)
+            if row is not None:
+                before = more.of.get(label, np.empty((0, len(row)), np.float32))
+                more.of[label] = np.concatenate([before, row[None]])
         return more
 
     def _direction(self, features: npt.ArrayLike) -> Features | None:
@@ -87,11 +93,6 @@ class Familiarity:
             return None
         centred = centred / np.float32(largest)
         return np.asarray(centred / np.sqrt(centred @ centred), np.float32)
-
-
-def _score(cosines: Features, k: int) -> float:
-    nearest = np.partition(cosines, len(cosines) - k)[-k:]
-    return min(1.0, max(0.0, (1.0 + float(nearest.mean())) / 2.0))
 
 
 def read(path: Path, sha256: str, size: int) -> Familiarity:

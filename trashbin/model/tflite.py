@@ -125,7 +125,7 @@ class TFLiteClassifier:
         if self._head is not None and features is not None:
             logits = self._head.logits(logits, features)
         shares = softmax(logits, self._temperature)
-        familiarity = self.familiarity(features)
+        familiarity = self.familiarity(features, int(np.argmax(shares)))
         done = time.perf_counter()
         return Prediction(
             scores=dict(zip(self.labels, shares, strict=True)),
@@ -222,11 +222,11 @@ class TFLiteClassifier:
             return None
         return factor * weights, bias
 
-    def familiarity(self, features: Features | None) -> float | None:
-        """How familiar features are, in 0..1; None where the model cannot tell."""
+    def familiarity(self, features: Features | None, label: int) -> float | None:
+        """How like known things of a label features are, 0..1; None where the model can't tell."""
         if self._familiarity is None or features is None:
             return None
-        return self._familiarity.score(features)
+        return self._familiarity.score(features, label)
 
     def check(self) -> None:
         """Compare the golden inputs' answers with the manifest's; ModelError where they differ.
@@ -249,7 +249,8 @@ class TFLiteClassifier:
                 and self._shipped is not None
                 and features is not None
             ):
-                self._check_familiarity(self._shipped.score(features), wanted)
+                found = self._shipped.score(features, self.labels.index(wanted.label))
+                self._check_familiarity(found, wanted)
             if not same:
                 raise ModelError(
                     f"{self.file.path}: golden input {wanted.seed} gives logits "

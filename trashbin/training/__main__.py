@@ -1,4 +1,4 @@
-"""python -m trashbin.training report | patient | evaluate | reference | split"""
+"""python -m trashbin.training report | evaluate | reference | split"""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     report = verb(
         "report",
         "Train, prune, quantize, export, measure, and write the model card: everything. Goes on "
-        "where it was cut off; some hours on two cores.",
+        "where it was cut off. Some 45 minutes on a large GPU with 16 cores, days on two cores.",
     )
     weighted(report)
     cached(report)
@@ -69,42 +69,22 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--out", type=Path, default=WORK / MODEL.name, help="model folder to write, but by --quick"
     )
-    report.add_argument("--teacher", type=Path, help="a teacher.pt, in place of the first stage")
     report.add_argument(
         "--drawn",
         type=Path,
         help="rendered scenes to train on too (python -m trashbin.training.drawn --out DIR)",
     )
-    report.add_argument("--limit", type=int, default=0, help="photographs a fold, to try it out")
-    report.add_argument("--json", type=Path, help="also write every figure here")
-
-    patient = verb(
-        "patient",
-        "Train the shipped network on, with teachers asked about every view, and export it: some "
-        "twenty minutes on a large GPU with 16 cores, days without one. Goes on where it was cut "
-        "off.",
+    report.add_argument(
+        "--effort", type=float, default=1.0, help="share of the steps of every training"
     )
-    weighted(patient)
-    cached(patient)
-    patient.add_argument(
-        "--begin",
-        type=Path,
-        default=MODEL / "parent.npz",
-        help="network to train on: a model folder's parent.npz, or a .pt of `report`'s work folder "
-        "(version 0.3.0 began from that of 0.2.1)",
-    )
-    patient.add_argument("--work", type=Path, default=WORK / "patient", help="folder of the stages")
-    patient.add_argument(
-        "--out", type=Path, default=WORK / MODEL.name, help="model folder to write"
-    )
-    patient.add_argument("--drawn", type=Path, help="rendered scenes to train on too, as of report")
-    patient.add_argument("--limit", type=int, default=0, help="photographs a fold, to try it out")
-    patient.add_argument(
+    report.add_argument(
         "--workers",
         type=int,
         default=max(1, (os.cpu_count() or 1) - 3),
         help="processes that make composites all the time",
     )
+    report.add_argument("--limit", type=int, default=0, help="photographs a fold, to try it out")
+    report.add_argument("--json", type=Path, help="also write every figure here")
 
     evaluate = verb(
         "evaluate", "Measure an exported model on a fold, at home and away; prints the tables."
@@ -143,12 +123,17 @@ def report(args: argparse.Namespace) -> int:
     plan = recipe.Plan(limit=args.limit)
     out = args.work / "quick" / args.model.name if args.quick else args.out
     work = recipe.Work(args.data, args.weights, args.cache, args.work, out, args.drawn)
+    work.folder.mkdir(parents=True, exist_ok=True)
     status = 0
     if args.quick:
-        work.folder.mkdir(parents=True, exist_ok=True)
         status = recipe.check(work, plan, args.model)
     else:
-        recipe.everything(work, plan, args.teacher)
+        from trashbin.training import patient, stock
+
+        numbers = stock.Numbers(workers=args.workers)
+        parent = patient.everything(work, patient.Plan(cut=plan, stock=numbers, effort=args.effort))
+        recipe.ship(work, plan, parent)
+        shutil.copyfile(work.folder / "log.jsonl", work.out / "training-log.jsonl")
     folder = args.model if args.quick else out
     facts = recipe.facts(work, plan, folder)
     if args.json:
@@ -157,32 +142,11 @@ def report(args: argparse.Namespace) -> int:
     return status
 
 
-def train_on(args: argparse.Namespace) -> int:
-    """Patient distillation, and the files of what comes out; the exit status."""
-    from trashbin.training import export, model, patient, recipe, stock
-
-    is_parent = args.begin.suffix == ".npz"
-    begin = export.read_parent(args.begin)[0] if is_parent else model.load(args.begin)
-    plan = patient.Plan(stock=stock.Numbers(workers=args.workers), limit=args.limit)
-    work = recipe.Work(args.data, args.weights, args.cache, args.work, args.out, args.drawn)
-    parent = patient.everything(work, plan, begin)
-    size = begin.architecture.input_size
-    recipe.ship(work, recipe.Plan(size=size, limit=args.limit), parent)
-    shutil.copyfile(args.work / "log.jsonl", args.out / "training-log.jsonl")
-    print(
-        f"wrote {args.out}; its figures and its card: "
-        f"python -m trashbin.training report --quick --model {args.out}"
-    )
-    return 0
-
-
 def main() -> int:
     """Runs one verb; the exit status."""
     args = parser().parse_args()
     if args.verb == "report":
         return report(args)
-    if args.verb == "patient":
-        return train_on(args)
     if args.verb == "split":
         if args.out:
             print(

@@ -18,7 +18,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
@@ -147,35 +146,3 @@ def as_input(pictures: Sequence[Image], size: int = INPUT_SIZE) -> Tensor:
         torch.from_numpy(small).permute(0, 3, 1, 2).to(torch.float32)
     )  # NHWC memory: already channels last
     return batch.mul_(1 / 127.5).sub_(1.0)
-
-
-def augmented(rng: Generator, picture: Image, home: bool) -> Image:
-    """A random crop with aspect jitter, flips, quarter turns, light.
-
-    A photograph gets more of it than a composite, which had its share when it was made.
-    """
-    height, width = picture.shape[:2]
-    area = rng.uniform(0.45, 1.0) if home else rng.uniform(0.7, 1.0)
-    aspect = np.exp(rng.uniform(-0.22, 0.22))
-    crop_w, crop_h = (
-        min(width, int(width * np.sqrt(area) * aspect)),
-        min(height, int(height * np.sqrt(area) / aspect)),
-    )
-    x, y = int(rng.integers(0, width - crop_w + 1)), int(rng.integers(0, height - crop_h + 1))
-    out = resize(
-        np.ascontiguousarray(picture[y : y + crop_h, x : x + crop_w]), INPUT_SIZE, INPUT_SIZE
-    )
-    out = np.rot90(out, int(rng.integers(0, 4)))
-    if rng.random() < 0.5:
-        out = out[:, ::-1]
-    if rng.random() < 0.8:
-        strength = 0.15 if home else 0.08
-        gain = np.exp(rng.normal(0, strength)) * np.exp(rng.normal(0, strength / 4, 3))
-        table = np.clip(np.arange(256)[:, None] * gain + rng.normal(0, 8), 0, 255).astype(np.uint8)
-        out = np.stack([table[:, c][out[..., c]] for c in range(3)], -1)
-    if rng.random() < 0.15:  # something else over a part of it
-        size = rng.integers(20, 90, 2)
-        at = rng.integers(0, INPUT_SIZE - size)
-        out = out.copy()
-        out[at[0] : at[0] + size[0], at[1] : at[1] + size[1]] = rng.integers(0, 256, 3)
-    return np.ascontiguousarray(out)

@@ -11,7 +11,7 @@ from trashbin.training.backgrounds import FAMILIES
 from trashbin.training.data import LABELS, read_photos
 from trashbin.training.evaluate import tables
 
-PATIENT = "20 minutes on one H100 GPU, days on two cores"
+PATIENT = "45 minutes on one H100 GPU with 16 cores, days on two cores"
 PLOTS = "card"  # folder of the card's plots, beside it
 
 CARD = """# {name} {version}
@@ -43,27 +43,26 @@ removed, and its head is new.
 
 ## How it was made
 
-1. Teacher: the unpruned network at 224 x 224, from the ImageNet start weights: a linear probe, then
-   blocks 4 to 14 and head on photographs and composites, points on the line back to the start
-   weights (WiSE-FT), the mean of several runs.
-2. Channels removed by what they are worth per multiply-add and byte (first-order Taylor), at the
-   smaller input; what the others can say of the lost ones is put into the next weights by least
-   squares. The stem's hard-swish becomes a ReLU.
-3. Views: each photograph in {home_views} crops and lights, {composites} composites of each, things
-   of no class; the teacher says its logits of each, the start network its features.
-4. Training on those by labels, the teacher's shares, and a map to the start network's features, so
-   that it keeps what ImageNet taught; several seeds, averaged, in two rounds.
-5. Channels made even, the ranges of int8 by least squares, and a short training with every tensor
-   rounded as the file rounds it.
-6. Patience (Beyer et al., CVPR 2022; `python -m trashbin.training patient`, {patient}): from the
-   network so far, on composites that are made while it trains, each view seen once. Three teachers
-   (two MobileNetV3-Large, one EfficientNet-Lite0) and the network as it began are asked about the
-   very view that it sees, a quarter of them mixed from two; then step 5 again. Backgrounds of the
-   folds `train` and `val`, photographs of both.
+1. Three teachers: the unpruned network at 256 x 256 and at 224 x 224, and EfficientNet-Lite0, from
+   their ImageNet weights. A linear probe first (Kumar et al., ICLR 2022), then the whole network on
+   the labels; a loss keeps the start network's features within reach of a linear map.
+2. Channels of the last teacher removed by what they are worth per multiply-add and byte
+   (first-order Taylor), at the smaller input; what the others can say of the lost ones is put into
+   the next weights by least squares. The stem's hard-swish becomes a ReLU.
+3. Patience (Beyer et al., CVPR 2022): {student:,} steps of {batch} views, composites made while it
+   trains, each view seen once. The teachers are asked about the very view that it sees: those best
+   at home about photographs as they are, those best away about composites and rendered scenes. A
+   quarter of the views are mixed from two.
+4. Channels made even, the ranges of int8 by least squares, and {settle:,} steps more, {rounded:.0%}
+   of them with every tensor rounded as the file rounds it; the others keep the float weights as
+   good.
+
+Backgrounds of the folds `train` and `val`, photographs of both.
 
 {notes}
 
-One command does all of it, and goes on where it was cut off:
+One command does all of it, and goes on where it was cut off ({patient}; `--effort 0.1` takes a
+tenth of the steps):
 
     python -m trashbin.training report
 
@@ -92,7 +91,7 @@ three views, each turned by a quarter more. The last column is what the first vi
 {tables}
 
 "Other backgrounds" are composites: held-out photographs cut from their board and put on families of
-background that are in no training picture (those of `val` are, see 6), under made-up light. A
+background that are in no training picture (those of `val` are), under made-up light. A
 composite is still a photograph from the same collection, so these figures flatter: a camera above
 a real tray is another matter.
 
@@ -105,8 +104,8 @@ a real tray is another matter.
 
 One thread of the machine that wrote this card ({processor}), XNNPACK, all files in turn in the
 same run. What carries over to another machine is the ratio, and that of int8 only where the
-processor multiplies bytes alike: with VNNI (a newer Xeon, same weights) int8 took 0.86 ms and was
-3.5 times as fast as the unpruned network, without it 1.5 times. Every Pi from the 5 on has the like
+processor multiplies bytes alike: with VNNI (a newer Xeon) 0.2.0's int8 took 0.86 ms and was 3.5
+times as fast as the unpruned network, without it 1.5 times. Every Pi from the 5 on has the like
 (ARM's dot product); the Pi 3B+, 4 and Zero 2 W do not.
 
 | file | input | multiply-adds | bytes | median invoke | against unpruned | left by XNNPACK |
@@ -144,28 +143,11 @@ error of one fold, not a guarantee: `trashbin calibrate` gives one, from your ow
   `trashbin teach` learns a tray from a person's answers.
 """
 
-NAMES = {
-    "teacher": "teacher, unpruned, at {input} x {input}",
-    "prune": "pruned to {multiply_adds:.0f} M multiply-adds, {weights:.2f} M weights; not trained",
-    "relu stem": "the last of these with a ReLU stem",
-    "train": "trained, round {round}, seed {seed}",
-    "mean": "mean of round {round}",
-    "ranges": "rounded to int8, not trained for it",
-    "settle": "trained with int8's rounding (shipped until 0.2.1)",
-    "patience": "{what}",
-}
-MILLIONS = ("multiply_adds", "weights")
-
 
 def stages(log: list[dict[str, Any]]) -> list[tuple[str, str, float, float]]:
-    """(stage, text, home, away) of each line of the training log that has accuracies."""
-    out = []
-    for entry in log:
-        if entry["stage"] in NAMES:
-            values = {k: v / 1e6 if k in MILLIONS else v for k, v in entry.items()}
-            text = NAMES[entry["stage"]].format(**values)
-            out.append((entry["stage"], text, entry["calib"]["home"], entry["calib"]["away"]))
-    return out
+    """(stage, text, home, away) of the training log: the last that is told of each."""
+    told = {(entry["stage"], entry["what"]): entry["calib"] for entry in log if "what" in entry}
+    return [(stage, what, c["home"], c["away"]) for (stage, what), c in told.items()]
 
 
 def _processor(key: str) -> str:
@@ -180,9 +162,8 @@ def _processor(key: str) -> str:
 def write_card(root: Path, folder: Path, facts: dict[str, Any]) -> Path:
     """Writes `folder/MODEL_CARD.md` and its plots from a report, the manifest and the log."""
     from trashbin.training import evaluate
-    from trashbin.training.recipe import Plan
+    from trashbin.training.patient import SETTLE, STUDENT
 
-    plan = Plan()
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     log = [json.loads(line) for line in (folder / "training-log.jsonl").read_text().splitlines()]
     curves, rules = facts["variants"]["int8"]["curves"], manifest["thresholds"]
@@ -219,8 +200,10 @@ def write_card(root: Path, folder: Path, facts: dict[str, Any]) -> Path:
         sources="\n".join(
             f"- {s['what']}: {s['license']}, <{s['url']}>" for s in manifest["sources"]
         ),
-        home_views=plan.home_views,
-        composites=2 * plan.composites,
+        student=STUDENT.steps,
+        batch=STUDENT.batch,
+        settle=SETTLE.steps,
+        rounded=SETTLE.rounded,
         notes="\n".join(entry["text"] for entry in log if entry["stage"] == "note"),
         stages="\n".join(
             f"| {k} {name} | {text} | {home:.1%} | {away:.1%} |"

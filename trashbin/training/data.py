@@ -95,6 +95,17 @@ def split_groups(photos: Iterable[Photo], seed: str = SPLIT_SEED) -> dict[str, F
     return folds
 
 
+def limited(photos: list[Photo], limit: int) -> list[Photo]:
+    """At most `limit` photographs, the labels taking turns."""
+    if not limit:
+        return photos
+    seen: dict[str, int] = {}
+    ranks = {}
+    for photo in photos:
+        ranks[photo.path] = seen[photo.label] = seen.get(photo.label, 0) + 1
+    return sorted(photos, key=lambda photo: (ranks[photo.path], photo.label))[:limit]
+
+
 def fold_photos(photos: Sequence[Photo], fold: Fold, seed: str = SPLIT_SEED) -> list[Photo]:
     """The photographs of one fold, in file order."""
     folds = split_groups(photos, seed)

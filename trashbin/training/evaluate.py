@@ -19,14 +19,21 @@ from trashbin.looking import TURNS
 from trashbin.model.familiarity import Familiarity, parse
 from trashbin.preprocess import InputSpec, to_tensor
 from trashbin.training.bank import Bank, away_bank, home_bank, stranger_bank
-from trashbin.training.data import LABELS, Fold, Image, fold_photos, read_photos, read_picture
-from trashbin.training.train import limited
+from trashbin.training.data import (
+    LABELS,
+    Fold,
+    Image,
+    fold_photos,
+    limited,
+    read_photos,
+    read_picture,
+)
 
 Floats = NDArray[np.float64]
 AWAY_EACH = {"train": 6, "val": 3, "calib": 2, "test": 3}  # composites of each photograph
 STRANGERS = 300  # things of no class, for each fold but train
 HOME_COVERAGE = 0.88  # of plain photographs, that the shipped rules must act on
-WRONG_COSTS = 3.0  # right acts that one wrong act outweighs
+WRONG_COSTS = 10.0  # right acts that one wrong act outweighs: it spoils what lies in that bin
 MOST_WRONG = 12  # pictures that are named
 NO_CLASS_SHARE = 0.4  # things of no class among all that may lie in a tray, as the rules see it
 
@@ -172,7 +179,13 @@ def gaps(scores: Scores, temperature: float) -> tuple[Floats, Floats, NDArray[np
 
 def familiarities(scores: Scores, index: Familiarity) -> Floats:
     """(N,) as the daemon computes them."""
-    return np.array([np.mean([index.score(view) for view in each]) for each in scores.features])
+    best = scores.logits.argmax(2)
+    return np.array(
+        [
+            np.mean([index.score(view, int(label)) for view, label in zip(*each, strict=True)])
+            for each in zip(scores.features, best, strict=True)
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -225,7 +238,7 @@ def choose_rules(
     said = [gaps(scores, temperature) for scores in (home, away, none)]
     known = [familiarities(scores, index) for scores in (home, away, none)]
     votes = [elected(scores, temperature) for scores in (home, away, none)]
-    steps = np.unique(np.round(np.quantile(known[0], np.linspace(0.0, 0.12, 25)), 4))
+    steps = np.unique(np.round(np.quantile(np.concatenate(known[:2]), np.linspace(0, 0.2, 41)), 4))
     weight = (1 / len(home), (1 - NO_CLASS_SHARE) / len(away), NO_CLASS_SHARE / len(none))
     best, chosen = -np.inf, Rules(temperature, 0.0, 0.5, float(steps[0]))
     for gap in np.arange(0.0, 0.985, 0.01):

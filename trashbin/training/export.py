@@ -27,8 +27,8 @@ from trashbin.training.evaluate import TFLite, softmax
 from trashbin.training.model import Architecture, MobileNetV3
 from trashbin.training.quantize import PIXEL, Exported
 
-VERSION = "0.3.0"
-CREATED = "2026-11-26T00:00:00Z"  # of this version's weights: a file made again is the same file
+VERSION = "0.4.0"
+CREATED = "2026-11-27T00:00:00Z"  # of this version's weights: a file made again is the same file
 VARIANTS = {"int8": "int8", "float16": "float32"}  # variant -> type of its input
 GOLDEN_SEEDS = range(1500)
 
@@ -194,7 +194,7 @@ def golden_entries(
                 "logits_reference": [round(float(v), 6) for v in logits],
                 "label": LABELS[int(logits.argmax())],
                 "gap": round(gap_of(logits, temperature), 6),
-                "familiarity": round(familiar.score(features), 6),
+                "familiarity": round(familiar.score(features, int(logits.argmax())), 6),
             }
         )
     return entries

@@ -21,11 +21,12 @@ from trashbin.training.bank import NO_CLASS
 from trashbin.training.borrowed import Borrowed
 from trashbin.training.data import LABELS
 from trashbin.training.model import MobileNetV3, load_start_weights, without_dead_gates
+from trashbin.training.quantize import Exported
 from trashbin.training.stock import Stock, sized
 
 LITE = "efficientnet_lite0_int8.tflite"
 LARGE = "mobilenetv3_large_imagenet_folded.npz"
-START_SIZE = 224  # at which the start network's features are recalled
+START_SIZE = 192  # at which the start network's features are recalled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,8 @@ class Teacher(Course):
     average: float = 0.998
     smoothing: float = 0.08
     dropout: float = 0.2
+    home: bool = True  # whether the student asks it about photographs as they are ...
+    away: bool = True  # ... and about everything else
     probe_batches: int = 24
     probe_steps: int = 300
 
@@ -70,9 +73,11 @@ class Student(Course):
     temperature: float = 2.0  # of the teachers' shares
     smoothing: float = 0.05
     shift: float = 0.0  # added to the input: half a pixel for what is exported
+    # share of the steps in which what is exported rounds: the others keep its float weights good
+    rounded: float = 0.75
 
 
-Asked = list[tuple[nn.Module, int]]  # teachers, and the size at which each is asked
+Asked = list[tuple[nn.Module, Teacher]]
 Told = Callable[[int, float, nn.Module], None]  # is given step, loss and the running average
 
 
@@ -110,14 +115,27 @@ def none_of_them(logits: Tensor) -> Tensor:
     return -F.log_softmax(logits, 1).mean() - math.log(len(LABELS))
 
 
-def mixed(x: Tensor, chance: float) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Pictures laid over others, their order, and the share (B, 1) of the upper; or None."""
+def mixed(x: Tensor, chance: float, homes: int = 0) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Pictures laid over others, their order, and the share (B, 1) of the upper; or None.
+
+    The first `homes` only lie over each other.
+    """
     if float(torch.rand(())) >= chance:
         return None
-    order = torch.randperm(len(x), device=x.device)
+    parts = (torch.randperm(n, device=x.device) for n in (homes, len(x) - homes))
+    order = torch.cat([first + part for first, part in zip((0, homes), parts, strict=True)])
     share = 0.5 + 0.5 * torch.rand(len(x), 1, device=x.device)
     upper = share[:, :, None, None]
     return upper * x + (1 - upper) * x[order], order, share
+
+
+def answers(asked: Asked, x: Tensor, homes: int) -> Tensor:
+    """Mean logits (B, 6) of those who are asked: about the first `homes`, and about the rest."""
+    parts = []
+    for part, where in ((x[:homes], "home"), (x[homes:], "away")):
+        said = [net(sized(part, c.size)).float() for net, c in asked if getattr(c, where)]
+        parts.append(torch.stack(said).mean(0))
+    return torch.cat(parts)
 
 
 # -- the loop -------------------------------------------------------------------------------------
@@ -275,6 +293,7 @@ def grow(
     torch.manual_seed(course.seed)
     start = frozen(start_network(weights, LARGE), device)
     adapter = nn.Linear(student.head.in_features, start.head.in_features).to(device)
+    homes = stock.homes(course.batch)
     run = Run(student, adapter)
     groups = [
         {"params": list(student.parameters()), "lr": course.rate},
@@ -287,15 +306,16 @@ def grow(
         with torch.no_grad():
             x, targets = stock.draw(course.batch)
             known = targets != NO_CLASS
-            over = mixed(x, course.mixed)
+            over = mixed(x, course.mixed, homes)
             if over:
                 x, order, _ = over
                 known = known & known[order]
             with torch.autocast(device.type, torch.bfloat16):
-                answers = [network(sized(x, side)).float() for network, side in asked]
+                said = answers(asked, x, homes)
                 began = start.features(sized(x, START_SIZE)).float()
-            said = torch.stack(answers).mean(0)
             x = sized(x, size) + course.shift
+        if isinstance(student, Exported):
+            student.set_mode("round" if float(torch.rand(())) < course.rounded else "pass")
         with torch.autocast(device.type, torch.bfloat16, enabled=course.bfloat16):
             features = student.features(x)
         features = features.float()

@@ -42,7 +42,7 @@ class Numbers:
     chunk: int = 48  # composites that a worker hands over at a time
     strangers: float = 0.12  # share of things of no class, and of empty trays, among composites
     home: float = 0.45  # share of photographs as they are in a batch
-    drawn: float = 0.08  # share of rendered scenes in a batch, where there are any
+    drawn: float = 0.1  # share of rendered scenes in a batch, where there are any
     side: int = 384  # pixels of a view, before it is made as small as each network wants it
     workers: int = 1
     seed: int = 0
@@ -161,12 +161,16 @@ class Stock:
             self.at += len(targets)
             self.filled = max(self.filled, self.at)
 
+    def homes(self, count: int, home: float | None = None) -> int:
+        """How many of a batch are photographs; they come first."""
+        return int(count * (self.numbers.home if home is None else home))
+
     def draw(
         self, count: int, home: float | None = None, drawn: float | None = None
     ) -> tuple[Tensor, Tensor]:
         """Views (B, 3, S, S) in -1..1, photographs first, and their targets."""
         numbers, device = self.numbers, self.device
-        homes = int(count * (numbers.home if home is None else home))
+        homes = self.homes(count, home)
         scenes = int(count * (numbers.drawn if drawn is None else drawn))
         rows = torch.multinomial(self.chance, homes, replacement=True)
         views = [view(self.home[rows], True, numbers.side)]
