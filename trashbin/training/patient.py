@@ -1,4 +1,4 @@
-"""Trains the shipped network on: views without end, and teachers asked about every one of them.
+"""Trains the network that ships: views without end, and teachers asked about every one of them.
 
 "Knowledge distillation: A good teacher is patient and consistent" (Beyer et al., CVPR 2022): the
 student learns from what teachers say of the very view it sees, for long, and of views that never
@@ -155,11 +155,9 @@ class Stages:
         if not file.exists():
             calmed = calm(begin, self.batches(size, 2)).to(self.device)
             calmed = calmed.to(memory_format=torch.channels_last)
-            out, told = (
-                self.work.folder / "student",
-                self.told("student", "after its teachers, in float", size),
-            )
-            weights, course = self.work.weights, self.plan.course(self.plan.student)
+            out, weights = self.work.folder / "student", self.work.weights
+            told = self.told("student", "after its teachers, in float", size)
+            course = self.plan.course(self.plan.student)
             save(grow(calmed, course, asked, weights, self.stock, out, told).cpu(), file)
         return load(file)
 
@@ -179,11 +177,8 @@ class Stages:
         exported = Exported(student).eval()
         exported.load_state_dict(torch.load(ready, weights_only=True))
         exported.set_mode("round")
-        course, tell = (
-            self.plan.course(self.plan.settle),
-            self.told("settle", "trained with int8's rounding", size),
-        )
-        weights = self.work.weights
+        tell = self.told("settle", "trained with int8's rounding", size)
+        course, weights = self.plan.course(self.plan.settle), self.work.weights
         exported = exported.to(self.device).to(memory_format=torch.channels_last)
         made = grow(exported, course, asked, weights, self.stock, out, tell)
         made.cpu()
