@@ -103,33 +103,42 @@ def test_golden_patterns_are_what_they_always_were() -> None:
     )
 
 
-@pytest.fixture(scope="module")
-def answers(photos: list[data.Photo]) -> dict[str, list[tuple[str, str]]]:
-    """Variant -> (label, answer) of every held-out photograph, through the daemon's classifier."""
-    out: dict[str, list[tuple[str, str]]] = {}
+Answers = dict[str, list[tuple[str, str]]]
+
+
+def answered(photos: list[data.Photo], fold: data.Fold) -> Answers:
+    """Variant -> (label, answer) of every photograph of a fold, through the daemon's classifier."""
+    out: Answers = {}
     for variant in ("int8", "float16"):
         classifier = TFLiteClassifier(find(f"trashnet-mobilenetv3-large:{variant}"))
         out[variant] = []
-        for photo in data.fold_photos(photos, "test"):
+        for photo in data.fold_photos(photos, fold):
             found = judge(data.read_picture(ROOT / photo.path), classifier, Thresholds())
             out[variant].append((photo.label, str(found.label)))
     return out
 
 
-def test_shipped_file_is_right_on_91_of_100(answers: dict[str, list[tuple[str, str]]]) -> None:
+@pytest.fixture(scope="module")
+def answers(photos: list[data.Photo]) -> Answers:
+    return answered(photos, "test")
+
+
+def test_shipped_file_is_right_on_91_of_100(answers: Answers) -> None:
     right = [label == answer for label, answer in answers["int8"]]
     assert len(right) > 250
     assert sum(right) / len(right) >= 0.91
 
 
-def test_rounding_costs_less_than_half_a_point(answers: dict[str, list[tuple[str, str]]]) -> None:
-    right = {name: sum(label == said for label, said in pairs) for name, pairs in answers.items()}
-    assert right["int8"] >= right["float16"] - 0.005 * len(answers["int8"])
+def test_rounding_costs_less_than_half_a_point(photos: list[data.Photo], answers: Answers) -> None:
+    # on both folds whose groups trained nothing: one alone is too few to tell half a point
+    pairs = {name: answers[name] + more for name, more in answered(photos, "calib").items()}
+    right = {name: sum(label == said for label, said in all_) for name, all_ in pairs.items()}
+    assert right["int8"] >= right["float16"] - 0.005 * len(pairs["int8"])
 
 
 @pytest.mark.parametrize("kernels", ["builtin", "reference"])
 def test_kernels_agree_on_97_of_100(
-    kernels: str, photos: list[data.Photo], answers: dict[str, list[tuple[str, str]]]
+    kernels: str, photos: list[data.Photo], answers: Answers
 ) -> None:
     # wanted are 99: XNNPACK rounds other than the plain kernels, and a step of difference in
     # nearly every feature adds up to some labels that were close (the model card tells it)
