@@ -119,7 +119,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "low_top1": ("even the largest share is small", "bagian terbesar pun kecil"),
     "tie": ("two classes are equal", "dua kelas sama besar"),
     "disagree": ("the pictures disagree, or two things lie there", "gambar berbeda pendapat"),
-    "unfamiliar": ("unlike anything it learned", "tidak mirip yang dipelajari"),
+    "unfamiliar": ("unlike what it learned", "tidak mirip yang dipelajari"),
     "blurred": ("blurred", "kabur"),
     "dark": ("too dark", "terlalu gelap"),
     "invalid": ("the network gave no answer", "jaringan tidak menjawab"),
