@@ -1,7 +1,7 @@
 """python -m trashbin.training.teaching: what ``trashbin teach`` does for trays of its own.
 
 A tray is one background in one light and lens (wire mesh and terrazzo are among those that trained
-0.3.0, the others are not); what lies on it are photographs that trained nothing. Ten answers a
+what ships, the others are not); what lies on it are photographs that trained nothing. Ten answers a
 label are learned from; judged are that tray's other items, none of a group that was answered, and
 what is lost at home, the test fold's photographs as they are.
 """
