@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from trashbin.training import plots
+from trashbin.training import plots, scores
 from trashbin.training.backgrounds import FAMILIES
 from trashbin.training.data import LABELS, read_photos
 from trashbin.training.evaluate import tables
@@ -160,7 +160,6 @@ def _processor(key: str) -> str:
 
 def write_card(root: Path, folder: Path, facts: dict[str, Any]) -> Path:
     """Writes `folder/MODEL_CARD.md` and its plots from a report, the manifest and the log."""
-    from trashbin.training import evaluate
     from trashbin.training.patient import SETTLE, STUDENT
 
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
@@ -220,8 +219,8 @@ def write_card(root: Path, folder: Path, facts: dict[str, Any]) -> Path:
             f"| {row['left']} |"
             for name, row in speed.items()
         ),
-        costs=evaluate.WRONG_COSTS,
-        coverage=evaluate.HOME_COVERAGE,
+        costs=scores.WRONG_COSTS,
+        coverage=scores.HOME_COVERAGE,
         gap=rules["gap"],
         top1=rules["top1"],
         familiarity=rules["familiarity"],

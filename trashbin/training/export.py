@@ -23,9 +23,10 @@ from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
 
 from trashbin.model import golden
 from trashbin.training.data import LABELS
-from trashbin.training.evaluate import TFLite, softmax
+from trashbin.training.evaluate import TFLite
 from trashbin.training.model import Architecture, MobileNetV3
 from trashbin.training.quantize import PIXEL, Exported
+from trashbin.training.scores import softmax
 
 VERSION = "0.4.0"
 CREATED = "2026-11-27T00:00:00Z"  # of this version's weights: a file made again is the same file

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-from trashbin.training.evaluate import wilson
+from trashbin.training.scores import wilson
 
 matplotlib.use("svg")
 from matplotlib import pyplot as plt

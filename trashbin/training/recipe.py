@@ -23,20 +23,11 @@ from trashbin.model.familiarity import parse
 from trashbin.training import export, speed
 from trashbin.training.bank import as_input, away_bank, home_bank, stranger_bank
 from trashbin.training.data import LABELS, fold_photos, limited, read_photos
-from trashbin.training.evaluate import (
-    Scores,
-    TFLite,
-    choose_rules,
-    fit_temperature,
-    fold_banks,
-    report,
-    risk_and_coverage,
-    run_bank,
-    strangers,
-)
+from trashbin.training.evaluate import TFLite, fold_banks, report, run_bank, strangers
 from trashbin.training.index import write_index, write_rehearsal
 from trashbin.training.model import Architecture
 from trashbin.training.quantize import PIXEL, Exported
+from trashbin.training.scores import Scores, choose_rules, fit_temperature, risk_and_coverage
 
 
 @dataclass(frozen=True)
