@@ -59,12 +59,12 @@ def test_a_tiny_run_goes_from_photographs_to_a_card_through_a_cut_and_is_made_ag
 
     from trashbin.training import (
         card,
-        evaluate,
         export,
         lessons,
         patient,
         quantize,
         recipe,
+        scores,
         speed,
         stock,
     )
@@ -72,7 +72,7 @@ def test_a_tiny_run_goes_from_photographs_to_a_card_through_a_cut_and_is_made_ag
     monkeypatch.setattr(quantize, "SHRINKS", (1.0, 0.8))  # all of them take minutes
     monkeypatch.setattr(quantize, "REFINED", (0.5,))
     monkeypatch.setattr(export, "GOLDEN_SEEDS", range(12))
-    monkeypatch.setattr(evaluate, "HOME_COVERAGE", 0.0)
+    monkeypatch.setattr(scores, "HOME_COVERAGE", 0.0)
     monkeypatch.setattr(speed, "ROUNDS", 3)
     tiny: dict[str, int] = {"steps": 1, "batch": 4}
     probe = tiny | {"size": 64, "probe_batches": 2, "probe_steps": 2}
