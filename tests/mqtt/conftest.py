@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
 from tests.support_processes import Broker, run, running
+from tests.support_publisher import Make, context
+from trashbin.devices.mqtt import MqttPublisher
+from trashbin.outbox import Outbox
+from trashbin.settings import MqttPublisher as MqttSettings
 
 
 @pytest.fixture
@@ -45,3 +50,26 @@ def tls_broker(tmp_path: Path) -> Iterator[Broker]:
         f"keyfile {tmp_path / 'server.key'}",
     ) as broker:
         yield broker
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    box = Outbox(tmp_path / "events.sqlite")
+    yield box
+    box.close()
+
+
+@pytest.fixture
+def make(outbox: Outbox) -> Iterator[Make]:
+    """Make publishers for a broker; each is closed at the end."""
+    made: list[MqttPublisher] = []
+
+    def make(broker: Broker | None = None, **keys: Any) -> MqttPublisher:
+        if broker is not None:
+            keys = {"host": broker.host, "port": broker.port} | keys
+        made.append(MqttPublisher(MqttSettings(kind="mqtt", **keys), context(outbox)))
+        return made[-1]
+
+    yield make
+    for publisher in made:
+        publisher.close()

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.mqtt.test_publisher import ROOT, context, ignore, tell
 from tests.support_events import an_event
 from tests.support_processes import Broker, Listener, wait_until
+from tests.support_publisher import ROOT, context, ignore, tell
 from trashbin.devices import mqtt
 from trashbin.devices.mqtt import MqttPublisher
 from trashbin.outbox import Outbox

@@ -3,75 +3,29 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-import trustme
 
 from tests.support import FakeClock
 from tests.support_events import an_event
 from tests.support_processes import Broker, Listener, wait_until
+from tests.support_publisher import ROOT, Make, context, ignore, tell
 from trashbin import devices, requests
 from trashbin.devices import mqtt_client
-from trashbin.devices.mqtt import MqttPublisher
-from trashbin.errors import ConfigError, RequestError
+from trashbin.errors import RequestError
 from trashbin.outbox import Outbox
-from trashbin.ports import Context, Publisher
 from trashbin.settings import Config
-from trashbin.settings import MqttPublisher as MqttSettings
 
-ROOT = "trashbin/bin-1"
 ONLINE, OFFLINE = b"online", b"offline"
-
-Make = Callable[..., MqttPublisher]
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    box = Outbox(tmp_path / "events.sqlite")
-    yield box
-    box.close()
-
-
-def context(outbox: Outbox) -> Context:
-    config = Config.model_validate(
-        {
-            "version": 1,
-            "device": {"id": "bin-1"},
-            "bins": {"only": {"labels": ["paper"]}},
-            "camera": {"kind": "simulated"},
-            "triggers": [{"kind": "timer", "every_s": 1}],
-            "actuators": [{"kind": "none"}],
-            "publisher": {"kind": "none"},
-        }
-    )
-    return Context(FakeClock(), config, outbox=outbox)
-
-
-@pytest.fixture
-def make(outbox: Outbox) -> Iterator[Make]:
-    """Make publishers for a broker; each is closed at the end."""
-    made: list[MqttPublisher] = []
-
-    def make(broker: Broker | None = None, **keys: Any) -> MqttPublisher:
-        if broker is not None:
-            keys = {"host": broker.host, "port": broker.port} | keys
-        made.append(MqttPublisher(MqttSettings(kind="mqtt", **keys), context(outbox)))
-        return made[-1]
-
-    yield make
-    for publisher in made:
-        publisher.close()
 
 
 @pytest.fixture
@@ -85,16 +39,6 @@ def listener(broker: Broker) -> Iterator[Listener]:
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bin comes back late enough for a listener to be there first."""
     monkeypatch.setattr(mqtt_client, "RECONNECT_S", (2, 60))
-
-
-def ignore(verb: str, payload: bytes, retained: bool) -> None:
-    """For tests in which nobody asks."""
-
-
-def tell(outbox: Outbox, publisher: Publisher, count: int = 1) -> None:
-    for _ in range(count):
-        outbox.append(an_event())
-        publisher.wake()
 
 
 @pytest.mark.parametrize("kind", ["mqtt", "none"])
@@ -284,10 +228,13 @@ def test_a_killed_bin_is_offline(broker: Broker, listener: Listener, tmp_path: P
     bin = textwrap.dedent(f"""
         import signal
         from pathlib import Path
-        from tests.mqtt import test_publisher as t
-        section = t.MqttSettings(kind="mqtt", host="{broker.host}", port={broker.port})
-        outbox = t.Outbox(Path("{tmp_path}/killed.sqlite"))
-        t.MqttPublisher(section, t.context(outbox)).open(t.ignore)
+        from tests.support_publisher import context, ignore
+        from trashbin.devices.mqtt import MqttPublisher
+        from trashbin.outbox import Outbox
+        from trashbin.settings import MqttPublisher as MqttSettings
+        section = MqttSettings(kind="mqtt", host="{broker.host}", port={broker.port})
+        outbox = Outbox(Path("{tmp_path}/killed.sqlite"))
+        MqttPublisher(section, context(outbox)).open(ignore)
         signal.pause()
     """)
     process = subprocess.Popen(
@@ -320,151 +267,6 @@ def test_it_comes_under_its_own_id_and_without_a_session(broker: Broker, make: M
     assert heard == ["selftest"]
     log = (broker.folder / "mosquitto.log").read_text()
     assert log.count(" as trashbin-bin-1 (p2, c1,") == 2, "MQTT 3.1.1, a clean session"
-
-
-def test_a_password_from_a_file(locked_broker: Broker, tmp_path: Path, make: Make) -> None:
-    file = tmp_path / "password"
-    file.write_text("right\n")
-    publisher = make(locked_broker, username="bin", password_file=file)
-    publisher.open(ignore)
-    assert wait_until(lambda: publisher.connected)
-
-
-def test_a_refused_password_is_told_once_in_plain_words(
-    locked_broker: Broker, tmp_path: Path, make: Make, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    file = tmp_path / "password"
-    file.write_text("s3cret-and-wrong")
-    file.chmod(0o600)
-    publisher = make(locked_broker, username="bin", password_file=file)
-    publisher.open(ignore)
-    assert wait_until(lambda: publisher.problem is not None)
-    assert "refuses us" in str(publisher.problem)
-    assert "publisher.username" in str(publisher.problem)
-    log = (locked_broker.folder / "mosquitto.log").read_text
-    assert wait_until(lambda: log().count("not authorised") >= 2)  # it tries again
-    assert len(caplog.records) == 1
-    assert "s3cret" not in caplog.text
-    assert not publisher.connected
-
-
-def test_an_unreachable_broker_is_told_and_tried_again(broker: Broker, make: Make) -> None:
-    broker.kill()
-    publisher = make(broker)
-    publisher.open(ignore)
-    assert wait_until(lambda: "refused" in str(publisher.problem))
-    broker.start()
-    assert wait_until(lambda: publisher.connected)
-    assert publisher.problem is None
-
-
-def test_tls_with_a_client_certificate(tls_broker: Broker, make: Make) -> None:
-    folder = tls_broker.folder
-    tls = {"ca": folder / "ca.pem", "cert": folder / "bin.pem", "key": folder / "bin.key"}
-    publisher = make(tls_broker, tls=tls)
-    publisher.open(ignore)
-    assert wait_until(lambda: publisher.connected)
-
-
-def test_tls_refuses_a_stranger(tls_broker: Broker, make: Make) -> None:
-    publisher = make(tls_broker, tls={})  # the system's authorities do not know it
-    publisher.open(ignore)
-    assert wait_until(lambda: "certificate verify failed" in str(publisher.problem))
-
-
-def test_tls_with_the_wrong_authority_is_told_once(
-    tls_broker: Broker, tmp_path: Path, make: Make, caplog: pytest.LogCaptureFixture
-) -> None:
-    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
-    publisher = make(tls_broker, tls={"ca": tmp_path / "other.pem"})
-    publisher.open(ignore)
-    assert wait_until(lambda: "check publisher.tls.ca" in str(publisher.problem))
-    log = (tls_broker.folder / "mosquitto.log").read_text
-    assert wait_until(lambda: log().lower().count("unknown ca") >= 2)  # it tries again
-    assert len(caplog.records) == 1
-    assert not publisher.connected
-
-
-@pytest.mark.parametrize("tls", [True, False], ids=["without-certificate", "without-tls"])
-def test_a_broker_that_wants_a_certificate_is_told_once(
-    tls: bool, tls_broker: Broker, make: Make, caplog: pytest.LogCaptureFixture
-) -> None:
-    publisher = make(tls_broker, tls={"ca": tls_broker.folder / "ca.pem"} if tls else None)
-    publisher.open(ignore)
-    assert wait_until(lambda: "publisher.tls.cert" in str(publisher.problem))
-    log = (tls_broker.folder / "mosquitto.log").read_text
-    assert wait_until(lambda: log().count("error:") >= 3)  # the fixture's own look, and two tries
-    assert len(caplog.records) == 1
-    assert not publisher.connected
-
-
-@pytest.mark.parametrize(
-    ("keys", "says"),
-    [
-        ({"username": "bin", "password_file": Path("/nowhere/secret")}, "/nowhere/secret"),
-        ({"tls": {"ca": Path("/nowhere/ca.pem")}}, "/nowhere/ca.pem"),
-        ({"host": "no..host"}, "no..host"),
-    ],
-)
-def test_what_cannot_work_is_told_at_once(make: Make, keys: dict[str, Any], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
-        make(**keys)
-
-
-def test_a_wrong_certificate_or_key_is_told_at_once(tmp_path: Path, make: Make) -> None:
-    own, other = (trustme.CA().issue_cert("bin") for _ in range(2))
-    cert, key, locked = (tmp_path / name for name in ("bin.pem", "other.key", "locked.key"))
-    own.cert_chain_pems[0].write_to_path(cert)
-    other.private_key_pem.write_to_path(key)
-    subprocess.run(
-        ["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:x", "-out", locked], check=True
-    )
-    for wrong, says in (
-        (tmp_path / "none.key", r"publisher\.tls\.key cannot be read: .*none\.key"),
-        (cert, "the one that cert was made with"),
-        (key, "the one that cert was made with"),
-        (locked, "without a password"),
-    ):
-        with pytest.raises(ConfigError, match=says):
-            make(tls={"cert": cert, "key": wrong})
-
-
-@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])  # as an editor of Windows begins it
-def test_everybody_reading_the_password_is_warned_of(
-    locked_broker: Broker,
-    tmp_path: Path,
-    make: Make,
-    caplog: pytest.LogCaptureFixture,
-    bom: bytes,
-) -> None:
-    file = tmp_path / "password"
-    file.write_bytes(bom + b"right\r\nand a note\n")
-    file.chmod(0o604)
-    publisher = make(locked_broker, username="bin", password_file=file)
-    publisher.open(ignore)
-    assert wait_until(lambda: publisher.connected)
-    assert "can be read by every user" in caplog.text
-    caplog.clear()
-    file.chmod(0o640)
-    make(locked_broker, username="bin", password_file=file)
-    assert not caplog.records
-
-
-def test_a_file_that_can_be_no_password_is_told_at_once(tmp_path: Path, make: Make) -> None:
-    long, pipe = tmp_path / "long", tmp_path / "pipe"
-    long.write_bytes(b"x" * 70_000)  # more than MQTT can say: it would end paho's thread
-    os.mkfifo(pipe)
-    for file, says in ((long, "too long for a password"), (pipe, "no regular file")):
-        with pytest.raises(ConfigError, match=says):
-            make(username="bin", password_file=file)
-
-
-def test_a_password_that_is_no_text_is_not_told(tmp_path: Path, make: Make) -> None:
-    (tmp_path / "password").write_bytes(b"s3cret\xff")
-    with pytest.raises(ConfigError, match="not UTF-8 text") as told:
-        make(username="bin", password_file=tmp_path / "password")
-    assert told.value.__cause__ is None
 
 
 def test_closing_is_bounded_where_the_broker_is_gone(

@@ -1,0 +1,161 @@
+"""How the publisher comes to a real Mosquitto, by password or TLS, or says why it cannot."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from tests.support_processes import Broker, wait_until
+from tests.support_publisher import Make, ignore
+from trashbin.errors import ConfigError
+
+
+def test_a_password_from_a_file(locked_broker: Broker, tmp_path: Path, make: Make) -> None:
+    file = tmp_path / "password"
+    file.write_text("right\n")
+    publisher = make(locked_broker, username="bin", password_file=file)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+
+
+def test_a_refused_password_is_told_once_in_plain_words(
+    locked_broker: Broker, tmp_path: Path, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    file = tmp_path / "password"
+    file.write_text("s3cret-and-wrong")
+    file.chmod(0o600)
+    publisher = make(locked_broker, username="bin", password_file=file)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.problem is not None)
+    assert "refuses us" in str(publisher.problem)
+    assert "publisher.username" in str(publisher.problem)
+    log = (locked_broker.folder / "mosquitto.log").read_text
+    assert wait_until(lambda: log().count("not authorised") >= 2)  # it tries again
+    assert len(caplog.records) == 1
+    assert "s3cret" not in caplog.text
+    assert not publisher.connected
+
+
+def test_an_unreachable_broker_is_told_and_tried_again(broker: Broker, make: Make) -> None:
+    broker.kill()
+    publisher = make(broker)
+    publisher.open(ignore)
+    assert wait_until(lambda: "refused" in str(publisher.problem))
+    broker.start()
+    assert wait_until(lambda: publisher.connected)
+    assert publisher.problem is None
+
+
+def test_tls_with_a_client_certificate(tls_broker: Broker, make: Make) -> None:
+    folder = tls_broker.folder
+    tls = {"ca": folder / "ca.pem", "cert": folder / "bin.pem", "key": folder / "bin.key"}
+    publisher = make(tls_broker, tls=tls)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+
+
+def test_tls_refuses_a_stranger(tls_broker: Broker, make: Make) -> None:
+    publisher = make(tls_broker, tls={})  # the system's authorities do not know it
+    publisher.open(ignore)
+    assert wait_until(lambda: "certificate verify failed" in str(publisher.problem))
+
+
+def test_tls_with_the_wrong_authority_is_told_once(
+    tls_broker: Broker, tmp_path: Path, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    publisher = make(tls_broker, tls={"ca": tmp_path / "other.pem"})
+    publisher.open(ignore)
+    assert wait_until(lambda: "check publisher.tls.ca" in str(publisher.problem))
+    log = (tls_broker.folder / "mosquitto.log").read_text
+    assert wait_until(lambda: log().lower().count("unknown ca") >= 2)  # it tries again
+    assert len(caplog.records) == 1
+    assert not publisher.connected
+
+
+@pytest.mark.parametrize("tls", [True, False], ids=["without-certificate", "without-tls"])
+def test_a_broker_that_wants_a_certificate_is_told_once(
+    tls: bool, tls_broker: Broker, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = make(tls_broker, tls={"ca": tls_broker.folder / "ca.pem"} if tls else None)
+    publisher.open(ignore)
+    assert wait_until(lambda: "publisher.tls.cert" in str(publisher.problem))
+    log = (tls_broker.folder / "mosquitto.log").read_text
+    assert wait_until(lambda: log().count("error:") >= 3)  # the fixture's own look, and two tries
+    assert len(caplog.records) == 1
+    assert not publisher.connected
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"username": "bin", "password_file": Path("/nowhere/secret")}, "/nowhere/secret"),
+        ({"tls": {"ca": Path("/nowhere/ca.pem")}}, "/nowhere/ca.pem"),
+        ({"host": "no..host"}, "no..host"),
+    ],
+)
+def test_what_cannot_work_is_told_at_once(make: Make, keys: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        make(**keys)
+
+
+def test_a_wrong_certificate_or_key_is_told_at_once(tmp_path: Path, make: Make) -> None:
+    own, other = (trustme.CA().issue_cert("bin") for _ in range(2))
+    cert, key, locked = (tmp_path / name for name in ("bin.pem", "other.key", "locked.key"))
+    own.cert_chain_pems[0].write_to_path(cert)
+    other.private_key_pem.write_to_path(key)
+    subprocess.run(
+        ["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:x", "-out", locked], check=True
+    )
+    for wrong, says in (
+        (tmp_path / "none.key", r"publisher\.tls\.key cannot be read: .*none\.key"),
+        (cert, "the one that cert was made with"),
+        (key, "the one that cert was made with"),
+        (locked, "without a password"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            make(tls={"cert": cert, "key": wrong})
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])  # as an editor of Windows begins it
+def test_everybody_reading_the_password_is_warned_of(
+    locked_broker: Broker,
+    tmp_path: Path,
+    make: Make,
+    caplog: pytest.LogCaptureFixture,
+    bom: bytes,
+) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(bom + b"right\r\nand a note\n")
+    file.chmod(0o604)
+    publisher = make(locked_broker, username="bin", password_file=file)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+    assert "can be read by every user" in caplog.text
+    caplog.clear()
+    file.chmod(0o640)
+    make(locked_broker, username="bin", password_file=file)
+    assert not caplog.records
+
+
+def test_a_file_that_can_be_no_password_is_told_at_once(tmp_path: Path, make: Make) -> None:
+    long, pipe = tmp_path / "long", tmp_path / "pipe"
+    long.write_bytes(b"x" * 70_000)  # more than MQTT can say: it would end paho's thread
+    os.mkfifo(pipe)
+    for file, says in ((long, "too long for a password"), (pipe, "no regular file")):
+        with pytest.raises(ConfigError, match=says):
+            make(username="bin", password_file=file)
+
+
+def test_a_password_that_is_no_text_is_not_told(tmp_path: Path, make: Make) -> None:
+    (tmp_path / "password").write_bytes(b"s3cret\xff")
+    with pytest.raises(ConfigError, match="not UTF-8 text") as told:
+        make(username="bin", password_file=tmp_path / "password")
+    assert told.value.__cause__ is None
