@@ -51,7 +51,7 @@ def main(folder: Path) -> None:
             page.wait_for_function(
                 "() => [...document.images].slice(0, 3).every(one => one.naturalWidth > 0)"
             )
-            page.evaluate("() => Promise.all(document.getAnimations().map(one => one.finished))")
+            site.settled(page)
             page.screenshot(path=str(folder / name))
 
 

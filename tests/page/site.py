@@ -169,6 +169,14 @@ def ready(page: Page, address: str) -> None:
     page.wait_for_function("() => window.socket && window.socket.connected")
 
 
+def settled(page: Page) -> None:
+    """Wait until nothing on the page moves.
+
+    Not by the animations' promises: one whose element is drawn anew is cancelled, and rejects.
+    """
+    page.wait_for_function("() => document.getAnimations().every(one => one.playState !== 'running')")
+
+
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A folder for as long as the block lasts."""

@@ -54,7 +54,7 @@ def test_axe_finds_nothing_serious_and_nothing_sticks_out(
             page.locator("article.item").first.wait_for()
         if path == "/figures":
             page.locator(".plot svg path").first.wait_for(state="attached")
-        page.evaluate("() => Promise.all(document.getAnimations().map(one => one.finished))")
+        site.settled(page)
         found += [f"{path} {violation}" for violation in serious(page)]
         wide = page.evaluate("() => document.documentElement.scrollWidth")
         if wide > size[0]:
