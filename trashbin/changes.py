@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trashbin.leases import Leases
-from trashbin.types import Frame
+from trashbin.types import Box, Frame
 
 Small: TypeAlias = npt.NDArray[np.float32]  # (3, 120, 160): a plane for each colour
 Mask: TypeAlias = npt.NDArray[np.uint8]  # (120, 160): 255 or 0
@@ -28,6 +28,12 @@ EDGE = 5.0  # a change of slope, levels per small pixel
 BRIGHTEST = 232.0  # above it a camera clips, and no two levels can be told apart
 LUMA = (0.299, 0.587, 0.114)
 SMALLEST = 20  # small pixels; anything less is a speck
+
+# What is no shadow: logs of the ratio to the tray, each colour's beside their mean, and that mean.
+TINTED, BRIGHTER, BLACKER = 0.12, 0.15, -1.0
+SHARP_EDGE = 8.0  # as EDGE: those of shadows are softer
+OUTLYING = 0.01  # share of what is no shadow that may lie beyond each side of the outline
+FEWEST = 60  # small pixels that are no shadow, without which the shadow counts as well
 
 _EDGE = np.array([EDGE])  # as OpenCV takes a scalar
 
@@ -111,6 +117,47 @@ class Changes:
             cv2.bitwise_or(mask, more, dst=mask)
         return mask
 
+    def outline(self, now: Small, expected: Small, mask: Mask) -> Box:
+        """Around what of a thing's mask is neither shadow nor glint on the tray.
+
+        A shadow darkens every colour alike, and its edges are soft. ``now`` and ``expected``
+        are what the mask was made from.
+        """
+        ratio = self._lease("difference", PLANES, np.float32)
+        other = self._lease("limit", PLANES, np.float32)
+        plane, slope, luma = self._lease("size", PLANES, np.float32)
+        np.subtract(now, expected, out=ratio)
+        cv2.addWeighted(ratio[0], LUMA[0], ratio[1], LUMA[1], 0, dst=luma)
+        cv2.scaleAdd(ratio[2], LUMA[2], luma, dst=luma)
+        np.add(expected, np.float32(8), out=other)  # so that noise in the dark is no tint
+        np.divide(ratio, other, out=ratio)
+        np.log1p(ratio, out=ratio)
+        mean = other[0]
+        np.add(ratio[0], ratio[1], out=mean)
+        np.add(mean, ratio[2], out=mean)
+        mean *= np.float32(1 / 3)
+        core: Mask = self._lease("core", (HEIGHT, WIDTH), np.uint8)
+        more = self._lease("more", (HEIGHT, WIDTH), np.uint8)
+        cv2.compare(mean, np.array([BRIGHTER]), cv2.CMP_GT, dst=core)
+        cv2.compare(mean, np.array([BLACKER]), cv2.CMP_LT, dst=more)
+        cv2.bitwise_or(core, more, dst=core)
+        for channel in range(3):
+            np.subtract(ratio[channel], mean, out=plane)
+            np.abs(plane, out=plane)
+            cv2.compare(plane, np.array([TINTED]), cv2.CMP_GT, dst=more)
+            cv2.bitwise_or(core, more, dst=core)
+        for x, y in ((1, 0), (0, 1)):
+            cv2.Sobel(luma, cv2.CV_32F, x, y, dst=slope, scale=0.125)
+            np.abs(slope, out=slope)
+            cv2.compare(slope, np.array([SHARP_EDGE]), cv2.CMP_GT, dst=more)
+            cv2.bitwise_or(core, more, dst=core)
+        cv2.bitwise_and(core, mask, dst=core)
+        if cv2.countNonZero(core) < FEWEST:
+            core = mask
+        left, right = _middle(core, 0)
+        top, bottom = _middle(core, 1)
+        return left / WIDTH, top / HEIGHT, right / WIDTH, bottom / HEIGHT
+
     def moved(self, now: Small, before: Small) -> float:
         """The share of the picture that differs between two frames, specks left out."""
         differs = self.differs(now, self.relit(before, now)[0])
@@ -175,6 +222,14 @@ def _median(values: npt.NDArray[np.float32]) -> np.float32:
         return np.float32(np.partition(values, middle)[middle])
     below, above = np.partition(values, (middle - 1, middle))[middle - 1 : middle + 1]
     return np.float32((below + above) / 2)
+
+
+def _middle(mask: Mask, axis: int) -> tuple[int, int]:
+    """From where to where along an axis most of a mask lies: OUTLYING is left out on each side."""
+    sums = cv2.reduce(mask, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().cumsum()
+    beyond = OUTLYING * sums[-1]
+    first, last = np.searchsorted(sums, (beyond, sums[-1] - beyond))
+    return int(first), int(last) + 1
 
 
 def things(differs: Mask) -> tuple[Mask, list[int]]:

@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from trashbin import decision
 from trashbin.errors import CameraError, DeviceError
 from trashbin.ports import Attentive, Camera, Classifier, Clock, Switch
+from trashbin.preprocess import close_up
 from trashbin.scene import Scene, SceneState, View, too_blurred, too_dark
 from trashbin.settings import Look as LookSettings
 from trashbin.types import Decision, Features, Frame, Pixels, Prediction, Reason, Thresholds
@@ -45,6 +46,8 @@ RETRIED = frozenset(
 class Sight:
     """What one look found. ``frame`` is the last one judged; ``timing_ms`` has the event's keys.
 
+    ``shown`` is the part of it that the network saw: what is kept shows no more.
+
     ``features`` (C,) is the mean over the frames that the decision rests on; None where it
     rests on none, or where the model has no such output.
     """
@@ -54,6 +57,11 @@ class Sight:
     burst_at: float
     timing_ms: dict[str, float]
     features: Features | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def shown(self) -> Pixels:
+        """RGB uint8 (h, w, 3)."""
+        return close_up(self.frame.pixels, self.frame.thing)
 
 
 def turned(classifier: Classifier, frame: Frame) -> list[Prediction]:
@@ -84,13 +92,16 @@ class Looker:
         self.last_frame: Frame | None = None
         self._shape: tuple[int, ...] | None = None  # of every frame: the scene model needs it
 
-    def glance(self, *, sharpness: bool = False) -> View:
+    def glance(self, *, closely: bool = False) -> View:
         """One frame through the scene model. CameraError where no frame is whole."""
         for _ in range(TORN):  # a USB camera now and then sends half a picture
             frame = self._captured()
             fault = flaw(frame.pixels)
             if fault is None:
-                return self.scene.look(frame, sharpness=sharpness)
+                view = self.scene.look(frame, closely=closely)
+                if self.settings.close_up and view.thing is not None:
+                    self.last_frame = replace(frame, thing=view.thing)
+                return view
         raise CameraError(fault)
 
     def probe(self) -> None:
@@ -136,14 +147,14 @@ class Looker:
         started = self.clock.monotonic()
         with self._lit():
             # a sensor fires before the item has landed: empty is believed when time is over
-            view = self._settle({SceneState.SETTLED}, sharpness=True)
+            view = self._settle({SceneState.SETTLED}, closely=True)
             settled = self.seen.at  # this frame is the burst's first
             timing = dict.fromkeys(STAGES, 0.0) | {"settle": (settled - started) * 1e3}
             found, features = self._judge(view, thresholds, timing)
             for _ in range(self.settings.retries):
                 if found.reason not in RETRIED:
                     break
-                found, features = self._judge(self.glance(sharpness=True), thresholds, timing)
+                found, features = self._judge(self.glance(closely=True), thresholds, timing)
         timing["total"] = (self.clock.monotonic() - started) * 1e3
         return Sight(found, self.seen, settled, timing, features)
 
@@ -157,11 +168,11 @@ class Looker:
         with self._lit():
             return self.glance().state is SceneState.EMPTY
 
-    def _settle(self, done: set[SceneState], *, sharpness: bool = False) -> View:
+    def _settle(self, done: set[SceneState], *, closely: bool = False) -> View:
         """Frames until one shows a state of ``done``, or the time to settle is over."""
         deadline = self.clock.monotonic() + self.settings.settle_s
         while True:
-            view = self.glance(sharpness=sharpness)
+            view = self.glance(closely=closely)
             if view.state in done or self.clock.monotonic() >= deadline:
                 return view
 
@@ -196,7 +207,7 @@ class Looker:
         while len(views) < self.settings.burst:
             if views or view.state is not SceneState.SETTLED:
                 with _stage(timing, "capture"):
-                    view = self.glance(sharpness=True)
+                    view = self.glance(closely=True)
             views.append(view)
             if too_blurred(view, self.settings.min_sharpness):
                 blurred.append(self.seen)

@@ -191,7 +191,7 @@ class Recorder:
         kept = None if features is None else features.astype("<f2").tobytes()
         committed = self.committed(self.outbox.append(event, kept, moving=moving))
         if sight is not None and self.config.pictures.publish:
-            self.publisher.announce("image/last", encode(sight.frame.pixels))
+            self.publisher.announce("image/last", encode(sight.shown))
         if moving:
             self.moving = committed.event_id
         return committed
@@ -201,7 +201,7 @@ class Recorder:
         uncertain = event.event_type is EventType.UNCERTAIN
         if not self.album.wants(uncertain=uncertain):
             return event
-        kept = self.album.add(event.event_id, sight.frame.pixels, uncertain=uncertain)
+        kept = self.album.add(event.event_id, sight.shown, uncertain=uncertain)
         return replace(event, image_id=kept)
 
     def moved(self) -> None:

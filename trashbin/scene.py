@@ -17,7 +17,7 @@ import numpy as np
 
 from trashbin.changes import LUMA, PIXELS, Changes, Mask, Small, things
 from trashbin.leases import Leases
-from trashbin.types import Frame, Pixels
+from trashbin.types import Box, Frame, Pixels
 
 MOVED = 0.004  # share of the picture that must differ between two frames to be motion
 SHARP_WIDTH = 320  # the width at which sharpness is measured
@@ -40,8 +40,9 @@ class View:
     ``changed`` is the share of the picture that differs from the learned empty tray, 0..1,
     or None without one. ``items`` counts the things that lie clearly apart (0 when empty).
     ``brightness`` is the mean luma, 0..255; ``sharpness`` is that of ``sharpness()``, over
-    what changed where that is known, None where it was not asked for; ``motion`` is the share
-    of the picture that differs from the frame before.
+    what changed where that is known; ``thing`` is where that lies. Both are None where they were
+    not asked for, ``thing`` also where no empty tray is known or it is empty; ``motion`` is the
+    share of the picture that differs from the frame before.
     """
 
     state: SceneState
@@ -50,6 +51,7 @@ class View:
     brightness: float
     sharpness: float | None
     motion: float
+    thing: Box | None = None
 
 
 class Scene:
@@ -99,8 +101,11 @@ class Scene:
         """This is the empty tray; several calls are averaged."""
         self._teach(self._changes.small(frame, "taught"))
 
-    def look(self, frame: Frame, *, sharpness: bool = True) -> View:
-        """Judge the next frame; its sharpness costs a third of the time, and few ask for it."""
+    def look(self, frame: Frame, *, closely: bool = True) -> View:
+        """Judge the next frame.
+
+        ``closely`` also tells sharpness and place of the thing, at half of the time; few ask for it.
+        """
         before = self._before
         now = self._changes.small(frame, "odd" if self._even else "even")
         self._before, self._even = now, not self._even
@@ -108,6 +113,7 @@ class Scene:
         self._still = 0 if motion >= MOVED else self._still + 1
         mask: Mask | None = None
         changed: float | None = None
+        thing: Box | None = None
         items = 0
         if not self._learns:
             items = 1
@@ -128,6 +134,8 @@ class Scene:
             if self._occupied:
                 items = _apart(areas, self.changed_area)
                 resting = SceneState.SETTLED
+                if closely:
+                    thing = self._changes.outline(now, expected, mask)
             else:
                 mask, resting = None, SceneState.EMPTY
                 if self._still >= self.still_frames:
@@ -140,8 +148,9 @@ class Scene:
             changed=changed,
             items=items,
             brightness=brightness(frame),
-            sharpness=_sharpness(frame.pixels, mask, self._lease) if sharpness else None,
+            sharpness=_sharpness(frame.pixels, mask, self._lease) if closely else None,
             motion=motion,
+            thing=thing,
         )
 
     def same_thing(self, before: Frame, after: Frame) -> bool:

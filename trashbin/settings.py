@@ -103,6 +103,7 @@ class Look(Section):
     refractory_s: Seconds = 2.0
     hold_s: Seconds = 60.0
     empty_tray: Literal["learn", "none"] = "learn"
+    close_up: bool = True
     changed_area: float = Field(default=0.01, gt=0, lt=1)
     dark_level: float = Field(default=12.0, ge=0, le=255)
     min_sharpness: float = Field(default=28.0, ge=0, le=100)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Features: TypeAlias = npt.NDArray[np.float32]
+Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom; 0..1 of a picture
 
 
 class Source(StrEnum):
@@ -69,12 +70,14 @@ class Frame:
     """One picture: ``pixels`` is RGB uint8 (height, width, 3); ``at`` is monotonic seconds.
 
     ``small`` is the same view at 160 x 120 where the camera made one besides, or None.
+    ``thing`` is where something lies in it, or None where nobody has found that out.
     Whoever receives a frame may read it and must not write to it.
     """
 
     pixels: Pixels
     at: float
     small: Pixels | None = None
+    thing: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)

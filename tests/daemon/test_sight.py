@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.daemon.rig import Network, Rig
 from trashbin.looking import turned
-from trashbin.types import Frame, Prediction, Reason
+from trashbin.types import Box, Frame, Prediction, Reason
 
 
 class Featured(Network):
@@ -19,10 +20,12 @@ class Featured(Network):
         super().__init__()
         self.frames = 0
         self.turns: list[int] = []
+        self.things: list[Box | None] = []
 
     def predict(self, frame: Frame, turns: int = 0) -> Prediction:
         self.frames += 1
         self.turns.append(turns)
+        self.things.append(frame.thing)
         seen = np.array([1.0, float(self.frames)], np.float32)
         return replace(super().predict(frame, turns), features=seen)
 
@@ -53,6 +56,38 @@ def test_each_frame_of_a_burst_is_turned_by_a_quarter_more(tmp_path: Path) -> No
     network.turns.clear()
     turned(network, looker.seen)
     assert network.turns == [0, 1, 2], "a single picture is judged likewise"
+
+
+def test_the_network_is_shown_where_the_thing_lies(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, look={"retries": 0})
+    looker = rig.daemon.parts.looker
+    assert looker is not None
+    looker.classifier = network = Featured()
+    looker.learn_empty_tray()
+    rig.drop()
+    sight = looker.look(network.thresholds)
+    assert len(network.things) == 3
+    for thing in network.things:
+        assert thing == pytest.approx((60 / 160, 40 / 120, 95 / 160, 75 / 120), abs=0.02)
+    rows, columns, _ = sight.shown.shape
+    assert rows == pytest.approx(1.3 * 35, abs=3) and columns == pytest.approx(rows * 4 / 3, abs=1)
+    assert (sight.shown == (220, 40, 40)).all(2).sum() > 1000, "the thing is on it, whole"
+    assert sight.frame.pixels.shape == (120, 160, 3)
+
+
+@pytest.mark.parametrize("look", [{"close_up": False}, {"empty_tray": "none"}])
+def test_all_of_the_tray_is_shown_where_the_owner_or_nothing_says_what_to_show(
+    tmp_path: Path, look: dict[str, object]
+) -> None:
+    rig = Rig(tmp_path, look=look)
+    looker = rig.daemon.parts.looker
+    assert looker is not None
+    looker.classifier = network = Featured()
+    looker.learn_empty_tray()
+    rig.drop()
+    sight = looker.look(network.thresholds)
+    assert set(network.things) == {None}
+    assert sight.shown is sight.frame.pixels
 
 
 def test_a_look_at_nothing_has_no_features(tmp_path: Path) -> None:

@@ -105,6 +105,40 @@ def test_a_jpeg_camera_is_no_item(tray: str) -> None:
 
 
 @every_tray
+@settings(max_examples=10, deadline=None)
+@given(
+    x=st.integers(60, 260),
+    y=st.integers(50, 190),
+    shade=st.floats(0.55, 0.8),
+    gain=st.floats(0.8, 1.2),
+)
+def test_the_place_of_a_thing_leaves_out_its_shadow(
+    tray: str, x: int, y: int, shade: float, gain: float
+) -> None:
+    camera, empty = Camera(), TRAYS[tray]
+    scene = learned(empty, camera)
+    dark = np.zeros(SIZE, np.float32)
+    cv2.ellipse(dark, (x + 30, y + 20), (60, 40), 30, 0, 360, 1.0, -1)
+    soft = 1 - (1 - shade) * cv2.GaussianBlur(dark, (0, 0), 9)
+    shaded = np.asarray(empty * soft[..., None], np.uint8)
+    view = run(scene, (camera.frame(can(shaded, x, y), gain) for _ in range(4)))[-1]
+    assert view.state is SceneState.SETTLED and view.thing is not None
+    drawn = np.any(can(empty, x, y) != empty, axis=2)
+    rows, columns = np.nonzero(drawn)
+    wanted = (columns.min() / 320, rows.min() / 240, columns.max() / 320, rows.max() / 240)
+    assert view.thing == pytest.approx(wanted, abs=0.05)
+
+
+def test_a_frame_that_is_not_looked_at_closely_has_no_place() -> None:
+    camera = Camera()
+    scene = learned(TRAYS["wood"], camera)
+    for frame in camera.frames(can(TRAYS["wood"]), 4):
+        view = scene.look(frame, closely=False)
+        assert (view.thing, view.sharpness) == (None, None)
+    assert scene.look(camera.frame(TRAYS["wood"])).thing is None
+
+
+@every_tray
 @pytest.mark.parametrize("draw", [can, clear_bottle])
 def test_an_item_moves_then_lies_then_is_gone(tray: str, draw: object) -> None:
     camera, empty = Camera(), TRAYS[tray]

@@ -30,7 +30,7 @@ def test_programs_get_them_in_full() -> None:
     assert told["frames"] == 3
     assert list(told["per_frame"]) == [
         "scene model",
-        "sharpness",
+        "sharpness and place",
         "resize to 160 x 160, int8",
         "network, int8",
     ]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trashbin.preprocess import InputSpec, fill, resize, to_tensor
+from trashbin.preprocess import LEAST, MARGIN, InputSpec, close_up, fill, resize, to_tensor
 
 Dtype = Literal["float32", "uint8", "int8"]
 SMALL = InputSpec(8, 8)
@@ -37,6 +37,31 @@ def noise(height: int, width: int, seed: int) -> npt.NDArray[np.uint8]:
 
 pictures = st.builds(noise, st.integers(8, 40), st.integers(8, 40), st.integers(0, 2**32))
 any_picture = hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)))
+
+
+@given(any_picture, *[st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted)] * 2)
+def test_a_close_up_holds_the_thing_in_the_pictures_proportions(
+    picture: npt.NDArray[np.uint8], across: list[float], down: list[float]
+) -> None:
+    height, width = picture.shape[:2]
+    where = np.arange(height * width).reshape(height, width)  # a picture that tells its pixels
+    numbered = np.repeat(where[..., None], 3, axis=2)
+    (left, right), (top, bottom) = across, down
+    shown = close_up(numbered, (left, top, right, bottom))[..., 0]  # type: ignore[arg-type]
+    rows, columns = shown[:, 0] // width, shown[0] % width
+    share = min(1.0, max(LEAST, MARGIN * max(right - left, bottom - top)))
+    for places, length, low, high in ((rows, height, top, bottom), (columns, width, left, right)):
+        assert abs(len(places) - share * length) <= 1
+        assert (np.diff(places) == 1).all()
+        # half a pixel is lost to rounding, where the part is not the whole
+        assert places[0] <= low * length + 1
+        assert places[-1] + 1 >= min(high * length, length) - 1
+    assert np.may_share_memory(shown, numbered), "no copy is made"
+
+
+def test_a_picture_in_which_nothing_was_found_is_shown_whole() -> None:
+    picture = noise(12, 16, 0)
+    assert close_up(picture, None) is picture
 
 
 @given(pictures)

@@ -1,6 +1,6 @@
 """What a frame costs, counted instead of timed: the same on every machine.
 
-The scene model, the sharpness and the preprocessing run once, on arrays and on an OpenCV that
+The scene model, the sharpness, the place of the thing and the preprocessing run once, on arrays and on an OpenCV that
 note what each call reads, writes and reckons. The network's layers are read from its file.
 Arithmetic is that of a plain implementation: OpenCV's own may take less.
 """
@@ -190,6 +190,7 @@ OPENCV: Mapping[str, Callable[..., tuple[float, float]]] = {
     "absdiff": _each(1),
     "convertScaleAbs": _each(1),
     "subtract": _each(1),
+    "reduce": lambda first, *rest, **more: (first.size, 0),
     "cvtColor": _each(3),
     "mean": _each(1),
     "compare": _each(0, 1),
@@ -204,7 +205,7 @@ OPENCV: Mapping[str, Callable[..., tuple[float, float]]] = {
 }
 # multiply-adds and comparisons for each element
 UFUNCS: Mapping[str, tuple[int, int]] = {
-    **dict.fromkeys(("add", "subtract", "multiply", "divide", "matmul", "log", "exp"), (1, 0)),
+    **dict.fromkeys(("add", "subtract", "multiply", "divide", "matmul", "log", "log1p", "exp"), (1, 0)),
     **dict.fromkeys(("minimum", "maximum", "less", "greater", "greater_equal"), (0, 1)),
     **dict.fromkeys(("absolute", "bitwise_and", "bitwise_xor", "logical_and"), (0, 0)),
 }
@@ -251,7 +252,7 @@ def per_frame(file: manifest.ModelFile) -> dict[str, Tally]:
             looker.learn(tray)
         for _ in range(SETTLED):
             looker.look(item)
-        blind = _counted(lambda: looker.look(item, sharpness=False))
+        blind = _counted(lambda: looker.look(item, closely=False))
         sharp = _counted(lambda: looker.look(item))
         spec, lease = file.input_spec, NotedLeases()
         tensor = np.empty((1, spec.height, spec.width, 3), spec.dtype).view(Noted)
@@ -259,7 +260,7 @@ def per_frame(file: manifest.ModelFile) -> dict[str, Tally]:
         resized = _counted(lambda: preprocess.fill(tensor, lying, spec, lease))
     return {
         "scene model": blind,
-        "sharpness": sharp.less(blind),
+        "sharpness and place": sharp.less(blind),
         f"resize to {spec.width} x {spec.height}, {spec.dtype}": resized,
         f"network, {file.id.variant}": _network(file),
     }

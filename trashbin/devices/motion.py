@@ -38,7 +38,7 @@ class MotionTrigger:
         camera, scene = self._context.camera, self._context.scene
         if self._emit is None or camera is None or scene is None:
             return
-        view = scene.look(camera.capture(self._timeout), sharpness=False)
+        view = scene.look(camera.capture(self._timeout), closely=False)
         if view.state is not SceneState.EMPTY and scene.arrivals > self._answered:
             self._answered = scene.arrivals
             self._emit(Signal(Source.MOTION, self._context.clock.monotonic()))

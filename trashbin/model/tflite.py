@@ -19,7 +19,7 @@ from trashbin.leases import Leases
 from trashbin.model import golden, manifest, trial
 from trashbin.model.head import Head
 from trashbin.model.manifest import Golden, ModelFile
-from trashbin.preprocess import InputSpec, fill
+from trashbin.preprocess import InputSpec, close_up, fill
 from trashbin.settings import Model
 from trashbin.types import Features, Frame, ModelId, Prediction, Thresholds
 
@@ -155,9 +155,9 @@ class TFLiteClassifier:
         self.model = replace(self.file.id, head=None if head is None else head.digest)
 
     def load_input(self, frame: Frame, turns: int = 0) -> None:
-        """Preprocess a frame straight into the interpreter's own input buffer."""
+        """Preprocess a frame, or what lies in it, into the interpreter's own input buffer."""
         view = self._interpreter.tensor(self._input["index"])
-        fill(view(), frame.pixels, self._spec, self._lease, turns)
+        fill(view(), close_up(frame.pixels, frame.thing), self._spec, self._lease, turns)
 
     def invoke(self) -> None:
         """One bare run of the network on what its input buffer holds. ModelError if it fails."""
