@@ -25,7 +25,7 @@ from trashbin.events import timestamp
 from trashbin.ports import Classifier
 from trashbin.promise import Items, Promise, Refusal
 from trashbin.quiet import quiet
-from trashbin.types import Action, Thresholds
+from trashbin.types import Action, Pixels, Thresholds
 
 # how like a label a folder's name must be to be no word of its own: carboard, not plants or grass
 MISSPELT = 0.85
@@ -38,6 +38,7 @@ class Found:
     pictures: list[tuple[Path, str | None]]
     no_class: list[str]  # folders
     complaints: list[str]
+    trays: list[Pixels]
 
 
 def run(
@@ -95,11 +96,15 @@ def run(
 def listed(folder: Path, labels: Sequence[str]) -> Found:
     """Pictures in folders named by a label, and in other folders: things of no class.
 
+    The folder ``empty`` has pictures of the empty tray, beside which things are found.
+
     A folder whose name is nearly a label is left out: it is more likely misspelt. So is a
     picture that is there twice: it would count as two items. UsageError where no folder
     bears a label's name.
     """
-    found = Found([], [], [])
+    with quiet():
+        trays, complaints = pictures.trays(folder, labels)
+    found = Found([], [], complaints, trays)
     seen: dict[bytes, Path] = {}
     if not any((folder / label).is_dir() for label in labels):
         raise click.UsageError(
@@ -107,7 +112,7 @@ def listed(folder: Path, labels: Sequence[str]) -> Found:
             "are for things of no class"
         )
     for each in sorted(folder.iterdir()):
-        if each.name.startswith("."):
+        if each.name.startswith(".") or (each.name == pictures.EMPTY and each.name not in labels):
             continue
         if not each.is_dir():
             if each.suffix.lower() in pictures.SUFFIXES:
@@ -151,7 +156,7 @@ def _judged(found: Found, classifier: Classifier, top1: float) -> Items:
             except PictureError as error:
                 found.complaints.append(str(error))
                 continue
-            decision = judge(pixels, classifier, rules)
+            decision = judge(pixels, classifier, rules, found.trays)
             gap.append(decision.gap or 0.0)
             familiarity.append(decision.familiarity)
             right.append(label is not None and decision.label == label)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from trashbin.model.shelf import Shelf
 from trashbin.model.tflite import TFLiteClassifier
 from trashbin.ports import Classifier
 from trashbin.quiet import quiet
+from trashbin.scene import find_thing
 from trashbin.types import Action, Decision, Frame, Pixels, Reason, Thresholds
 
 BAR_WIDTH = 40
@@ -49,9 +50,15 @@ def opened(
     return classifier, replace(base, **given)
 
 
-def judge(pixels: Pixels, classifier: Classifier, thresholds: Thresholds) -> Decision:
-    """The decision on one RGB uint8 picture (H, W, 3), as the bin makes it on a burst of it."""
-    return decide(turned(classifier, Frame(pixels, 0.0)), thresholds)
+def judge(
+    pixels: Pixels, classifier: Classifier, thresholds: Thresholds, trays: Sequence[Pixels] = ()
+) -> Decision:
+    """The decision on one RGB uint8 picture (H, W, 3), as the bin makes it on a burst of it.
+
+    Beside pictures of the empty tray the network is shown what lies there, else all of it.
+    """
+    frame = Frame(pixels, 0.0, thing=find_thing(pixels, trays))
+    return decide(turned(classifier, frame), thresholds)
 
 
 def as_dict(file: str, decision: Decision) -> dict[str, Any]:

@@ -180,9 +180,10 @@ def evaluate(
     """Measure the network and the rules on labelled pictures.
 
     DIR holds one folder a label (DIR/glass, DIR/metal ...); pictures of no class at all
-    may lie in DIR/unknown. Told are: accuracy with its 95 % interval, each class, the
-    confusion matrix, and what the rules would do: on how many pictures the bin would act
-    (coverage), and on how many of those wrongly (selective risk).
+    may lie in DIR/unknown. Pictures of the empty tray in DIR/empty let the network look
+    closely at what lies there, as the bin does. Told are: accuracy with its 95 % interval,
+    each class, the confusion matrix, and what the rules would do: on how many pictures the
+    bin would act (coverage), and on how many of those wrongly (selective risk).
 
     With --json, one object: images, accuracy, accuracy_ci95, coverage, acted, acted_wrong,
     selective_risk, classes, confusion (over the pictures that have a label) and unknown

@@ -62,9 +62,10 @@ def calibrate(
 
     DIR holds pictures of this tray, one folder a label (DIR/glass, DIR/metal ...), as they
     will fall into it and in like numbers; any other folder (DIR/unknown, DIR/food) holds
-    things of no class, on which every act is wrong. Told are the bound, how many items are
-    acted on (coverage), and on how many items this rests. Where the items do not support the
-    promise nothing changes, and it is said how many would.
+    things of no class, on which every act is wrong. Pictures that the bin kept show what its
+    network saw; beside whole ones, pictures of the empty tray lie in DIR/empty. Told are the
+    bound, how many items are acted on (coverage), and on how many items this rests. Where the
+    items do not support the promise nothing changes, and it is said how many would.
 
     The thresholds are written to calibration.json in the bin's store and hold from the next
     item on, in place of the model's. Thresholds or a head that are changed later withdraw the

@@ -58,8 +58,14 @@ def run(
     as_json: bool,
     wrong: bool,
 ) -> ExitCode:
-    """Judge every picture of a folder and print the figures; bad pictures are reported."""
+    """Judge every picture of a folder and print the figures; bad pictures are reported.
+
+    Where there are pictures of the empty tray, things are found beside them as in the bin.
+    """
     found, complaints = list_pictures(folder, labels)
+    with quiet():
+        trays, others = pictures.trays(folder, labels)
+    complaints += others
     judged: list[Picture] = []
     # a descriptor of its own, since what decoders print to the usual one is kept quiet
     with os.fdopen(os.dup(2), "w") as terminal:
@@ -73,7 +79,7 @@ def run(
             except PictureError as error:
                 complaints.append(str(error))
                 continue
-            decision = judge(pixels, classifier, thresholds)
+            decision = judge(pixels, classifier, thresholds, trays)
             judged.append(Picture(file, truth, decision))
     for complaint in complaints:
         click.echo(f"trashbin: {complaint}", err=True)
@@ -100,7 +106,7 @@ def list_pictures(folder: Path, labels: Sequence[str]) -> tuple[list[tuple[Path,
     for each in sorted(folder.iterdir()):
         if each.is_dir() and each.name in known:
             found.extend((file, each.name) for file in pictures.find(each))
-        elif each.is_dir() and not each.name.startswith("."):
+        elif each.is_dir() and each.name != pictures.EMPTY and not each.name.startswith("."):
             near = difflib.get_close_matches(each.name.lower(), known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             complaints.append(f"{each}: left out, its name is no label{hint}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ MAX_PIXELS = 50_000_000  # OpenCV's own limit is set to the same in trashbin/__i
 
 # What a folder of pictures is searched for. OpenCV goes by content, so others open by name.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"})
+
+EMPTY = "empty"  # the folder, beside those of the labels, with pictures of the empty tray
 
 JPEG_QUALITY = 85
 LONGEST = 1280  # pixels; a broker takes some 100 KB, and no 4096 x 4096
@@ -38,6 +41,21 @@ def read(path: Path) -> Pixels:
         return decode(_content(path))
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from error.__cause__
+
+
+def trays(folder: Path, labels: Sequence[str]) -> tuple[list[Pixels], list[str]]:
+    """The pictures of the empty tray in ``folder/empty``, and complaints about those that are none.
+
+    None where ``empty`` is one of the labels: then it has pictures to be judged.
+    """
+    found: list[Pixels] = []
+    complaints: list[str] = []
+    for file in [] if EMPTY in labels else find(folder / EMPTY):
+        try:
+            found.append(read(file))
+        except PictureError as error:
+            complaints.append(str(error))
+    return found, complaints
 
 
 def decode(content: bytes) -> Pixels:

@@ -187,6 +187,20 @@ class Scene:
             self._changes.average(self._tray, now, min(self._taught, 20))
 
 
+def find_thing(pixels: Pixels, trays: Sequence[Pixels]) -> Box | None:
+    """Where something lies in a picture (H, W, 3), beside pictures of the empty tray.
+
+    Of several, that of another day or another bin, the one counts that differs least. None
+    where there is none, or nothing lies there.
+    """
+    views = []
+    for tray in trays:
+        scene = Scene(learn_frames=1)
+        scene.learn(Frame(tray, 0.0))
+        views.append(scene.look(Frame(pixels, 0.0)))
+    return min(views, key=lambda view: view.changed or 0.0).thing if views else None
+
+
 def brightness(frame: Frame) -> float:
     """Mean luma, 0..255."""
     return float(np.dot(_LUMA, cv2.mean(frame.pixels)[:3]))

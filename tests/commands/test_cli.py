@@ -19,6 +19,7 @@ from trashbin import bench, classify, resources
 from trashbin.cli import main
 from trashbin.errors import BrokerError, StoreError
 from trashbin.model import golden, manifest
+from trashbin.scenes import folders
 
 LINE_KEYS = [
     *("file", "label", "second", "top1", "top2", "gap", "familiarity", "decision", "reason"),
@@ -245,6 +246,19 @@ def test_evaluate_measures_folders_and_reports_what_it_left_out(
     assert people.exit_code == 0
     assert "Accuracy 50.0% on 2 pictures" in people.output
     assert f"taken for {label}" in people.output.replace("\n", "")
+
+
+def test_evaluate_looks_closely_beside_pictures_of_the_empty_trays(tmp_path: Path) -> None:
+    folders.link(tmp_path)
+    close = json.loads(trashbin_("evaluate", "--json", tmp_path).stdout)
+    (tmp_path / "empty" / "broken.jpg").write_text("no picture")
+    told = CliRunner().invoke(main, ["evaluate", "--json", str(tmp_path)])
+    assert told.exit_code == 1 and "empty/broken.jpg: is no picture" in told.stderr
+    assert json.loads(told.stdout) == close, "the others are used"
+    shutil.rmtree(tmp_path / "empty")
+    whole = json.loads(trashbin_("evaluate", "--json", tmp_path).stdout)
+    assert close["images"] == whole["images"] == 24
+    assert close["accuracy"] > whole["accuracy"]
 
 
 def test_evaluate_without_labels_folders_is_bad_usage(tmp_path: Path) -> None:

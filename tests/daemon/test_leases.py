@@ -84,7 +84,8 @@ class Bin:
         self.rig = Rig(folder, **changes)
         trays, items = scenes.load()
         self.empty = pictures.read(trays[items[0].tray].path)
-        self.lying = pictures.read(items[0].path)
+        # of several sizes, each in a close-up of its own
+        self.lying = [pictures.read(item.path) for item in items if item.tray == items[0].tray]
         self.network = TFLiteClassifier(manifest.find())
         self.share = share
         self.camera = Handed(self.rig, self.empty)
@@ -103,7 +104,8 @@ class Bin:
 
     def item(self) -> None:
         """One falls, is judged, and lies there for a while where it is held."""
-        self.camera.shown = self.lying
+        self.lying.insert(0, self.lying.pop())
+        self.camera.shown = self.lying[0]
         self.rig.signal()
         for _ in range(4):
             self.rig.daemon.step()
@@ -119,7 +121,7 @@ def test_no_line_takes_as_much_as_a_picture_for_an_item(
     tmp_path: Path, share: float, kind: str
 ) -> None:
     bin = Bin(tmp_path, share)
-    for _ in range(3):
+    for _ in range(len(bin.lying) + 1):  # so that the next is of another size than the last
         bin.item()
     with traced() as lines:
         bin.item()

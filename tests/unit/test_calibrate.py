@@ -108,7 +108,7 @@ def test_a_picture_that_is_there_twice_counts_once(
 def test_a_folder_that_is_nearly_a_label_is_left_out_and_other_words_are_no_class(
     tray: Path,
 ) -> None:
-    for name in ("metall", "wood", "grass", "plants"):
+    for name in ("metall", "wood", "grass", "plants", "empty"):
         (tray / name).mkdir()
     found = calibrate.listed(tray, (*LABELS, "plastic"))
     assert len(found.complaints) == 1 and "did you mean metal?" in found.complaints[0]

@@ -149,6 +149,7 @@ def test_folders_are_found_and_misnamed_ones_told(tmp_path: Path) -> None:
         "glass/a.jpg",
         "glass/deep/b.png",
         "unknown/c.jpg",
+        "empty/tray.jpg",
         "Metall/d.jpg",
         "e.jpg",
         "f.txt",

@@ -1,4 +1,4 @@
-"""The sample scenes as one folder a label, for ``trashbin evaluate``.
+"""The sample scenes as one folder a label, and the empty trays, for ``trashbin evaluate``.
 
 ``python -m trashbin.scenes.folders DIR`` makes links; no picture is copied.
 """
@@ -9,16 +9,18 @@ import sys
 from pathlib import Path
 
 from trashbin import scenes
+from trashbin.pictures import EMPTY
 
 
 def link(folder: Path) -> int:
-    """Make ``folder/<label>/<item>.jpg`` for every item; how many there are."""
-    _, items = scenes.load()
-    for item in items:
-        place = folder / item.label / f"{item.id}.jpg"
+    """Make ``folder/<label>/<item>.jpg`` for every item, ``empty/<tray>.jpg``; how many items."""
+    trays, items = scenes.load()
+    links = {folder / item.label / f"{item.id}.jpg": item.path for item in items}
+    links |= {folder / EMPTY / f"{tray.id}.jpg": tray.path for tray in trays.values()}
+    for place, picture in links.items():
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
-        place.symlink_to(item.path)
+        place.symlink_to(picture)
     return len(items)
 
 

@@ -8,12 +8,14 @@ network.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,25 +24,39 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from trashbin.preprocess import resize
+from trashbin.preprocess import close_up, resize
+from trashbin.scene import find_thing
 from trashbin.training import composite, matte
 from trashbin.training.data import LABELS, Fold, Image, Photo, load_pictures, read_picture
 from trashbin.training.model import INPUT_SIZE
 
 Indices = NDArray[np.int64]
+NOWHERE = (np.nan,) * 4
+Placed = tuple[Image, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
 class Bank:
-    """Pictures (N, H, W, 3) RGB uint8; targets and photos (N,): label, and photograph of origin."""
+    """Pictures (N, H, W, 3) RGB uint8; targets and photos (N,): label, and photograph of origin.
+
+    places (N, 4) are boxes of what lies there, as the bin would find them beside its empty tray;
+    NaN where it would find nothing, None where there is no tray.
+    """
 
     pictures: NDArray[np.uint8]
     targets: Indices
     photos: Indices
     home: bool
+    places: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def shown(self) -> Iterator[Image]:
+        """Each picture, or what the bin would show the network of it."""
+        places: Iterable[Any] = repeat(NOWHERE) if self.places is None else self.places
+        for picture, place in zip(self.pictures, places, strict=False):
+            yield close_up(picture, None if np.isnan(place[0]) else tuple(place))
 
 
 def home_bank(root: Path, photos: Sequence[Photo], cache: Path) -> Bank:
@@ -49,15 +65,21 @@ def home_bank(root: Path, photos: Sequence[Photo], cache: Path) -> Bank:
     return Bank(load_pictures(root, photos, cache), targets, np.arange(len(photos)), True)
 
 
-def _composites(
-    picture: Image, photo: Photo, fold: Fold, each: int, seed: int
-) -> NDArray[np.uint8]:
-    """(each, 240, 320, 3): the draws depend on the photograph's name and the seed alone."""
+def placed(rng: np.random.Generator, tray: composite.Tray) -> Placed:
+    """A picture of a tray, and the box of what lies there as the bin finds it."""
+    picture, empty = tray.shots(rng)
+    return picture, find_thing(picture, [empty]) or NOWHERE
+
+
+def _composites(picture: Image, photo: Photo, fold: Fold, each: int, seed: int) -> list[Placed]:
+    """The draws depend on the photograph's name and the seed alone."""
     cv2.setNumThreads(1)
     found = matte.make_matte(picture)
     number = int(hashlib.sha256(f"{seed}/{photo.path}".encode()).hexdigest()[:12], 16)
     rng = np.random.default_rng(number)
-    return np.stack([composite.composite(rng, found, photo.label, fold) for _ in range(each)])
+    return [
+        placed(rng, composite.composite(rng, found, photo.label, fold)) for _ in range(each)
+    ]
 
 
 def away_bank(
@@ -72,33 +94,44 @@ def away_bank(
     """`each` composites of every photograph, on the fold's backgrounds, 320 x 240."""
     names = hashlib.sha256("\n".join(photo.path for photo in photos).encode()).hexdigest()[:8]
     file = cache / f"away-{fold}-{each}x{seed}-{names}-r{composite.RECIPE}.npy"
-    width, height = composite.SIZE
     if not file.exists():
         pictures = load_pictures(root, photos, cache)
-        made = np.empty((len(photos), each, height, width, 3), np.uint8)
         work = partial(_composites, fold=fold, each=each, seed=seed)
         # spawned, not forked: OpenCV's threads do not survive a fork
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
             results = pool.map(work, (np.array(p) for p in pictures), photos, chunksize=8)
-            for row, result in zip(
-                made, tqdm(results, f"composites ({fold})", len(photos), mininterval=5), strict=True
-            ):
-                row[:] = result
-        part = file.with_suffix(".part.npy")
-        np.save(part, made.reshape(-1, height, width, 3))
-        part.replace(file)
+            counted = tqdm(results, f"composites ({fold})", len(photos), mininterval=5)
+            _save(file, [one for result in counted for one in result])
     targets = np.repeat(np.array([photo.target for photo in photos], np.int64), each)
     return Bank(
-        np.load(file, mmap_mode="r"), targets, np.repeat(np.arange(len(photos)), each), False
+        np.load(file, mmap_mode="r"),
+        targets,
+        np.repeat(np.arange(len(photos)), each),
+        False,
+        np.load(_places(file)),
     )
+
+
+def _places(file: Path) -> Path:
+    return file.with_suffix(".places.npy")
+
+
+def _save(file: Path, made: Sequence[Placed]) -> None:
+    """The places first: pictures without any would be taken for whole."""
+    pictures, places = zip(*made, strict=True)
+    for path, array in ((_places(file), np.array(places, np.float64)), (file, np.stack(pictures))):
+        part = path.with_suffix(".part.npy")
+        np.save(part, array)
+        part.replace(path)
 
 
 NO_CLASS = -1  # the target of a thing of none of the classes, and of an empty tray
 
 
-def _stranger(number: int, fold: Fold, seed: int) -> Image:
+def _stranger(number: int, fold: Fold, seed: int) -> Placed:
     cv2.setNumThreads(1)
-    return composite.stranger(np.random.default_rng((seed, number)), fold)
+    rng = np.random.default_rng((seed, number))
+    return placed(rng, composite.stranger(rng, fold))
 
 
 def stranger_bank(count: int, fold: Fold, cache: Path, seed: int = 0, workers: int = 2) -> Bank:
@@ -109,12 +142,11 @@ def stranger_bank(count: int, fold: Fold, cache: Path, seed: int = 0, workers: i
         work = partial(_stranger, fold=fold, seed=seed)
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
             made = pool.map(work, range(count), chunksize=16)
-            pictures = np.stack(list(tqdm(made, f"strangers ({fold})", count, mininterval=5)))
-        part = file.with_suffix(".part.npy")
-        np.save(part, pictures)
-        part.replace(file)
+            _save(file, list(tqdm(made, f"strangers ({fold})", count, mininterval=5)))
     targets = np.full(count, NO_CLASS, np.int64)
-    return Bank(np.load(file, mmap_mode="r"), targets, np.arange(count), False)
+    return Bank(
+        np.load(file, mmap_mode="r"), targets, np.arange(count), False, np.load(_places(file))
+    )
 
 
 def folder_bank(folder: Path) -> Bank:

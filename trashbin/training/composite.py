@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from trashbin.training.data import Fold, Image
 from trashbin.training.matte import Array, Matte
 
 SIZE = (320, 240)  # width, height in pixels of a composite; 4:3 as cameras give it
-RECIPE = 1  # raise it when a composite would come out differently: caches are kept by it
+RECIPE = 2  # raise it when a composite would come out differently: caches are kept by it
 SEE_THROUGH = frozenset({"glass", "plastic"})
 
 
@@ -184,15 +185,32 @@ def camera(rng: Generator, picture: Array) -> Image:
     return pixels
 
 
-def composite(rng: Generator, matte: Matte, label: str, *folds: Fold) -> Image:
-    """(240, 320, 3) RGB uint8: the matte's object on a background of the folds' families."""
+@dataclass(frozen=True)
+class Tray:
+    """What lies in a tray, and the same tray empty; float32 0..1 (240, 320, 3) each, unlit."""
+
+    filled: Array
+    empty: Array
+
+    def shot(self, rng: Generator) -> Image:
+        """(240, 320, 3) RGB uint8 of it in some light, by some camera."""
+        return camera(rng, light(rng, self.filled))
+
+    def shots(self, rng: Generator) -> tuple[Image, Image]:
+        """The same, and the empty tray in the same light, by the same camera."""
+        again = copy.deepcopy(rng)
+        return self.shot(rng), camera(again, light(again, self.empty))
+
+
+def composite(rng: Generator, matte: Matte, label: str, *folds: Fold) -> Tray:
+    """The matte's object on a background of the folds' families."""
     width, height = SIZE
     ground = background(rng, folds, height, width)
-    return camera(rng, light(rng, put_down(rng, ground, place(rng, matte), label)))
+    return Tray(put_down(rng, ground, place(rng, matte), label), ground)
 
 
-def stranger(rng: Generator, *folds: Fold) -> Image:
-    """(240, 320, 3) RGB uint8: a thing of no class on a background, or a background alone.
+def stranger(rng: Generator, *folds: Fold) -> Tray:
+    """A thing of no class on a background, or a background alone.
 
     Its outline and its surface are made up of the folds' own families: it is not to look like
     anything, only like a thing.
@@ -200,7 +218,7 @@ def stranger(rng: Generator, *folds: Fold) -> Image:
     width, height = SIZE
     ground = background(rng, folds, height, width)
     if rng.random() < 0.25:
-        return camera(rng, light(rng, ground))
+        return Tray(ground, ground)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     x = x - width * rng.uniform(0.3, 0.7)
     y = y - height * rng.uniform(0.3, 0.7)
@@ -222,4 +240,4 @@ def stranger(rng: Generator, *folds: Fold) -> Image:
     mask = np.asarray(np.clip(inside, 0, 1), np.float32)
     clear = np.ones_like(ground)
     layers = Layers(np.asarray(solid, np.float32), clear, mask)
-    return camera(rng, light(rng, put_down(rng, ground, layers, "paper")))
+    return Tray(put_down(rng, ground, layers, "paper"), ground)

@@ -100,8 +100,8 @@ def strangers(cache: Path, fold: Fold, limit: int = 0) -> Bank:
 
 
 def run_bank(file: TFLite, bank: Bank) -> Scores:
-    """What the file says to every picture of a bank."""
-    said = [file.views(np.ascontiguousarray(p)) for p in bank.pictures]
+    """What the file says to every picture of a bank, or to what lies there."""
+    said = [file.views(picture) for picture in bank.shown()]
     logits, features = (np.stack(part) for part in zip(*said, strict=True))
     return Scores(logits, features, bank.targets, bank.photos)
 

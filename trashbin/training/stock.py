@@ -70,14 +70,15 @@ def work(
         made, targets = [], []
         for _ in range(numbers.chunk):
             if rng.random() < numbers.strangers:
-                made.append(composite.stranger(rng, *FOLDS))
+                made.append(composite.stranger(rng, *FOLDS).shot(rng))
                 targets.append(NO_CLASS)
                 continue
             row = int(rng.choice(len(photos), p=weight))
             if row not in mattes:
                 bank, k = rows[row]
                 mattes[row] = matte.make_matte(np.array(bank[k]))
-            made.append(composite.composite(rng, mattes[row], photos[row].label, *FOLDS))
+            tray = composite.composite(rng, mattes[row], photos[row].label, *FOLDS)
+            made.append(tray.shot(rng))
             targets.append(photos[row].target)
         out.put((np.stack(made), np.array(targets, np.int64)))
 

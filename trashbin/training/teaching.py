@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from trashbin.fitting import Items, Last, teach
 from trashbin.looking import mean_features, turned
 from trashbin.model import tflite
 from trashbin.model.tflite import TFLiteClassifier
+from trashbin.scene import find_thing
 from trashbin.settings import Model
 from trashbin.training import backgrounds, composite, matte
 from trashbin.training.data import (
@@ -84,11 +85,20 @@ class Seen:
         return Items(self.items.features[rows], self.items.labels[rows])
 
 
-def look(classifier: TFLiteClassifier, photos: list[Photo], make: Callable[[Photo], Image]) -> Seen:
-    """The features of a picture of each photograph, as the event store keeps them."""
+def look(
+    classifier: TFLiteClassifier,
+    photos: list[Photo],
+    make: Callable[[Photo], Image],
+    empty: Sequence[Image] = (),
+) -> Seen:
+    """The features of a picture of each photograph, as the event store keeps them.
+
+    What lies there is found beside a picture of the ``empty`` tray, if there is one.
+    """
     seen = []
     for photo in photos:
-        views = turned(classifier, Frame(np.ascontiguousarray(make(photo)), 0.0))
+        picture = np.ascontiguousarray(make(photo))
+        views = turned(classifier, Frame(picture, 0.0, thing=find_thing(picture, empty)))
         features = mean_features(views)
         assert features is not None
         seen.append(features.astype(np.float16).astype(np.float64))
@@ -151,18 +161,19 @@ def measure(root: Path, model: str | None, times: int) -> None:
     for name, family, seed, lens in TRAYS:
         ground = family(np.random.default_rng(seed), height, width)
 
-        def make(
-            photo: Photo,
-            ground: NDArray[np.float32] = ground,
+        def taken(
+            lying: NDArray[np.float32],
             seed: int = seed,
             lens: Callable[[Image], Image] = lens,
         ) -> Image:
-            layers = composite.place(rng, mattes[photo.path])
-            lying = composite.put_down(rng, ground, layers, photo.label)
             lit = composite.light(np.random.default_rng(seed + 1), lying)
             return lens(composite.camera(np.random.default_rng(seed + 2), lit))
 
-        tray = look(classifier, things, make)
+        def make(photo: Photo, ground: NDArray[np.float32] = ground) -> Image:
+            layers = composite.place(rng, mattes[photo.path])
+            return taken(composite.put_down(rng, ground, layers, photo.label))  # noqa: B023
+
+        tray = look(classifier, things, make, [taken(ground)])
         good, bad = (
             np.array(
                 [taught(tray, home.items, rehearsed, own, each, wrong) for each in range(times)]
