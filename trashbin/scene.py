@@ -104,7 +104,7 @@ class Scene:
     def look(self, frame: Frame, *, closely: bool = True) -> View:
         """Judge the next frame.
 
-        ``closely`` also tells sharpness and place of the thing, at half of the time; few ask for it.
+        ``closely`` also tells sharpness and place of the thing, at half of the time: few ask.
         """
         before = self._before
         now = self._changes.small(frame, "odd" if self._even else "even")

@@ -17,6 +17,7 @@ from trashbin.classify import judge
 from trashbin.model import golden
 from trashbin.model.manifest import find
 from trashbin.model.tflite import TFLiteClassifier
+from trashbin.scene import find_thing
 from trashbin.training import data
 from trashbin.training.backgrounds import FAMILIES
 from trashbin.training.composite import composite
@@ -88,10 +89,16 @@ def test_composites_show_the_object_and_another_ground(
 ) -> None:
     photo = next(p for p in data.fold_photos(photos, fold) if p.label == "metal")
     found = make_matte(cv2.resize(data.read_picture(ROOT / photo.path), data.CACHE_SIZE))
-    made = [composite(np.random.default_rng(k), found, photo.label, fold) for k in (1, 1, 2)]
-    assert made[0].shape == (240, 320, 3) and made[0].dtype == np.uint8
-    assert (made[0] == made[1]).all() and (made[0] != made[2]).any()
-    assert all(picture.std() > 5 for picture in made)
+    made = []
+    for seed in (1, 1, 2):
+        rng = np.random.default_rng(seed)
+        made.append(composite(rng, found, photo.label, fold).shots(rng))
+    pictures = [picture for picture, _ in made]
+    assert pictures[0].shape == (240, 320, 3) and pictures[0].dtype == np.uint8
+    assert (pictures[0] == pictures[1]).all() and (pictures[0] != pictures[2]).any()
+    assert all(picture.std() > 5 for picture in pictures)
+    assert all(find_thing(picture, [empty]) for picture, empty in made)
+    assert not any(find_thing(empty, [empty]) for _, empty in made)
 
 
 def test_golden_patterns_are_what_they_always_were() -> None:

@@ -174,7 +174,9 @@ def settled(page: Page) -> None:
 
     Not by the animations' promises: one whose element is drawn anew is cancelled, and rejects.
     """
-    page.wait_for_function("() => document.getAnimations().every(one => one.playState !== 'running')")
+    page.wait_for_function(
+        "() => document.getAnimations().every(one => one.playState !== 'running')"
+    )
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What a frame costs, counted instead of timed: the same on every machine.
 
-The scene model, the sharpness, the place of the thing and the preprocessing run once, on arrays and on an OpenCV that
-note what each call reads, writes and reckons. The network's layers are read from its file.
+The scene model, sharpness and place of a thing, and the preprocessing run once, on arrays and on
+an OpenCV that note what each call reads, writes and reckons. The network's layers are read from its
+file.
 Arithmetic is that of a plain implementation: OpenCV's own may take less.
 """
 
@@ -205,7 +206,9 @@ OPENCV: Mapping[str, Callable[..., tuple[float, float]]] = {
 }
 # multiply-adds and comparisons for each element
 UFUNCS: Mapping[str, tuple[int, int]] = {
-    **dict.fromkeys(("add", "subtract", "multiply", "divide", "matmul", "log", "log1p", "exp"), (1, 0)),
+    **dict.fromkeys(
+        ("add", "subtract", "multiply", "divide", "matmul", "log", "log1p", "exp"), (1, 0)
+    ),
     **dict.fromkeys(("minimum", "maximum", "less", "greater", "greater_equal"), (0, 1)),
     **dict.fromkeys(("absolute", "bitwise_and", "bitwise_xor", "logical_and"), (0, 0)),
 }

@@ -9,14 +9,13 @@ import sys
 from pathlib import Path
 
 from trashbin import scenes
-from trashbin.pictures import EMPTY
 
 
 def link(folder: Path) -> int:
     """Make ``folder/<label>/<item>.jpg`` for every item, ``empty/<tray>.jpg``; how many items."""
     trays, items = scenes.load()
     links = {folder / item.label / f"{item.id}.jpg": item.path for item in items}
-    links |= {folder / EMPTY / f"{tray.id}.jpg": tray.path for tray in trays.values()}
+    links |= {folder / "empty" / f"{tray.id}.jpg": tray.path for tray in trays.values()}
     for place, picture in links.items():
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)

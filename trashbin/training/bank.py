@@ -77,9 +77,7 @@ def _composites(picture: Image, photo: Photo, fold: Fold, each: int, seed: int) 
     found = matte.make_matte(picture)
     number = int(hashlib.sha256(f"{seed}/{photo.path}".encode()).hexdigest()[:12], 16)
     rng = np.random.default_rng(number)
-    return [
-        placed(rng, composite.composite(rng, found, photo.label, fold)) for _ in range(each)
-    ]
+    return [placed(rng, composite.composite(rng, found, photo.label, fold)) for _ in range(each)]
 
 
 def away_bank(

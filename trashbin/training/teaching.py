@@ -171,7 +171,7 @@ def measure(root: Path, model: str | None, times: int) -> None:
 
         def make(photo: Photo, ground: NDArray[np.float32] = ground) -> Image:
             layers = composite.place(rng, mattes[photo.path])
-            return taken(composite.put_down(rng, ground, layers, photo.label))  # noqa: B023
+            return taken(composite.put_down(rng, ground, layers, photo.label))
 
         tray = look(classifier, things, make, [taken(ground)])
         good, bad = (
