@@ -24,11 +24,12 @@ fine-tuned and pruned for this project: {macs} million multiply-adds, {weights} 
 |---|---|---|
 {files}
 
-Input: RGB, the whole frame stretched to {size} x {size}, `(x - 128) / 127.5`; the int8 file takes
-`x - 128` as it is. Outputs: six logits, and {features} pooled features. Shares are
-`softmax(logits / {temperature})`. They are relative between the classes: none is an absolute
-probability, and a thing of no class gets shares as well. `familiarity.npz` tells how near the
-features are to those of known things; below the threshold the bin holds.
+Input: RGB, a frame or the part of it in which something lies, stretched to {size} x {size},
+`(x - 128) / 127.5`; the int8 file takes `x - 128` as it is. Outputs: six logits, and {features}
+pooled features. Shares are `softmax(logits / {temperature})`. They are relative between the
+classes: none is an absolute probability, and a thing of no class gets shares as well.
+`familiarity.npz` tells how near the features are to those of known things; below the threshold the
+bin holds.
 
 Hard-swish and hard-sigmoid are written as additions, ReLU6 and multiplications (their sixths are in
 the weights), the stem has a ReLU: stock XNNPACK takes every operator of both files.
@@ -93,7 +94,9 @@ three views, each turned by a quarter more. The last column is what the first vi
 "Other backgrounds" are composites: held-out photographs cut from their board and put on families of
 background that are in no training picture (those of `val` are), under made-up light. A
 composite is still a photograph from the same collection, so these figures flatter: a camera above
-a real tray is another matter.
+a real tray is another matter. Each composite, and each thing of no class, is shown as the bin
+shows it: the part in which it lies, found beside a picture of the same tray, empty. Photographs on
+white board are shown whole.
 
 | | |
 |---|---|
