@@ -26,15 +26,13 @@ from trashbin.cli_options import (
     config_option,
     json_option,
     model_option,
-    rule_options,
 )
+from trashbin.cli_pictures import classify, evaluate
 from trashbin.errors import ExitCode
 
 if TYPE_CHECKING:
     from trashbin.config import Loaded
-    from trashbin.model.tflite import TFLiteClassifier
     from trashbin.settings import Config
-    from trashbin.types import Thresholds
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,6 +53,8 @@ def main() -> None:
 
 
 main.epilog = EXIT_STATUSES
+main.add_command(classify)
+main.add_command(evaluate)
 main.add_command(dashboard)
 main.add_command(calibrate)
 main.add_command(teach)
@@ -111,104 +111,6 @@ def demo(
     from trashbin import demo
 
     return demo.main(items, seed, broker, picture, page=not no_page)
-
-
-@main.command(epilog=EXIT_STATUSES)
-@click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
-)
-@config_option()
-@model_option()
-@rule_options
-@json_option
-def classify(
-    files: Sequence[Path],
-    config: Path | None,
-    model: str | None,
-    gap: float | None,
-    top1: float | None,
-    familiarity: float | None,
-    as_json: bool,
-) -> int:
-    """Say what pictures show, how sure the network is, and what the bin would do.
-
-    FILE is a .jpg, .jpeg, .png or whatever else OpenCV reads. For each: the class, its
-    relative confidence, the share of every class, the gap between the two largest, and
-    whether the answer is ambiguous. A share is relative between the classes, and no
-    probability of being right. A bad file is reported and the rest still done.
-
-    With --json, one line a file with the keys file, label, second, top1, top2, gap,
-    familiarity, decision, reason and scores; or file and error.
-
-    \b
-    Examples:
-      trashbin classify photo.jpg
-      trashbin classify --json *.png | jq .label
-      trashbin classify --gap 0.5 photo.jpg
-    """
-    classifier, thresholds = _open(config, model, gap=gap, top1=top1, familiarity=familiarity)
-    from trashbin import classify
-
-    return classify.run(files, classifier, thresholds, as_json=as_json)
-
-
-@main.command(epilog=EXIT_STATUSES)
-@click.argument(
-    "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
-@config_option()
-@model_option()
-@rule_options
-@click.option(
-    "--head",
-    type=click.Choice(["before", "after"]),
-    help="The bin's network as it came, or with what it was taught (which runs if left out).",
-)
-@click.option("--wrong", is_flag=True, help="List the pictures that it gets wrong, too.")
-@json_option
-def evaluate(
-    folder: Path,
-    config: Path | None,
-    model: str | None,
-    gap: float | None,
-    top1: float | None,
-    familiarity: float | None,
-    head: str | None,
-    wrong: bool,
-    as_json: bool,
-) -> int:
-    """Measure the network and the rules on labelled pictures.
-
-    DIR holds one folder a label (DIR/glass, DIR/metal ...); pictures of no class at all
-    may lie in DIR/unknown. Pictures of the empty tray in DIR/empty let the network look
-    closely at what lies there, as the bin does. Told are: accuracy with its 95 % interval,
-    each class, the confusion matrix, and what the rules would do: on how many pictures the
-    bin would act (coverage), and on how many of those wrongly (selective risk).
-
-    With --json, one object: images, accuracy, accuracy_ci95, coverage, acted, acted_wrong,
-    selective_risk, classes, confusion (over the pictures that have a label) and unknown
-    (images, acted, auroc). A ratio of nothing is null.
-
-    \b
-    Examples:
-      trashbin evaluate photographs/
-      trashbin evaluate --wrong --config trashbin.yaml photographs/
-      trashbin evaluate --json photographs/ | jq .accuracy
-      trashbin evaluate --head before --config trashbin.yaml photographs/
-    """
-    classifier, thresholds = _open(config, model, gap=gap, top1=top1, familiarity=familiarity)
-    if head == "before":
-        classifier.use_head(None)
-    elif head == "after" and classifier.model.head is None:
-        raise click.UsageError(
-            "this bin wears no taught head. Name its YAML with --config and leave --model out; "
-            "trashbin teach makes a head."
-        )
-    from trashbin import evaluate
-
-    return evaluate.run(
-        folder, classifier, classifier.labels, thresholds, as_json=as_json, wrong=wrong
-    )
 
 
 @main.command("check-config", epilog=EXIT_STATUSES)
@@ -394,17 +296,6 @@ def doctor(config: Path | None, wait: float, move: bool | None, as_json: bool) -
 
     person = examine.at_terminal(wait, move, as_json=as_json)
     return examine.run(config, person, as_json=as_json)
-
-
-def _open(
-    path: Path | None, model: str | None, **asked: float | None
-) -> tuple[TFLiteClassifier, Thresholds]:
-    """The network and the thresholds that hold: options, else the YAML, calibration, manifest."""
-    from trashbin import classify
-    from trashbin.quiet import quiet
-
-    with quiet():
-        return classify.opened(path, model, **asked)
 
 
 def _told(file: Path, loaded: Loaded) -> str:
