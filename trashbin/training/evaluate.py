@@ -218,7 +218,8 @@ def tables(facts: dict[str, Any]) -> str:
                 f"| {f['pictures']} | {f['right']} "
                 f"| {f['accuracy']:.1%} ({low:.1%} to {high:.1%}) "
                 f"| {rule['acted']} ({rule['coverage']:.0%}) "
-                f"| {rule['acted_wrong']} ({rule['selective_risk']:.1%}) | {f['ece']:.3f} "
+                f"| {rule['acted_wrong']} ({rule['acted_wrong'] / max(1, rule['acted']):.1%}) "
+                f"| {f['ece']:.3f} "
                 f"| {f['right_by_one_view']} |"
             )
     lines += ["", "| file | things of no class | acted on | AUROC of familiarity | of the gap |"]
