@@ -31,7 +31,7 @@ SMALLEST = 20  # small pixels; anything less is a speck
 
 # What is no shadow: logs of the ratio to the tray, each colour's beside their mean, and that mean.
 TINTED, BRIGHTER, BLACKER = 0.12, 0.15, -1.0
-SHARP_EDGE = 8.0  # as EDGE: those of shadows are softer
+SHARP_EDGE = 0.08  # of that mean, a small pixel: edges of shadows are softer, and grain cancels
 OUTLYING = 0.01  # share of what is no shadow that may lie beyond each side of the outline
 FEWEST = 60  # small pixels that are no shadow, without which the shadow counts as well
 
@@ -125,10 +125,8 @@ class Changes:
         """
         ratio = self._lease("difference", PLANES, np.float32)
         other = self._lease("limit", PLANES, np.float32)
-        plane, slope, luma = self._lease("size", PLANES, np.float32)
+        plane = self._lease("size", PLANES, np.float32)[0]
         np.subtract(now, expected, out=ratio)
-        cv2.addWeighted(ratio[0], LUMA[0], ratio[1], LUMA[1], 0, dst=luma)
-        cv2.scaleAdd(ratio[2], LUMA[2], luma, dst=luma)
         np.add(expected, np.float32(8), out=other)  # so that noise in the dark is no tint
         np.divide(ratio, other, out=ratio)
         np.log1p(ratio, out=ratio)
@@ -147,9 +145,9 @@ class Changes:
             cv2.compare(plane, np.array([TINTED]), cv2.CMP_GT, dst=more)
             cv2.bitwise_or(core, more, dst=core)
         for x, y in ((1, 0), (0, 1)):
-            cv2.Sobel(luma, cv2.CV_32F, x, y, dst=slope, scale=0.125)
-            np.abs(slope, out=slope)
-            cv2.compare(slope, np.array([SHARP_EDGE]), cv2.CMP_GT, dst=more)
+            cv2.Sobel(mean, cv2.CV_32F, x, y, dst=plane, scale=0.125)
+            np.abs(plane, out=plane)
+            cv2.compare(plane, np.array([SHARP_EDGE]), cv2.CMP_GT, dst=more)
             cv2.bitwise_or(core, more, dst=core)
         cv2.bitwise_and(core, mask, dst=core)
         if cv2.countNonZero(core) < FEWEST:
