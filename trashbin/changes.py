@@ -118,7 +118,7 @@ class Changes:
         return mask
 
     def outline(self, now: Small, expected: Small, mask: Mask) -> Box:
-        """Around what of a thing's mask is neither shadow nor glint on the tray.
+        """Around what of a thing's mask is no shadow, the outermost (glints, mostly) left out.
 
         A shadow darkens every colour alike, and its edges are soft. ``now`` and ``expected``
         are what the mask was made from.

@@ -15,7 +15,9 @@ from trashbin.training.data import Fold, Image
 from trashbin.training.matte import Array, Matte
 
 SIZE = (320, 240)  # width, height in pixels of a composite; 4:3 as cameras give it
-RECIPE = 2  # raise it when a composite would come out differently: caches are kept by it
+# raise it when a composite, or the place of what lies there, would come out differently: caches
+# are kept by it
+RECIPE = 2
 SEE_THROUGH = frozenset({"glass", "plastic"})
 
 
