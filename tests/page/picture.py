@@ -14,6 +14,7 @@ from trashbin import scenes
 ITEMS = 8
 PERSON = [{"kind": "simulated", "person_s": 1}, {"kind": "servo", "pin": 18}]
 SCENE = Path(scenes.__file__).parent / "glass-jar.jpg"
+STILL = site.LOOK | {"settle_s": 1.5}  # tests do not wait until a thing lies still
 # name, size, dark, address
 SHOTS = (
     ("page-desktop.png", DESKTOP, False, "/"),
@@ -29,9 +30,11 @@ def main(folder: Path) -> None:
         (here / "broker").mkdir()
         broker = stack.enter_context(running(here / "broker", "allow_anonymous true"))
         stack.enter_context(
-            site.at_work(here / "hall", broker, "hall", "Bin in the hall", actuators=PERSON)
+            site.at_work(
+                here / "hall", broker, "hall", "Bin in the hall", look=STILL, actuators=PERSON
+            )
         )
-        yard = {"rules": {"gap": 0.9, "familiarity": 0}}
+        yard = {"look": STILL, "rules": {"gap": 0.9, "familiarity": 0}}
         stack.enter_context(site.at_work(here / "yard", broker, "yard", "Bin in the yard", **yard))
         url = stack.enter_context(site.shown(here / "page", broker))
         browser = stack.enter_context(site.browsing())
