@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.daemon.rig import Network, Rig
-from trashbin.looking import turned
+from trashbin.looking import Looker, turned
 from trashbin.types import Box, Frame, Prediction, Reason
 
 
@@ -30,13 +30,18 @@ class Featured(Network):
         return replace(super().predict(frame, turns), features=seen)
 
 
-def test_the_features_of_a_sight_are_the_mean_of_its_burst(tmp_path: Path) -> None:
-    rig = Rig(tmp_path)
+def looking(rig: Rig) -> tuple[Looker, Featured]:
+    """The rig's looker with such a network, knowing the empty tray."""
     looker = rig.daemon.parts.looker
     assert looker is not None
-    network = Featured()
-    looker.classifier = network
+    looker.classifier = network = Featured()
     looker.learn_empty_tray()
+    return looker, network
+
+
+def test_the_features_of_a_sight_are_the_mean_of_its_burst(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    looker, network = looking(rig)
     rig.drop()
     sight = looker.look(network.thresholds)
     assert sight.features is not None
@@ -46,10 +51,7 @@ def test_the_features_of_a_sight_are_the_mean_of_its_burst(tmp_path: Path) -> No
 
 def test_each_frame_of_a_burst_is_turned_by_a_quarter_more(tmp_path: Path) -> None:
     rig = Rig(tmp_path, look={"burst": 3, "retries": 0})
-    looker = rig.daemon.parts.looker
-    assert looker is not None
-    looker.classifier = network = Featured()
-    looker.learn_empty_tray()
+    looker, network = looking(rig)
     rig.drop()
     looker.look(network.thresholds)
     assert network.turns == [0, 1, 2]
@@ -60,10 +62,7 @@ def test_each_frame_of_a_burst_is_turned_by_a_quarter_more(tmp_path: Path) -> No
 
 def test_the_network_is_shown_where_the_thing_lies(tmp_path: Path) -> None:
     rig = Rig(tmp_path, look={"retries": 0})
-    looker = rig.daemon.parts.looker
-    assert looker is not None
-    looker.classifier = network = Featured()
-    looker.learn_empty_tray()
+    looker, network = looking(rig)
     rig.drop()
     sight = looker.look(network.thresholds)
     assert len(network.things) == 3
@@ -80,10 +79,7 @@ def test_all_of_the_tray_is_shown_where_the_owner_or_nothing_says_what_to_show(
     tmp_path: Path, look: dict[str, object]
 ) -> None:
     rig = Rig(tmp_path, look=look)
-    looker = rig.daemon.parts.looker
-    assert looker is not None
-    looker.classifier = network = Featured()
-    looker.learn_empty_tray()
+    looker, network = looking(rig)
     rig.drop()
     sight = looker.look(network.thresholds)
     assert set(network.things) == {None}
@@ -92,9 +88,6 @@ def test_all_of_the_tray_is_shown_where_the_owner_or_nothing_says_what_to_show(
 
 def test_a_look_at_nothing_has_no_features(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
-    looker = rig.daemon.parts.looker
-    assert looker is not None
-    looker.classifier = network = Featured()
-    looker.learn_empty_tray()
+    looker, network = looking(rig)
     sight = looker.look(network.thresholds)
     assert (sight.decision.reason, sight.features) == (Reason.EMPTY, None)
