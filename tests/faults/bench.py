@@ -11,6 +11,7 @@ import os
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -99,8 +100,22 @@ class Bench:
             late = time.monotonic() > deadline
             if late or len(self.ended) > MOST_ENDS:
                 why = f"not within {limit:g} s" if late else f"it ended with {self.ended}"
-                raise AssertionError(f"{why}: {what}\n{self.bin.log()[-3000:]}")
+                raise AssertionError(f"{why}: {what}\n{self._so_far()}")
             time.sleep(0.02)
+
+    def _so_far(self) -> str:
+        """What each side has, for whoever reads of a failure on a machine that is gone."""
+        kept = Counter(json.loads(text)["event_type"] for text in self.bin.stored())
+        told = Counter(
+            (event["event_type"], "late" if event["historical"] else "live")
+            for _, event in list(self.subscriber.arrived)
+        )
+        broker = (self.folder / "mosquitto.log").read_text()
+        return (
+            f"the bin keeps {dict(kept)}, the subscriber was told {dict(told)} and last\n"
+            f"{self.subscriber.state}\n"
+            f"the broker says\n{broker[-1500:]}\nthe bin says\n{self.bin.log()[-2000:]}"
+        )
 
     def sorts(self, since: float = 0.0) -> None:
         """Wait for an item that is sorted, and told as it happens, after that time."""
