@@ -9,14 +9,13 @@ from typing import Protocol
 
 from trashbin import status
 from trashbin.actuation import Actuation
-from trashbin.errors import CameraHungError, DeviceError, GivenUpError, StoreError
+from trashbin.errors import CameraHungError, DeviceError, StoreError
 from trashbin.events import Event
 from trashbin.looking import Looker, Sight
 from trashbin.losses import Losses
-from trashbin.ports import Actuator, Classifier, Clock, Publisher, Trigger
+from trashbin.ports import Classifier, Clock, Publisher, Trigger
 from trashbin.record import Recorder
 from trashbin.restarts import Restarts
-from trashbin.settings import Watch
 from trashbin.status import Change, Status
 from trashbin.types import Mode
 
@@ -26,13 +25,8 @@ log = logging.getLogger(__name__)
 BLOCKING = frozenset({"configuration", "camera", "model", "restarts", "stop", "store", "tray"})
 # what ends a look or a sort in which another part failed
 UNFINISHED = {Status.LOOKING: Change.NOTHING, Status.SORTING: Change.DONE}
-CURABLE = frozenset(
-    {"camera", "actuator", "lamps", "stop", "store"}
-)  # those that ``recover`` can cure
 # while these last, something may lie in the tray
 ATTENTIVE = frozenset({Status.LOOKING, Status.SORTING, Status.HOLDING})
-LID_S = 1.0  # how often the lid is looked at while it is open
-REOPEN_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses between tries at a part that failed
 
 
 class Canary(Protocol):
@@ -93,9 +87,8 @@ class Condition:
         self.waiting: Callable[[], Event | None] = lambda: None  # for an answer
         self.judged: tuple[Event, Sight] | None = None  # the last item, until it is looked at
         self._losses = Losses(parts.recorder)
-        self._tries = 0
-        self._camera_hangs = False
-        self._camera_tries = 0  # since it was last there
+        self.tries = 0  # at what failed, since something last did
+        self.camera_hangs = False  # inside its driver
         self._problems_told: dict[str, str] = {}  # by health
 
     # what happened
@@ -214,7 +207,7 @@ class Condition:
 
     def fault(self, part: str, message: str, about: str | None = None) -> None:
         """Tell that a part failed; where it is a blocking one, nothing moves until it is back."""
-        self._tries = 0
+        self.tries = 0
         self.told(part, message, about)
         if part in BLOCKING:
             self.change(Change.FAIL)
@@ -257,10 +250,6 @@ class Condition:
             log.info("%s: it is over", part)
             self.tell_state()
 
-    @property
-    def _watch(self) -> Watch:
-        return self.parts.recorder.config.watch
-
     def _promise_told(self) -> Event | None:
         event = self.parts.recorder.commit_promise()
         if event is not None:
@@ -284,42 +273,8 @@ class Condition:
         """A part raised: cut every drive, and tell."""
         self.parts.actuation.release()
         if error.part == "camera":
-            self._camera_hangs = isinstance(error, CameraHungError)
+            self.camera_hangs = isinstance(error, CameraHungError)
         self.fault(error.part, str(error), about)
-
-    @property
-    def reopen_pause_s(self) -> float:
-        """Seconds before the failed parts are tried again; longer with every try."""
-        if "stop" in self.problems:
-            return LID_S
-        return REOPEN_S[min(self._tries, len(REOPEN_S) - 1)]
-
-    def recover(self) -> None:
-        """Try the failed parts again; idle once nothing blocks any more."""
-        problems, looker = self.problems, self.parts.looker
-        before = set(problems)
-        self._tries += 1
-        if "camera" in problems and looker is not None:
-            if self._sees_again(looker):
-                del problems["camera"]
-                self._camera_tries = 0
-            else:
-                self._camera_tries += 1
-                self._give_up_camera()
-        # a servo that is opened again first goes to rest, which only auto allows
-        broken = {"actuator", "lamps"} & before
-        auto = self.parts.recorder.mode is Mode.AUTO
-        if broken and auto and self._reopened(self.parts.actuation.actuators):
-            for part in broken:
-                del problems[part]
-        if "stop" in problems and self._went_home(auto):
-            del problems["stop"]
-        if "store" in problems and self._records_again():
-            del problems["store"]
-        if before - set(problems):
-            self._tries = 0
-            self.recovered()
-            self.tell()
 
     def recovered(self) -> None:
         """Idle, or paused as before, once nothing blocks any more."""
@@ -329,80 +284,6 @@ class Condition:
                 self.change(Change.PAUSE)
             else:
                 self.on_recovered()
-
-    def _records_again(self) -> bool:
-        """The event that tells of the failure is the one that shows whether it is over."""
-        why = f"{self.problems['store']} It is over; meanwhile nothing was recorded or moved."
-        try:
-            self.commit(self.parts.recorder.fault("store", why))
-        except StoreError as error:
-            log.debug("store: %s", error)
-            return False
-        return True
-
-    def _went_home(self, may_move: bool) -> bool:
-        """The lid is closed again: what was stopped half-way goes back to rest, if it may."""
-        if self.parts.actuation.stop is None or self.parts.actuation.stop.active:
-            return False
-        if not may_move:
-            return True  # the next sort ends at rest
-        try:
-            self.parts.actuation.home()
-        except DeviceError as error:
-            log.warning("%s: still not at rest (%s)", error.part, error)
-            return False
-        return True
-
-    def _sees_again(self, looker: Looker) -> bool:
-        """The camera is back; a bin that never saw its tray learns it now."""
-        try:
-            looker.camera.close()
-            looker.camera.open()
-            looker.glance()
-            if not looker.scene.learned:
-                looker.learn_empty_tray()
-        except DeviceError as error:
-            log.debug("%s: still not back (%s)", error.part, error)
-            self._camera_hangs = isinstance(error, CameraHungError)
-            return False
-        return True
-
-    def _give_up_camera(self) -> None:
-        """A driver that hangs and hangs: end the process, or say that it stays off.
-
-        GivenUpError where the budget of restarts allows it.
-        """
-        if not self._camera_hangs or self._camera_tries != self._watch.camera_tries:
-            return
-        restarts = self.parts.restarts
-        why = f"{self.problems['camera']} It was opened {self._camera_tries} times."
-        if restarts is None or restarts.spent:
-            self.told("camera", f"{why} {self._no_restart()} It is tried on and on.")
-            return
-        which = f"restart {restarts.count + 1} of {restarts.budget}"
-        self.told("camera", f"{why} The bin ends, to be started anew ({which}).")
-        restarts.end("camera")
-        raise GivenUpError(f"camera: {self.problems['camera']}")
-
-    def _no_restart(self) -> str:
-        restarts = self.parts.restarts
-        if restarts is None:
-            return "Nobody starts this bin again."
-        within = f"{restarts.within_s / 60:g} minutes"
-        return (
-            f"The bin was started anew {restarts.count} times within {within}: the camera is off."
-        )
-
-    def _reopened(self, parts: Sequence[Actuator]) -> bool:
-        """Close and open parts again; a servo that was caught on its way goes to rest first."""
-        for part in parts:
-            try:
-                part.close()
-                part.open()
-            except DeviceError as error:
-                log.debug("%s: still not back (%s)", error.part, error)
-                return False
-        return True
 
     def in_words(self) -> str:
         """What the bin is doing, and why it does not sort where it doesn't."""

@@ -10,11 +10,12 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from trashbin.condition import ATTENTIVE, CURABLE, Condition, Parts
+from trashbin.condition import ATTENTIVE, Condition, Parts
 from trashbin.cycle import Cycle
 from trashbin.desk import Desk
 from trashbin.errors import DeviceError, GivenUpError, ModelError, StoreError
 from trashbin.events import Answer, Event
+from trashbin.recovery import Recovery
 from trashbin.settings import Config
 from trashbin.status import Change, Status
 from trashbin.surroundings import Surroundings
@@ -50,6 +51,7 @@ class Daemon:
         self.clock = parts.clock
         self.recorder = parts.recorder
         self.condition = Condition(parts, on_event, on_progress)
+        self.recovery = Recovery(self.condition)
         self.cycle = Cycle(config, self.condition, self._signalled_since, self.emit)
         self._desk = Desk(self, parts.clock, parts.recorder, parts.publisher)
         self._surroundings = Surroundings(self.condition, config.watch.broker_away_s)
@@ -197,8 +199,8 @@ class Daemon:
             tasks.append(("identify", IDENTIFY_S, self._identified))
         if self.cycle.waits:
             tasks.append(("watch", WATCH_EVERY_S, self._guarded(self.cycle.watch)))
-        if CURABLE & set(self.parts.problems):
-            tasks.append(("recover", self.condition.reopen_pause_s, self.condition.recover))
+        if self.recovery.due:
+            tasks.append(("recover", self.recovery.pause_s, self.recovery.try_again))
         return tasks
 
     def _probe(self) -> None:

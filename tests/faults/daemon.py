@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from trashbin import app, cli, condition, database, devices, limits
+from trashbin import app, cli, database, devices, limits, recovery
 from trashbin import daemon as loop
 from trashbin.devices import lamps, mqtt, none, pins, servo, simulated, world
 from trashbin.errors import ActuatorError
@@ -63,7 +63,7 @@ def _hurry() -> None:
     world.FALL_S, world.BOUNCE_S, world.LEAVE_S = 0.02, 0.01, 0.02
     TroubledTrigger.poll_every = 0.02
     loop.LOOK_ROUND_S, loop.HEALTH_EVERY_S, loop.WATCH_EVERY_S = 0.2, 1.0, 0.05
-    condition.REOPEN_S = (0.1, 0.2, 0.5)
+    recovery.REOPEN_S = (0.1, 0.2, 0.5)
     limits.GRACE_S, limits.DRIVE_S = 1.0, 1.0
 
 

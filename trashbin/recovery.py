@@ -1,0 +1,142 @@
+"""How parts that failed come back by themselves, each tried again with longer pauses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from trashbin.condition import Condition
+from trashbin.errors import CameraHungError, DeviceError, GivenUpError, StoreError
+from trashbin.looking import Looker
+from trashbin.ports import Actuator
+from trashbin.types import Mode
+
+log = logging.getLogger(__name__)
+
+CURABLE = frozenset({"camera", "actuator", "lamps", "stop", "store"})
+LID_S = 1.0  # how often the lid is looked at while it is open
+REOPEN_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses between tries at a part that failed
+
+
+class Recovery:
+    """Tries what is wrong with a bin's condition again, until nothing is."""
+
+    def __init__(self, condition: Condition) -> None:
+        self.condition = condition
+        self.parts = condition.parts
+        self._camera_tries = 0  # since it was last there
+
+    @property
+    def due(self) -> bool:
+        """True while there is something to try."""
+        return bool(CURABLE & set(self.condition.problems))
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds before the failed parts are tried again; longer with every try."""
+        if "stop" in self.condition.problems:
+            return LID_S
+        return REOPEN_S[min(self.condition.tries, len(REOPEN_S) - 1)]
+
+    def try_again(self) -> None:
+        """Try the failed parts again; idle once nothing blocks any more."""
+        problems, looker = self.condition.problems, self.parts.looker
+        before = set(problems)
+        self.condition.tries += 1
+        if "camera" in problems and looker is not None:
+            if self._sees_again(looker):
+                del problems["camera"]
+                self._camera_tries = 0
+            else:
+                self._camera_tries += 1
+                self._give_up_camera()
+        # a servo that is opened again first goes to rest, which only auto allows
+        broken = {"actuator", "lamps"} & before
+        auto = self.parts.recorder.mode is Mode.AUTO
+        if broken and auto and self._reopened(self.parts.actuation.actuators):
+            for part in broken:
+                del problems[part]
+        if "stop" in problems and self._went_home(auto):
+            del problems["stop"]
+        if "store" in problems and self._records_again():
+            del problems["store"]
+        if before - set(problems):
+            self.condition.tries = 0
+            self.condition.recovered()
+            self.condition.tell()
+
+    def _records_again(self) -> bool:
+        """The event that tells of the failure is the one that shows whether it is over."""
+        failed = self.condition.problems["store"]
+        why = f"{failed} It is over; meanwhile nothing was recorded or moved."
+        try:
+            self.condition.commit(self.parts.recorder.fault("store", why))
+        except StoreError as error:
+            log.debug("store: %s", error)
+            return False
+        return True
+
+    def _went_home(self, may_move: bool) -> bool:
+        """The lid is closed again: what was stopped half-way goes back to rest, if it may."""
+        if self.parts.actuation.stop is None or self.parts.actuation.stop.active:
+            return False
+        if not may_move:
+            return True  # the next sort ends at rest
+        try:
+            self.parts.actuation.home()
+        except DeviceError as error:
+            log.warning("%s: still not at rest (%s)", error.part, error)
+            return False
+        return True
+
+    def _sees_again(self, looker: Looker) -> bool:
+        """The camera is back; a bin that never saw its tray learns it now."""
+        try:
+            looker.camera.close()
+            looker.camera.open()
+            looker.glance()
+            if not looker.scene.learned:
+                looker.learn_empty_tray()
+        except DeviceError as error:
+            log.debug("%s: still not back (%s)", error.part, error)
+            self.condition.camera_hangs = isinstance(error, CameraHungError)
+            return False
+        return True
+
+    def _give_up_camera(self) -> None:
+        """A driver that hangs and hangs: end the process, or say that it stays off.
+
+        GivenUpError where the budget of restarts allows it.
+        """
+        most = self.parts.recorder.config.watch.camera_tries
+        if not self.condition.camera_hangs or self._camera_tries != most:
+            return
+        restarts = self.parts.restarts
+        why = f"{self.condition.problems['camera']} It was opened {self._camera_tries} times."
+        if restarts is None or restarts.spent:
+            self.condition.told("camera", f"{why} {self._no_restart()} It is tried on and on.")
+            return
+        which = f"restart {restarts.count + 1} of {restarts.budget}"
+        self.condition.told("camera", f"{why} The bin ends, to be started anew ({which}).")
+        restarts.end("camera")
+        raise GivenUpError(f"camera: {self.condition.problems['camera']}")
+
+    def _no_restart(self) -> str:
+        restarts = self.parts.restarts
+        if restarts is None:
+            return "Nobody starts this bin again."
+        within = f"{restarts.within_s / 60:g} minutes"
+        return (
+            f"The bin was started anew {restarts.count} times within {within}: the camera is off."
+        )
+
+    def _reopened(self, parts: Sequence[Actuator]) -> bool:
+        """Close and open parts again; a servo that was caught on its way goes to rest first."""
+        for part in parts:
+            try:
+                part.close()
+                part.open()
+            except DeviceError as error:
+                log.debug("%s: still not back (%s)", error.part, error)
+                return False
+        return True
