@@ -58,15 +58,23 @@ def wait_until(true: Callable[[], bool]) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that stays free while a broker is away.
+    """A loopback port that stays free while a broker is away; no two calls give the same.
 
     The kernel gives those from 32768 on to whoever connects: to a client of the broker, too.
     """
     while True:
         port = random.randrange(20_000, 32_768)
         with socket.socket() as probe, suppress(OSError):
+            # a process that another thread starts has this socket, too, for a moment
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-            return port
+            with _giving:
+                if port not in _given:
+                    _given.add(port)
+                    return port
+
+
+_giving, _given = threading.Lock(), set[int]()
 
 
 class Broker:
@@ -88,14 +96,20 @@ class Broker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        log = (self.folder / "mosquitto.log").open("ab")
-        with log:
-            self.process = subprocess.Popen(
+        path = self.folder / "mosquitto.log"
+        with path.open("ab") as log:
+            before = log.tell()  # it starts again and again
+            process = self.process = subprocess.Popen(
                 [mosquitto(), "-c", str(self.config)], stdout=log, stderr=log
             )
-        if not wait_until(self._listens):
-            log_text = (self.folder / "mosquitto.log").read_text()
-            raise RuntimeError(f"Mosquitto did not start:\n{log_text}")
+
+        def said() -> str:
+            return path.read_bytes()[before:].decode(errors="replace")
+
+        # that somebody listens at its port does not tell that this one does
+        wait_until(lambda: " running" in said() or process.poll() is not None)
+        if process.poll() is not None or not self._listens():
+            raise RuntimeError(f"Mosquitto did not start:\n{said()}")
 
     def _listens(self) -> bool:
         with socket.socket() as probe:

@@ -8,8 +8,6 @@ import threading
 from contextlib import suppress
 from typing import Literal
 
-from tests.support_processes import free_port
-
 How = Literal["passes", "stalls", "truncates", "resets"]
 WHOLE = 40  # bytes of a new connection that come through before it is cut: half a CONNECT
 HALF = 2  # of the next packet of one that was there, one in so many bytes comes through
@@ -20,12 +18,12 @@ class Proxy:
     """Passes everything on to ``port`` until ``does`` says otherwise; that holds at once."""
 
     def __init__(self, port: int) -> None:
-        self.port = free_port()
         self._to = port
         self._how: How = "passes"
         self._changed = threading.Condition()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._listener = socket.create_server(("127.0.0.1", 0))  # never away, so never taken
+        self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     def does(self, how: How) -> None:
