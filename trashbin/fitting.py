@@ -40,7 +40,7 @@ REHEARSED = 0.3  # what a rehearsed item counts beside an answer
 SPREAD = 0.06  # share of the mean spread that is added to each, so that none is near 0
 WRONG = 0.2  # share of the answers that is expected to be wrong where nothing is known
 SCALES = np.exp(np.linspace(0.0, np.log(5.0), 60))  # by which shares are made less sure
-CHANCE = 0.2  # that a layer which is no better is taken for one
+CHANCE = 0.3  # that a layer which is no better is taken for one
 FORGOTTEN = 0.01  # of the rehearsed items, net, that it may get wrong and the network got right
 
 
