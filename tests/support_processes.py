@@ -58,7 +58,7 @@ def wait_until(true: Callable[[], bool]) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that stays free while a broker is away; no two calls give the same.
+    """A loopback port that stays free while a broker is away; no process gets one twice.
 
     The kernel gives those from 32768 on to whoever connects: to a client of the broker, too.
     """
@@ -107,8 +107,9 @@ class Broker:
             return path.read_bytes()[before:].decode(errors="replace")
 
         # that somebody listens at its port does not tell that this one does
-        wait_until(lambda: " running" in said() or process.poll() is not None)
-        if process.poll() is not None or not self._listens():
+        told = wait_until(lambda: " running" in said() or process.poll() is not None)
+        if not told or process.poll() is not None or not self._listens():
+            self.kill()
             raise RuntimeError(f"Mosquitto did not start:\n{said()}")
 
     def _listens(self) -> bool:

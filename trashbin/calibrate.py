@@ -50,13 +50,17 @@ def run(
     confidence: float,
     store: Path | None,
     *,
+    closely: bool,
     as_json: bool,
 ) -> ExitCode:
     """Choose the thresholds, print what they promise, write them; BAD_INPUT where none is promised.
 
-    ``top1`` holds as it is. ``store`` None writes nothing.
+    ``top1`` holds as it is. ``store`` None writes nothing. Pictures of the empty tray count
+    where the bin looks ``closely``.
     """
     found = listed(folder, labels)
+    if not closely:
+        found.trays.clear()
     items = _judged(found, classifier, top1)
     for complaint in found.complaints:
         click.echo(f"trashbin: {complaint}", err=True)
@@ -79,6 +83,7 @@ def run(
         made=timestamp(datetime.now(UTC)),
         model=classifier.model,
         thresholds=thresholds,
+        closely=closely,
         risk=risk,
         confidence=confidence,
         items=chosen.items,

@@ -1,8 +1,8 @@
 """A bin's calibration: the thresholds that ``trashbin calibrate`` chose, and what they promise.
 
 One JSON file in the store's folder, which the daemon reads and never writes. Its thresholds stand
-in for the model manifest's. The promise holds for the network, the head and the thresholds that
-were calibrated together, and for no others.
+in for the model manifest's. The promise holds for the network, the head, the thresholds and the
+way of looking that were calibrated together, and for no others.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from trashbin.types import ModelId, Thresholds
 NAME = "calibration.json"  # in the folder that the configuration's ``store: path`` names
 MAX_BYTES = 65536
 NEAR = 1e-6  # thresholds that differ by less are the same
+_SHOWN = {True: "what lies in the tray from near by", False: "all of the tray"}
 
 
 class Calibration(BaseModel):
@@ -34,6 +35,7 @@ class Calibration(BaseModel):
     made: str
     model: ModelId
     thresholds: Thresholds
+    closely: bool = False  # as ``settings.Look`` has it; files without it knew no close-ups
     risk: float = Field(gt=0, lt=1)
     confidence: float = Field(gt=0, lt=1)
     items: int = Field(ge=1)
@@ -49,16 +51,19 @@ class Calibration(BaseModel):
             f"acted on, {self.wrong} wrongly)"
         )
 
-    def broken(self, model: ModelId | None, thresholds: Thresholds) -> str | None:
+    def broken(self, model: ModelId | None, thresholds: Thresholds, closely: bool) -> str | None:
         """Why the promise does not hold for what is used now; None where it does."""
         if model is None or model.sha256 != self.model.sha256:
             return f"it was made with {self.model.name}:{self.model.variant}, another network"
         if model.head != self.model.head:
             return "the head was changed since"
-        for key, was in asdict(self.thresholds).items():
-            now = getattr(thresholds, key)
-            if was != now and (was is None or now is None or abs(was - now) > NEAR):
-                return f"{key} is {_number(now)}, it was calibrated with {_number(was)}"
+        if closely != self.closely:
+            was, now = (_SHOWN[each] for each in (self.closely, closely))
+            return f"the network is shown {now}, it was calibrated with {was}"
+        for key, old in asdict(self.thresholds).items():
+            new = getattr(thresholds, key)
+            if old != new and (old is None or new is None or abs(old - new) > NEAR):
+                return f"{key} is {_number(new)}, it was calibrated with {_number(old)}"
         return None
 
     def digest(self) -> str:

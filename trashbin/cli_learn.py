@@ -68,9 +68,10 @@ def calibrate(
     items do not support the promise nothing changes, and it is said how many would.
 
     The thresholds are written to calibration.json in the bin's store and hold from the next
-    item on, in place of the model's. Thresholds or a head that are changed later withdraw the
-    promise. With --json, one object: pictures, no_class, risk, confidence, bound, coverage,
-    items, acted, acted_wrong, planning, thresholds, written; or bound null, needed and why.
+    item on, in place of the model's. Thresholds, a head or a way of looking that are changed
+    later withdraw the promise. With --json, one object: pictures, no_class, risk, confidence,
+    bound, coverage, items, acted, acted_wrong, planning, thresholds, written; or bound null,
+    needed and why.
 
     \b
     Examples:
@@ -99,6 +100,7 @@ def calibrate(
         risk,
         confidence,
         where,
+        closely=read is None or read.look.closely,
         as_json=as_json,
     )
 

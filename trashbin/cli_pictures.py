@@ -112,10 +112,17 @@ def evaluate(
             "this bin wears no taught head. Name its YAML with --config and leave --model out; "
             "trashbin teach makes a head."
         )
+    from trashbin import config as configuration
     from trashbin import evaluate
 
     return evaluate.run(
-        folder, classifier, classifier.labels, thresholds, as_json=as_json, wrong=wrong
+        folder,
+        classifier,
+        classifier.labels,
+        thresholds,
+        closely=config is None or configuration.read(config).look.closely,
+        as_json=as_json,
+        wrong=wrong,
     )
 
 

@@ -55,17 +55,21 @@ def run(
     labels: Sequence[str],
     thresholds: Thresholds,
     *,
+    closely: bool,
     as_json: bool,
     wrong: bool,
 ) -> ExitCode:
     """Judge every picture of a folder and print the figures; bad pictures are reported.
 
-    Where there are pictures of the empty tray, things are found beside them as in the bin.
+    Where the bin looks ``closely`` and there are pictures of the empty tray, things are found
+    beside them as in the bin.
     """
     found, complaints = list_pictures(folder, labels)
     with quiet():
         trays, others = pictures.trays(folder, labels)
     complaints += others
+    if not closely:
+        trays.clear()
     judged: list[Picture] = []
     # a descriptor of its own, since what decoders print to the usual one is kept quiet
     with os.fdopen(os.dup(2), "w") as terminal:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from trashbin.changes import HEIGHT, WIDTH
 from trashbin.errors import PictureError
 from trashbin.leases import Leases
 from trashbin.types import Pixels
@@ -46,13 +47,15 @@ def read(path: Path) -> Pixels:
 def trays(folder: Path, labels: Sequence[str]) -> tuple[list[Pixels], list[str]]:
     """The pictures of the empty tray in ``folder/empty``, and complaints about those that are none.
 
-    None where ``empty`` is one of the labels: then it has pictures to be judged.
+    Small, as they are compared: there may be many, and cameras' are large. None where ``empty``
+    is one of the labels: then it has pictures to be judged.
     """
     found: list[Pixels] = []
     complaints: list[str] = []
     for file in [] if EMPTY in labels else find(folder / EMPTY):
         try:
-            found.append(read(file))
+            small = cv2.resize(read(file), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+            found.append(np.asarray(small, np.uint8))
         except PictureError as error:
             complaints.append(str(error))
     return found, complaints

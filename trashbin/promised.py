@@ -18,8 +18,9 @@ log = logging.getLogger(__name__)
 class Promised:
     """The calibration in a store's folder, read again whenever the file changes."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, closely: bool) -> None:
         self.store = store
+        self._closely = closely  # how this bin looks
         self._seen: object = None  # the file as it was last read
         self._read: Calibration | None = None
 
@@ -50,7 +51,7 @@ class Promised:
         made = self.calibration()
         if made is None:
             return None
-        why = made.broken(model, thresholds)
+        why = made.broken(model, thresholds, self._closely)
         return {
             "risk": made.risk,
             "confidence": made.confidence,
@@ -72,7 +73,7 @@ class Promised:
         made = self.calibration()
         if made is None:
             return "", "the promise is withdrawn: its file was taken away. Calibrate again."
-        why = made.broken(model, thresholds)
+        why = made.broken(model, thresholds, self._closely)
         if why is None:
             return made.digest(), f"promised: {made.promise}"
         return f"{made.digest()} {why}", f"the promise is withdrawn: {why}. Calibrate again."

@@ -108,6 +108,11 @@ class Look(Section):
     dark_level: float = Field(default=12.0, ge=0, le=255)
     min_sharpness: float = Field(default=28.0, ge=0, le=100)
 
+    @property
+    def closely(self) -> bool:
+        """Whether the network is shown no more than the part in which something lies."""
+        return self.close_up and self.empty_tray == "learn"
+
 
 class SimulatedCamera(Section):
     """Plays items that fall into a rendered tray."""

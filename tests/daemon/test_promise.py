@@ -15,11 +15,12 @@ from trashbin.types import Thresholds
 CHOSEN = Thresholds(gap=0.7, top1=0.4)
 
 
-def calibrated(folder: Path, gap: float = 0.7) -> None:
+def calibrated(folder: Path, gap: float = 0.7, closely: bool = True) -> None:
     made = Calibration(
         made="2026-11-24T10:00:00.000Z",
         model=Network.model,
         thresholds=Thresholds(gap, 0.4),
+        closely=closely,
         risk=0.03,
         confidence=0.95,
         items=300,
@@ -32,6 +33,13 @@ def calibrated(folder: Path, gap: float = 0.7) -> None:
 @pytest.fixture
 def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path)
+
+
+def test_pictures_of_the_whole_tray_promise_nothing_of_close_ups(rig: Rig) -> None:
+    calibrated(rig.folder, closely=False)
+    rig.go(2 * HEALTH_EVERY_S)
+    told = rig.told.topics["info"]["calibration"]
+    assert not told["holds"] and "from near by" in told["why"]
 
 
 def notices(rig: Rig) -> list[str]:

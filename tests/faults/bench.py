@@ -105,14 +105,17 @@ class Bench:
 
     def _so_far(self) -> str:
         """What each side has, for whoever reads of a failure on a machine that is gone."""
-        kept = Counter(json.loads(text)["event_type"] for text in self.bin.stored())
+        try:
+            kept = str(dict(Counter(json.loads(text)["event_type"] for text in self.bin.stored())))
+        except Exception as error:  # a damaged store is among the faults
+            kept = repr(error)
         told = Counter(
             (event["event_type"], "late" if event["historical"] else "live")
             for _, event in list(self.subscriber.arrived)
         )
-        broker = (self.folder / "mosquitto.log").read_text()
+        broker = (self.folder / "mosquitto.log").read_text(errors="replace")
         return (
-            f"the bin keeps {dict(kept)}, the subscriber was told {dict(told)} and last\n"
+            f"the bin keeps {kept}, the subscriber was told {dict(told)} and last\n"
             f"{self.subscriber.state}\n"
             f"the broker says\n{broker[-1500:]}\nthe bin says\n{self.bin.log()[-2000:]}"
         )

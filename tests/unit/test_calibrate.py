@@ -61,7 +61,9 @@ def tray(tmp_path: Path) -> Path:
 
 
 def run(tray: Path, risk: float, store: Path | None, as_json: bool = True) -> ExitCode:
-    return calibrate.run(tray, Reader(), LABELS, 0.4, risk, 0.95, store, as_json=as_json)
+    return calibrate.run(
+        tray, Reader(), LABELS, 0.4, risk, 0.95, store, closely=True, as_json=as_json
+    )
 
 
 def test_it_prints_the_promise_and_writes_what_the_daemon_reads(
@@ -75,7 +77,7 @@ def test_it_prints_the_promise_and_writes_what_the_daemon_reads(
     made = calibration.read(store)
     assert made is not None and made.model == Reader.model
     assert made.thresholds == Thresholds(**told["thresholds"])
-    assert made.broken(Reader.model, made.thresholds) is None
+    assert made.broken(Reader.model, made.thresholds, True) is None
     assert 0.6 < told["coverage"] < 0.9  # the strange things are held, the doubtful ones too
     assert run(tray, 0.05, None, as_json=False) == ExitCode.GOOD
     people = capsys.readouterr().out
@@ -115,18 +117,35 @@ def test_a_folder_that_is_nearly_a_label_is_left_out_and_other_words_are_no_clas
     assert found.no_class == ["food", "grass", "plants", "wood"]
 
 
-def test_a_promise_ends_with_another_network_head_or_threshold(tray: Path) -> None:
+@pytest.mark.parametrize("closely", [True, False])
+def test_pictures_of_the_empty_tray_count_where_the_bin_looks_closely(
+    tray: Path, closely: bool
+) -> None:
+    found = []
+
+    class Watched(Reader):
+        def predict(self, frame: Frame, turns: int = 0) -> Prediction:
+            found.append(frame.thing is not None)
+            return super().predict(frame, turns)
+
+    put(tray / "empty" / "0.png", 128, 128, 128, 128 * 257)
+    calibrate.run(tray, Watched(), LABELS, 0.4, 0.05, 0.95, None, closely=closely, as_json=True)
+    assert len(found) == 3 * 360 and any(found) is closely
+
+
+def test_a_promise_ends_with_another_network_head_threshold_or_look(tray: Path) -> None:
     assert run(tray, 0.05, tray.parent / "store") == ExitCode.GOOD
     made = calibration.read(tray.parent / "store")
     assert isinstance(made, Calibration)
     held = made.thresholds
     other = ModelId("reader", "int8", "2" * 64)
     head = ModelId("reader", "int8", "1" * 64, "3" * 64)
-    assert "another network" in (made.broken(other, held) or "")
-    assert "head" in (made.broken(head, held) or "")
+    assert "another network" in (made.broken(other, held, True) or "")
+    assert "head" in (made.broken(head, held, True) or "")
     assert "gap is 0.1" in (
-        made.broken(Reader.model, Thresholds(0.1, held.top1, held.familiarity)) or ""
+        made.broken(Reader.model, Thresholds(0.1, held.top1, held.familiarity), True) or ""
     )
+    assert "shown all of the tray" in (made.broken(Reader.model, held, False) or "")
     assert calibration.applied(made, other, Thresholds(0.9)) == Thresholds(0.9)
     assert calibration.applied(made, head, Thresholds(0.9)) == held
 

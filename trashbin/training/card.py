@@ -95,8 +95,9 @@ three views, each turned by a quarter more. The last column is what the first vi
 background that are in no training picture (those of `val` are), under made-up light. A
 composite is still a photograph from the same collection, so these figures flatter: a camera above
 a real tray is another matter. Each composite, and each thing of no class, is shown as the bin
-shows it: the part in which it lies, found beside a picture of the same tray, empty. Photographs on
-white board are shown whole.
+shows it: the part in which it lies, found beside a picture of the same tray, empty. The two have
+the same grain, which no two pictures of a camera have, so that the part comes out a little truer
+than in a bin. Photographs on white board are shown whole.
 
 | | |
 |---|---|

@@ -199,7 +199,7 @@ class Tray:
         return camera(rng, light(rng, self.filled))
 
     def shots(self, rng: Generator) -> tuple[Image, Image]:
-        """The same, and the empty tray in the same light, by the same camera."""
+        """The same, and the empty tray in the same light, by the same camera, grain and all."""
         again = copy.deepcopy(rng)
         return self.shot(rng), camera(again, light(again, self.empty))
 
