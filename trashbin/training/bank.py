@@ -54,8 +54,9 @@ class Bank:
 
     def shown(self) -> Iterator[Image]:
         """Each picture, or what the bin would show the network of it."""
-        places: Iterable[Any] = repeat(NOWHERE) if self.places is None else self.places
-        for picture, place in zip(self.pictures, places, strict=False):
+        whole = repeat(NOWHERE, len(self))
+        places: Iterable[Any] = whole if self.places is None else self.places
+        for picture, place in zip(self.pictures, places, strict=True):
             yield close_up(picture, None if np.isnan(place[0]) else tuple(place))
 
 
@@ -115,7 +116,7 @@ def _places(file: Path) -> Path:
 
 
 def _save(file: Path, made: Sequence[Placed]) -> None:
-    """The places first: pictures without any would be taken for whole."""
+    """The places first: where pictures are found, so are theirs."""
     pictures, places = zip(*made, strict=True)
     for path, array in ((_places(file), np.array(places, np.float64)), (file, np.stack(pictures))):
         part = path.with_suffix(".part.npy")
