@@ -58,9 +58,7 @@ def run(
     ``top1`` holds as it is. ``store`` None writes nothing. Pictures of the empty tray count
     where the bin looks ``closely``.
     """
-    found = listed(folder, labels)
-    if not closely:
-        found.trays.clear()
+    found = listed(folder, labels, closely)
     items = _judged(found, classifier, top1)
     for complaint in found.complaints:
         click.echo(f"trashbin: {complaint}", err=True)
@@ -98,17 +96,17 @@ def run(
     return ExitCode.BAD_INPUT if found.complaints else ExitCode.GOOD
 
 
-def listed(folder: Path, labels: Sequence[str]) -> Found:
+def listed(folder: Path, labels: Sequence[str], closely: bool) -> Found:
     """Pictures in folders named by a label, and in other folders: things of no class.
 
-    The folder ``empty`` has pictures of the empty tray, beside which things are found.
+    The folder ``empty`` has pictures of the empty tray; beside them things are found ``closely``.
 
     A folder whose name is nearly a label is left out: it is more likely misspelt. So is a
     picture that is there twice: it would count as two items. UsageError where no folder
     bears a label's name.
     """
     with quiet():
-        trays, complaints = pictures.trays(folder, labels)
+        trays, complaints = pictures.trays(folder, labels) if closely else ([], [])
     found = Found([], [], complaints, trays)
     seen: dict[bytes, Path] = {}
     if not any((folder / label).is_dir() for label in labels):

@@ -66,10 +66,8 @@ def run(
     """
     found, complaints = list_pictures(folder, labels)
     with quiet():
-        trays, others = pictures.trays(folder, labels)
+        trays, others = pictures.trays(folder, labels) if closely else ([], [])
     complaints += others
-    if not closely:
-        trays.clear()
     judged: list[Picture] = []
     # a descriptor of its own, since what decoders print to the usual one is kept quiet
     with os.fdopen(os.dup(2), "w") as terminal:

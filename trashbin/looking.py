@@ -99,7 +99,7 @@ class Looker:
             fault = flaw(frame.pixels)
             if fault is None:
                 view = self.scene.look(frame, closely=closely)
-                if self.settings.close_up and view.thing is not None:
+                if self.settings.closely and view.thing is not None:
                     self.last_frame = replace(frame, thing=view.thing)
                 return view
         raise CameraError(fault)

@@ -35,15 +35,15 @@ def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path)
 
 
+def notices(rig: Rig) -> list[str]:
+    return [event.detail.message for event in rig.events() if event.detail]
+
+
 def test_pictures_of_the_whole_tray_promise_nothing_of_close_ups(rig: Rig) -> None:
     calibrated(rig.folder, closely=False)
     rig.go(2 * HEALTH_EVERY_S)
     told = rig.told.topics["info"]["calibration"]
     assert not told["holds"] and "from near by" in told["why"]
-
-
-def notices(rig: Rig) -> list[str]:
-    return [event.detail.message for event in rig.events() if event.detail]
 
 
 def test_a_running_bin_takes_a_calibration_up_and_tells_of_it(rig: Rig) -> None:

@@ -93,6 +93,9 @@ def test_a_person_answers_and_asks_from_it(
         page.get_by_role("option", name="sim-2").click()
         page.get_by_role("button", name="advisory").click()
         page.get_by_text("sim-2: mode ok").wait_for(timeout=SOON_MS)
+        page.reload()  # who comes later has the bins to choose from at once
+        page.get_by_label("Bin", exact=True).first.click()
+        page.get_by_role("option", name="sim-1").wait_for(timeout=5_000)
         assert wait_until(lambda: _state(listener, "sim-2").get("mode") == "advisory")
         assert _state(listener, "sim-1")["mode"] == "auto"
 

@@ -112,7 +112,7 @@ def test_a_folder_that_is_nearly_a_label_is_left_out_and_other_words_are_no_clas
 ) -> None:
     for name in ("metall", "wood", "grass", "plants", "empty"):
         (tray / name).mkdir()
-    found = calibrate.listed(tray, (*LABELS, "plastic"))
+    found = calibrate.listed(tray, (*LABELS, "plastic"), True)
     assert len(found.complaints) == 1 and "did you mean metal?" in found.complaints[0]
     assert found.no_class == ["food", "grass", "plants", "wood"]
 
