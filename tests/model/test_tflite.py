@@ -121,6 +121,13 @@ def test_only_a_network_that_knows_turned_pictures_is_shown_them(folder: Path) -
     assert not untold.manifest.input.turned
 
 
+def test_light_is_restored_for_networks_whose_manifest_asks_for_it(folder: Path) -> None:
+    asked = rewrite(folder, lambda manifest: manifest["input"].update(restored=True))
+    assert asked.input_spec.restored
+    untold = rewrite(folder, lambda manifest: manifest["input"].pop("restored"))
+    assert not untold.input_spec.restored
+
+
 def test_a_manifest_that_promises_other_answers_is_refused(folder: Path) -> None:
     def promise(manifest: Manifest) -> None:
         for entry in variant_of(manifest)["golden"]:

@@ -12,7 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trashbin.preprocess import LEAST, MARGIN, InputSpec, close_up, fill, resize, to_tensor
+from trashbin.preprocess import (
+    CAST,
+    DULL,
+    HAZY,
+    LEAST,
+    MARGIN,
+    MOST_GAIN,
+    SPAN,
+    InputSpec,
+    close_up,
+    fill,
+    resize,
+    restore,
+    to_tensor,
+)
 
 Dtype = Literal["float32", "uint8", "int8"]
 SMALL = InputSpec(8, 8)
@@ -178,3 +192,70 @@ def test_fill_leaves_nothing_of_the_picture_before() -> None:
     tensor = np.full((1, 8, 8, 3), np.nan, np.float32)
     fill(tensor, np.zeros((20, 20, 3), np.uint8), SMALL)
     assert (tensor == 0).all()
+
+
+def grey_ramp(low: int, high: int) -> npt.NDArray[np.uint8]:
+    """Every value between, each as often."""
+    row = np.repeat(np.arange(low, high + 1, dtype=np.uint8), 16)
+    return np.repeat(np.stack([row] * 3, axis=-1)[None], 16, axis=0)
+
+
+@given(any_picture)
+def test_restoring_keeps_the_order_within_each_channel_and_the_picture_it_was_given(
+    picture: npt.NDArray[np.uint8],
+) -> None:
+    before = picture.copy()
+    restored = restore(picture)
+    assert (picture == before).all()
+    assert restored.shape == picture.shape and restored.dtype == np.uint8
+    for channel in range(3):
+        old, new = picture[..., channel].ravel(), restored[..., channel].ravel()
+        assert (np.diff(new[np.argsort(old, kind="stable")].astype(int)) >= 0).all()
+
+
+@given(st.integers(0, 254), st.integers(0, 254))
+def test_only_what_is_dull_or_hazy_and_pale_is_stretched(low: int, span: int) -> None:
+    picture = grey_ramp(low, min(255, low + span))
+    restored = restore(picture)
+    lo, hi = (int(np.percentile(picture, q, method="nearest")) for q in (1, 99))
+    darkest, brightest = (int(np.percentile(restored, q)) for q in (1, 99))
+    if hi - lo > SPAN + 3 or (hi > DULL[0] + 1 and lo < HAZY[0] - 1):
+        assert restored is picture
+    elif hi < DULL[1] - 1 or lo > HAZY[1] + 1:
+        assert brightest - darkest >= min(SPAN, MOST_GAIN * (hi - lo)) - MOST_GAIN - 2
+        assert brightest - darkest <= SPAN + 2 * MOST_GAIN
+
+
+def test_a_hazy_picture_comes_out_in_the_numbers_of_the_docstring() -> None:
+    # 41 lumas, 1 % is less than one of them: 40 apart become 160 apart about their middle
+    dull, hazy, dark = (restore(grey_ramp(low, low + 40)) for low in (80, 180, 0))
+    assert (int(dull.min()), int(dull.max())) == (20, 180)
+    # where there is no room, the middle moves
+    assert (int(hazy.min()), int(hazy.max())) == (95, 255)
+    assert (int(dark.min()), int(dark.max())) == (0, 160)
+
+
+@given(st.tuples(*[st.floats(0.2, 1)] * 3), st.integers(0, 2**32))
+def test_a_strong_cast_is_taken_away_and_a_weak_one_left(
+    lamp: tuple[float, float, float], seed: int
+) -> None:
+    things = noise(64, 64, seed).mean(axis=2, keepdims=True) * [1.0, 1.0, 1.0]
+    things[:8] = 250  # something white, something black
+    things[-8:] = 0
+    picture = (things * np.array(lamp) / max(lamp)).astype(np.uint8)
+    white = restore(picture)[:8].mean(axis=(0, 1))
+    cast, left = max(lamp) / min(lamp), white.max() / white.min()
+    if cast < CAST[0] - 0.05:  # what is dull besides gets lighter, and so a little paler
+        assert left - 1 > 0.7 * (cast - 1) - 0.05
+    elif cast > CAST[1] + 0.05:
+        assert left < 1.05
+
+
+def test_light_is_restored_where_the_network_wants_it_and_before_the_turn() -> None:
+    picture = np.random.default_rng(3).integers(90, 120, (24, 24, 3), np.uint8)
+    plain, wanted = (InputSpec(8, 8, dtype="uint8", restored=told) for told in (False, True))
+    small = resize(picture, 8, 8)
+    assert (to_tensor(picture, plain)[0] == small).all()
+    assert (to_tensor(picture, wanted)[0] == restore(small)).all()
+    assert (to_tensor(picture, wanted, turns=1)[0] == np.rot90(restore(small))).all()
+    assert not (restore(small) == small).all()

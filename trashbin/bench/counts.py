@@ -181,7 +181,11 @@ def _windows(*args: Any, **more: Any) -> tuple[float, float]:
     return 2 * reckons, 2 * compares
 
 
-PLACES = {"resize": 2, "convertScaleAbs": 1}  # of the result's array, where it has no name
+PLACES = {
+    "resize": 2,
+    "convertScaleAbs": 1,
+    "LUT": 2,
+}  # of the result's array, where it has no name
 OPENCV: Mapping[str, Callable[..., tuple[float, float]]] = {
     "resize": _resize,
     "GaussianBlur": _each(6),  # 3 x 3, by rows and columns
@@ -201,7 +205,9 @@ OPENCV: Mapping[str, Callable[..., tuple[float, float]]] = {
     "dilate": _window,
     "erode": _window,
     "morphologyEx": _windows,
-    **dict.fromkeys(("bitwise_or", "bitwise_and", "extractChannel", "copyMakeBorder"), _each(0)),
+    **dict.fromkeys(
+        ("bitwise_or", "bitwise_and", "extractChannel", "copyMakeBorder", "LUT"), _each(0)
+    ),
     "connectedComponentsWithStats": lambda first, *rest, **more: (0, first.size),
 }
 # multiply-adds and comparisons for each element
@@ -209,8 +215,9 @@ UFUNCS: Mapping[str, tuple[int, int]] = {
     **dict.fromkeys(
         ("add", "subtract", "multiply", "divide", "matmul", "log", "log1p", "exp"), (1, 0)
     ),
-    **dict.fromkeys(("minimum", "maximum", "less", "greater", "greater_equal"), (0, 1)),
-    **dict.fromkeys(("absolute", "bitwise_and", "bitwise_xor", "logical_and"), (0, 0)),
+    **dict.fromkeys(("minimum", "maximum", "clip", "less", "greater", "greater_equal"), (0, 1)),
+    **dict.fromkeys(("absolute", "floor", "right_shift"), (0, 0)),
+    **dict.fromkeys(("bitwise_and", "bitwise_xor", "logical_and"), (0, 0)),
 }
 FUNCTIONS: Mapping[str, int] = {"einsum": 1}
 

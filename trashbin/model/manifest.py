@@ -30,7 +30,8 @@ class Input(_Strict):
     """The network's input: see ``preprocess.InputSpec``.
 
     ``turned`` says that it was trained on pictures in any of the four quarter turns: a burst's
-    frames are then turned, else each is shown upright.
+    frames are then turned, else each is shown upright. ``restored`` says that it does better where
+    what lens and lamp did to a picture is undone first (``preprocess.restore``).
     """
 
     width: int = Field(ge=16, le=2048)
@@ -42,6 +43,7 @@ class Input(_Strict):
     scale: float = Field(gt=0, allow_inf_nan=False)
     offset: float = Field(allow_inf_nan=False)
     turned: bool = False
+    restored: bool = False
 
 
 class Output(_Strict):
@@ -214,7 +216,8 @@ class ModelFile:
         """What ``preprocess`` has to make."""
         spec = self.manifest.input
         dtype = self.manifest.variants[self.variant].dtype or spec.dtype
-        return InputSpec(spec.width, spec.height, spec.color, dtype, spec.scale, spec.offset)
+        numbers = spec.scale, spec.offset
+        return InputSpec(spec.width, spec.height, spec.color, dtype, *numbers, spec.restored)
 
     @property
     def thresholds(self) -> Thresholds:

@@ -25,9 +25,10 @@ fine-tuned and pruned for this project: {macs} million multiply-adds, {weights} 
 {files}
 
 Input: RGB, a frame or the part of it in which something lies, stretched to {size} x {size},
-`(x - 128) / 127.5`; the int8 file takes `x - 128` as it is. Outputs: six logits, and {features}
-pooled features. Shares are `softmax(logits / {temperature})`. They are relative between the
-classes: none is an absolute probability, and a thing of no class gets shares as well.
+what lens and lamp did to it undone (`preprocess.restore`: a strong cast, haze, too little light),
+then `(x - 128) / 127.5`; the int8 file takes `x - 128` as it is. Outputs: six logits, and
+{features} pooled features. Shares are `softmax(logits / {temperature})`. They are relative
+between the classes: none is an absolute probability, and a thing of no class gets shares as well.
 `familiarity.npz` tells how near the features are to those of known things; below the threshold the
 bin holds.
 
@@ -95,9 +96,8 @@ three views, each turned by a quarter more. The last column is what the first vi
 background that are in no training picture (those of `val` are), under made-up light. A
 composite is still a photograph from the same collection, so these figures flatter: a camera above
 a real tray is another matter. Each composite, and each thing of no class, is shown as the bin
-shows it: the part in which it lies, found beside a picture of the same tray, empty. The two have
-the same grain, which no two pictures of a camera have, so that the part comes out a little truer
-than in a bin. Photographs on white board are shown whole.
+shows it: the part in which it lies, found beside a picture of the same tray, empty (the mean of
+three frames, each with noise of its own). Photographs on white board are shown whole.
 
 | | |
 |---|---|

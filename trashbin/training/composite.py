@@ -17,7 +17,8 @@ from trashbin.training.matte import Array, Matte
 SIZE = (320, 240)  # width, height in pixels of a composite; 4:3 as cameras give it
 # raise it when a composite, or the place of what lies there, would come out differently: caches
 # are kept by it
-RECIPE = 2
+RECIPE = 3
+EMPTY_FRAMES = 3  # as the bin learns its tray from
 SEE_THROUGH = frozenset({"glass", "plastic"})
 
 
@@ -162,8 +163,12 @@ def light(rng: Generator, picture: Array) -> Array:
     return np.asarray(lit, np.float32)
 
 
-def camera(rng: Generator, picture: Array) -> Image:
-    """Exposure, gamma, contrast, blur, noise and JPEG of a small camera: float 0..1 -> uint8."""
+def camera(rng: Generator, picture: Array, grain: Generator, frames: int = 1) -> Image:
+    """Exposure, gamma, contrast, blur, noise and JPEG of a small camera: float 0..1 -> uint8.
+
+    What camera it is comes from `rng`, the noise of this picture from `grain`; it is that of the
+    mean of so many frames.
+    """
     mean = float(picture.mean()) + 1e-3
     exposure = np.clip((rng.uniform(0.25, 0.65) / mean) ** rng.uniform(0.0, 0.8), 0.4, 2.5)
     out = np.clip(picture * exposure, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.18)))
@@ -173,13 +178,13 @@ def camera(rng: Generator, picture: Array) -> Image:
         out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.3, 1.4))
     if rng.random() < 0.2:
         out = out + (out - cv2.GaussianBlur(out, (0, 0), 1.5)) * rng.uniform(0.3, 1.2)
-    if rng.random() < 0.6:
-        out = out + rng.standard_normal(out.shape).astype(np.float32) * np.float32(
-            rng.uniform(0.003, 0.045)
-        )
+    noise = rng.uniform(0.003, 0.045) if rng.random() < 0.6 else 0.0
+    quality = int(rng.integers(30, 95)) if rng.random() < 0.6 else None
+    if noise:
+        noise /= frames**0.5
+        out = out + grain.standard_normal(out.shape, np.float32) * np.float32(noise)
     pixels = np.asarray(np.clip(out, 0, 1) * 255, np.uint8)
-    if rng.random() < 0.6:
-        quality = int(rng.integers(30, 95))
+    if quality is not None:
         _, code = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
         decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
         assert decoded is not None
@@ -196,12 +201,12 @@ class Tray:
 
     def shot(self, rng: Generator) -> Image:
         """(240, 320, 3) RGB uint8 of it in some light, by some camera."""
-        return camera(rng, light(rng, self.filled))
+        return camera(rng, light(rng, self.filled), rng)
 
     def shots(self, rng: Generator) -> tuple[Image, Image]:
-        """The same, and the empty tray in the same light, by the same camera, grain and all."""
+        """The same, and the empty tray in the same light, by the same camera: a mean of frames."""
         again = copy.deepcopy(rng)
-        return self.shot(rng), camera(again, light(again, self.empty))
+        return self.shot(rng), camera(again, light(again, self.empty), rng, EMPTY_FRAMES)
 
 
 def composite(rng: Generator, matte: Matte, label: str, *folds: Fold) -> Tray:

@@ -42,7 +42,7 @@ from trashbin.training.scores import (
     wilson,
 )
 
-AWAY_EACH = {"train": 6, "val": 3, "calib": 2, "test": 3}  # composites of each photograph
+AWAY_EACH = {"train": 6, "val": 3, "calib": 6, "test": 3}  # composites of each photograph
 STRANGERS = 300  # things of no class, for each fold but train
 MOST_WRONG = 12  # pictures that are named
 
@@ -57,7 +57,7 @@ class TFLite:
         kind = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
         self.interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=kind)
         self.interpreter.allocate_tensors()
-        self.spec = InputSpec(size, size, "RGB", dtype, 1 / 127.5, -128 / 127.5)  # type: ignore[arg-type]
+        self.spec = InputSpec(size, size, "RGB", dtype, 1 / 127.5, -128 / 127.5, restored=True)  # type: ignore[arg-type]
         self.input = self.interpreter.get_input_details()[0]["index"]
         outputs = self.interpreter.get_output_details()
         self.outputs = sorted(outputs, key=lambda each: int(each["shape"][-1]))

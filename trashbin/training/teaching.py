@@ -60,6 +60,41 @@ def grey(picture: Image) -> Image:
     return np.asarray(np.clip(pale, 0, 255), np.uint8)
 
 
+def amber(picture: Image) -> Image:
+    """A street lamp's light: next to no blue."""
+    lit = picture.mean(2, keepdims=True, dtype=np.float32) * 0.6 + picture.astype(np.float32) * 0.4
+    return np.asarray(np.clip(lit * np.array([1.1, 0.7, 0.15], np.float32), 0, 255), np.uint8)
+
+
+def blue(picture: Image) -> Image:
+    """A blue lamp."""
+    lit = picture.mean(2, keepdims=True, dtype=np.float32) * 0.5 + picture.astype(np.float32) * 0.5
+    return np.asarray(np.clip(lit * np.array([0.35, 0.6, 1.2], np.float32), 0, 255), np.uint8)
+
+
+def unfocused(picture: Image) -> Image:
+    """A lens out of focus."""
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), 3.0), np.uint8)
+
+
+def lost(picture: Image) -> Image:
+    """Twice as far out of focus."""
+    return unfocused(unfocused(unfocused(unfocused(picture))))
+
+
+def dripping(picture: Image) -> Image:
+    """A lens with drops on it: all is smeared one way, and streaks of light lie over it."""
+    smeared = cv2.blur(picture, (23, 1)).astype(np.float32)
+    across = np.arange(picture.shape[1], dtype=np.float32)
+    streaks = 70 * np.abs(np.sin(across / 9) * np.sin(across / 31))[None, :, None]
+    return np.asarray(np.clip(smeared * 0.7 + streaks, 0, 255), np.uint8)
+
+
+def glaring(picture: Image) -> Image:
+    """Light on the lens: nothing is dark."""
+    return np.asarray(140 + picture.astype(np.float32) * 0.45, np.uint8)
+
+
 # name, background, its seed, what light and lens do
 TRAYS: tuple[tuple[str, backgrounds.Family, int, Callable[[Image], Image]], ...] = (
     ("printed", backgrounds.printed, 7, plain),
@@ -70,6 +105,12 @@ TRAYS: tuple[tuple[str, backgrounds.Family, int, Callable[[Image], Image]], ...]
     ("leaves, hazy", backgrounds.leaves, 21, grey),
     ("corrugated, hazy", backgrounds.corrugated, 12, grey),
     ("terrazzo, warm", backgrounds.terrazzo, 9, warm),
+    ("printed, amber", backgrounds.printed, 31, amber),
+    ("terrazzo, blue", backgrounds.terrazzo, 32, blue),
+    ("concrete, unfocused", backgrounds.concrete, 33, unfocused),
+    ("corrugated, glare", backgrounds.corrugated, 34, glaring),
+    ("leaves, lost focus", backgrounds.leaves, 35, lost),
+    ("printed, drops", backgrounds.printed, 36, dripping),
 )
 
 
@@ -156,24 +197,25 @@ def measure(root: Path, model: str | None, times: int) -> None:
         things += [mine[place] for place in rng.permutation(len(mine))[:ON_TRAY]]
     mattes = {p.path: matte.make_matte(read_picture(root / p.path)) for p in things}
     print(f"home: {right(home.items, own.logits(home.items.features)):.1f} % right")
-    print(f"{'':17} before    gain (worst)   a fifth wrong (worst)   home   seconds")
+    print(f"{'':19} before    gain (worst)   a fifth wrong (worst)   home   seconds")
     width, height = composite.SIZE
     for name, family, seed, lens in TRAYS:
         ground = family(np.random.default_rng(seed), height, width)
 
         def taken(
             lying: NDArray[np.float32],
+            frames: int = 1,
             seed: int = seed,
             lens: Callable[[Image], Image] = lens,
         ) -> Image:
             lit = composite.light(np.random.default_rng(seed + 1), lying)
-            return lens(composite.camera(np.random.default_rng(seed + 2), lit))
+            return lens(composite.camera(np.random.default_rng(seed + 2), lit, rng, frames))
 
         def make(photo: Photo, ground: NDArray[np.float32] = ground) -> Image:
             layers = composite.place(rng, mattes[photo.path])
             return taken(composite.put_down(rng, ground, layers, photo.label))
 
-        tray = look(classifier, things, make, [taken(ground)])
+        tray = look(classifier, things, make, [taken(ground, composite.EMPTY_FRAMES)])
         good, bad = (
             np.array(
                 [taught(tray, home.items, rehearsed, own, each, wrong) for each in range(times)]
@@ -184,7 +226,7 @@ def measure(root: Path, model: str | None, times: int) -> None:
         gains = [f"{each[:, 1].mean():+.1f} ({each[:, 1].min():+.1f})" for each in (good, bad)]
         lost = np.append(good[:, 2], bad[:, 2]).min()
         print(
-            f"{name:17} {before:5.1f} % {gains[0]:>15} {gains[1]:>23} {lost:+6.1f} {seconds:9.1f}",
+            f"{name:19} {before:5.1f} % {gains[0]:>15} {gains[1]:>23} {lost:+6.1f} {seconds:9.1f}",
             flush=True,
         )
 
