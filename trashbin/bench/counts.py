@@ -21,7 +21,8 @@ import numpy as np
 
 from trashbin import changes, preprocess, scene, settings
 from trashbin.leases import Leases
-from trashbin.model import golden, manifest, tflite
+from trashbin.model import golden, manifest
+from trashbin.model.runtime import runtime
 from trashbin.quiet import quiet
 from trashbin.types import Frame
 
@@ -278,7 +279,7 @@ def per_frame(file: manifest.ModelFile) -> dict[str, Tally]:
 
 def _network(file: manifest.ModelFile) -> Tally:
     """Multiply-adds of its layers; bytes of its file, which are its weights, and of its input."""
-    module = tflite.runtime().module
+    module = runtime().module
     network = module.Interpreter(
         model_content=file.content,
         experimental_op_resolver_type=module.OpResolverType.BUILTIN_REF,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import math
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +17,7 @@ from trashbin.leases import Leases
 from trashbin.model import golden, manifest, trial
 from trashbin.model.head import Head
 from trashbin.model.manifest import Golden, ModelFile
+from trashbin.model.runtime import runtime
 from trashbin.preprocess import InputSpec, close_up, fill
 from trashbin.settings import Model
 from trashbin.types import Features, Frame, ModelId, Prediction, Thresholds
@@ -29,37 +28,6 @@ Kernels = Literal["xnnpack", "builtin", "reference"]
 # and machines: float kernels differ by less than 1e-4, integer ones by up to 0.05.
 GOLDEN_GAP_TOLERANCE = 0.1
 GOLDEN_FAMILIARITY_TOLERANCE = 0.05
-
-# module of the interpreter -> distribution, in the order in which they are tried
-RUNTIMES = {
-    "ai_edge_litert.interpreter": "ai-edge-litert",
-    "tflite_runtime.interpreter": "tflite-runtime",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """The installed interpreter package."""
-
-    name: str
-    version: str
-    module: Any
-
-
-def runtime(prefer: str | None = None) -> Runtime:
-    """Import ai-edge-litert, or else tflite-runtime; ModelError says what to install."""
-    for module, name in RUNTIMES.items():
-        if prefer not in (None, name):
-            continue
-        try:
-            return Runtime(name, importlib.metadata.version(name), importlib.import_module(module))
-        except (importlib.metadata.PackageNotFoundError, ModuleNotFoundError):
-            continue
-    raise ModelError(
-        f"no TFLite runtime is installed{f' under the name {prefer}' if prefer else ''}: "
-        "pip install ai-edge-litert"
-    )
-
 
 PATTERNS = 24  # by which the last layer is fitted
 LAYER_TOLERANCE = 0.05  # share of the range of the logits that rounding may make of difference

@@ -138,8 +138,8 @@ error of one fold, not a guarantee: `trashbin calibrate` gives one, from your ow
   (`plastic` or `trash`; the photographs' own labels differ), a jar of clear plastic from glass.
 - `trash` was learned from few objects ({trash} photographs in all) and is the weakest class.
 - Give the very same label under all kernels: XNNPACK and the runtime's plain integer kernels round
-  differently, and agree on 97.9 of 100 held-out photographs; ai-edge-litert and tflite-runtime 2.14
-  agree on 97.9 under XNNPACK, 98.6 under the plain kernels, all under the reference kernels
+  differently, and agree on 98.3 of 100 held-out photographs; ai-edge-litert and tflite-runtime 2.14
+  agree on 98.3 under XNNPACK, 98.6 under the plain kernels, all under the reference kernels
   (`make test-data`). Between x86-64 and ARM, XNNPACK's are the same.
 - Two items at once: it answers for the frame as a whole.
 - Photographs that train it come from one place and one year: packaging elsewhere looks different.
