@@ -80,6 +80,7 @@ def run(
     made = Calibration(
         made=timestamp(datetime.now(UTC)),
         model=classifier.model,
+        setup=classifier.setup,
         thresholds=thresholds,
         closely=closely,
         risk=risk,

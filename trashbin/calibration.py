@@ -1,8 +1,8 @@
 """A bin's calibration: the thresholds that ``trashbin calibrate`` chose, and what they promise.
 
 One JSON file in the store's folder, which the daemon reads and never writes. Its thresholds stand
-in for the model manifest's. The promise holds for the network, the head, the thresholds and the
-way of looking that were calibrated together, and for no others.
+in for the model manifest's. The promise holds for the network, its setup, the head, the thresholds
+and the way of looking that were calibrated together, and for no others.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trashbin.errors import StoreError
+from trashbin.ports import Classifier
 from trashbin.types import ModelId, Thresholds
 
 NAME = "calibration.json"  # in the folder that the configuration's ``store: path`` names
@@ -34,6 +35,7 @@ class Calibration(BaseModel):
     )
     made: str
     model: ModelId
+    setup: str = ""  # the classifier's; files without it knew another one
     thresholds: Thresholds
     closely: bool = False  # as ``settings.Look`` has it; files without it knew no close-ups
     risk: float = Field(gt=0, lt=1)
@@ -51,15 +53,20 @@ class Calibration(BaseModel):
             f"acted on, {self.wrong} wrongly)"
         )
 
-    def broken(self, model: ModelId | None, thresholds: Thresholds, closely: bool) -> str | None:
+    def broken(
+        self, classifier: Classifier | None, thresholds: Thresholds, closely: bool
+    ) -> str | None:
         """Why the promise does not hold for what is used now; None where it does."""
-        if model is None or model.sha256 != self.model.sha256:
-            return f"it was made with {self.model.name}:{self.model.variant}, another network"
-        if model.head != self.model.head:
+        was = self.model
+        if classifier is None or classifier.model.sha256 != was.sha256:
+            return f"it was made with {was.name}:{was.variant}, another network"
+        if classifier.setup != self.setup:
+            return f"{was.name} is shown pictures, or tells known things, in another way since"
+        if classifier.model.head != was.head:
             return "the head was changed since"
         if closely != self.closely:
-            was, now = (_SHOWN[each] for each in (self.closely, closely))
-            return f"the network is shown {now}, it was calibrated with {was}"
+            before, now = (_SHOWN[each] for each in (self.closely, closely))
+            return f"the network is shown {now}, it was calibrated with {before}"
         for key, old in asdict(self.thresholds).items():
             new = getattr(thresholds, key)
             if old != new and (old is None or new is None or abs(old - new) > NEAR):
@@ -71,14 +78,16 @@ class Calibration(BaseModel):
         return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
 
 
-def applied(calibration: Calibration | None, model: ModelId, given: Thresholds) -> Thresholds:
-    """The calibration's thresholds where it was made with this network, else those given.
+def applied(calibration: Calibration | None, classifier: Classifier) -> Thresholds:
+    """The calibration's thresholds where it was made with this network, else the network's own.
 
     They stay when the head changes: they are still nearer to this tray than the manifest's.
     """
-    if calibration is None or calibration.model.sha256 != model.sha256:
-        return given
-    return calibration.thresholds
+    if calibration is None:
+        return classifier.thresholds
+    known = calibration.model.sha256, calibration.setup
+    same = known == (classifier.model.sha256, classifier.setup)
+    return calibration.thresholds if same else classifier.thresholds
 
 
 def read(store: Path) -> Calibration | None:

@@ -44,7 +44,7 @@ def opened(
     else:
         classifier = tflite.open_model(read.model if read else settings.Model(), model)
     made = calibration.read(read.store.path) if read else None
-    base = calibration.applied(made, classifier.model, classifier.thresholds)
+    base = calibration.applied(made, classifier)
     given = read.rules.model_dump(exclude_none=True) if read else {}
     given |= {key: value for key, value in asked.items() if value is not None}
     return classifier, replace(base, **given)

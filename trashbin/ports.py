@@ -94,9 +94,14 @@ class Attentive(Protocol):
 
 
 class Classifier(Protocol):
-    """Something that gives each label its share."""
+    """Something that gives each label its share.
+
+    ``setup`` tells apart what its answers come from besides weights and head: how it is shown a
+    picture, temperature, familiarity index.
+    """
 
     model: ModelId
+    setup: str
     thresholds: Thresholds
 
     def predict(self, frame: Frame, turns: int = 0) -> Prediction:

@@ -1,4 +1,7 @@
-"""Frame -> input tensor: the one way that the daemon, training and evaluation all use."""
+"""Frame -> input tensor: the one way that the daemon and all that is measured use.
+
+Training shows a network pictures as they are, lamps and lenses of all kinds among them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ LEAST = 0.3  # of the picture's sides; the network never saw a thing from nearer
 # the brightest of a channel is than another's; the brightest of a dull picture, the darkest of a
 # hazy one. Both get SPAN, if they have less.
 CAST, DULL, HAZY, SPAN = (2.0, 2.4), (190.0, 170.0), (130.0, 145.0), 160.0
-MOST_GAIN = 6.0  # more would show noise
+MOST_GAIN = 6.0  # of any level in all: more would show noise
 LUMA = np.array([77, 150, 29], np.uint16)  # of 256, as in ITU-R BT.601
 LEVELS = np.arange(256.0)
 # by quarters, against the clock as NumPy's rot90, whose view would be read four times as slowly
@@ -105,27 +108,29 @@ def resize(pixels: Pixels, width: int, height: int, lease: Leases | None = None)
 
 
 def restore(pixels: Pixels, lease: Leases | None = None) -> Pixels:
-    """Undo what lens and lamp did to a picture, RGB uint8 (H, W, 3); one that is well is as it was.
+    """Undo what lens and lamp did to a picture, RGB uint8 (H, W, 3); most are as they were.
 
     A network that saw few pictures of a bulb's light, behind haze or exposed too shortly errs on
     them. Of a strong cast the weak channels get the brightness of the strongest (the white patch of
     Land and McCann, 1971); where nothing is bright, or nothing dark, and the lumas lie close
-    together, they are stretched, and their middle stays where there is room. White things on
-    white board are pale too, but not dull. One pixel in 16 tells, in whole numbers, and what
-    is done is a table of sums and products: the result is the same to the bit on every processor.
+    together, they are stretched, and their middle stays where there is room. White things on white
+    board are pale too, but seldom without anything bright or anything dark. One pixel in 16 tells,
+    in whole numbers, and what is done is a table of sums and products: the same picture comes out
+    the same to the bit on every processor.
     """
     few = pixels[::4, ::4].reshape(-1, 3)
     bright = np.maximum(_levels(few, 95), 2)
     remedy = _between(CAST, bright.max() / bright.min())
-    tables = np.repeat(LEVELS[:, None], 3, axis=1)
+    tables, most = np.repeat(LEVELS[:, None], 3, axis=1), MOST_GAIN
     if remedy:
-        tables = _rounded(tables * np.minimum(1 + (bright.max() / bright - 1) * remedy, MOST_GAIN))
+        gains = np.minimum(1 + (bright.max() / bright - 1) * remedy, MOST_GAIN)
+        tables, most = _rounded(tables * gains), MOST_GAIN / gains.max()
         few = tables[few, [0, 1, 2]].astype(np.uint8)
     luma = few.astype(np.uint16) @ LUMA[:, None] >> 8
     low, high = (float(_levels(luma, percent)[0]) for percent in (1, 99))
     lacking = max(_between(DULL, high), _between(HAZY, low)) * (SPAN - (high - low))
     if lacking > 0:
-        gain = min(MOST_GAIN, 1 + lacking / max(1, high - low))
+        gain = min(most, 1 + lacking / max(1, high - low))
         middle, half = (low + high) / 2, gain * (high - low) / 2
         tables = _rounded((tables - middle) * gain + min(max(middle, half), 255 - half))
     elif not remedy:

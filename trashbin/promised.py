@@ -10,7 +10,7 @@ from trashbin import calibration
 from trashbin.calibration import Calibration
 from trashbin.errors import StoreError
 from trashbin.ports import Classifier
-from trashbin.types import ModelId, Thresholds
+from trashbin.types import Thresholds
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +44,14 @@ class Promised:
         """Those that hold where neither a request nor the YAML gives others."""
         if classifier is None:
             return Thresholds()
-        return calibration.applied(self.calibration(), classifier.model, classifier.thresholds)
+        return calibration.applied(self.calibration(), classifier)
 
-    def told(self, model: ModelId | None, thresholds: Thresholds) -> dict[str, Any] | None:
+    def told(self, classifier: Classifier | None, thresholds: Thresholds) -> dict[str, Any] | None:
         """For ``info``: the promise, and why it does not hold where it doesn't."""
         made = self.calibration()
         if made is None:
             return None
-        why = made.broken(model, thresholds, self._closely)
+        why = made.broken(classifier, thresholds, self._closely)
         return {
             "risk": made.risk,
             "confidence": made.confidence,
@@ -68,12 +68,12 @@ class Promised:
         made = self.calibration()
         return made is not None and not told.startswith(made.digest())
 
-    def news(self, model: ModelId | None, thresholds: Thresholds) -> tuple[str, str]:
+    def news(self, classifier: Classifier | None, thresholds: Thresholds) -> tuple[str, str]:
         """A short text that differs whenever there is news, and the news in words."""
         made = self.calibration()
         if made is None:
             return "", "the promise is withdrawn: its file was taken away. Calibrate again."
-        why = made.broken(model, thresholds, self._closely)
+        why = made.broken(classifier, thresholds, self._closely)
         if why is None:
             return made.digest(), f"promised: {made.promise}"
         return f"{made.digest()} {why}", f"the promise is withdrawn: {why}. Calibrate again."

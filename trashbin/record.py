@@ -116,9 +116,7 @@ class Recorder:
         told = self._setting("calibration") or ""
         if self.promised.is_new(told):
             self.set_thresholds(dict.fromkeys(self._asked()))
-        now, message = self.promised.news(
-            self.classifier.model if self.classifier else None, self.thresholds
-        )
+        now, message = self.promised.news(self.classifier, self.thresholds)
         if now == told:
             return None
         log.warning("calibration: %s", message)
@@ -303,7 +301,7 @@ class Recorder:
             "model": None if model is None else asdict(model),
             "model_trial": None if self.trial is None else asdict(self.trial),
             "thresholds": asdict(self.classifier.thresholds) if self.classifier else None,
-            "calibration": self.promised.told(model, self.thresholds),
+            "calibration": self.promised.told(self.classifier, self.thresholds),
             "labels": list(resources.labels()),
             "bins": {name: list(entry.labels) for name, entry in self.config.bins.items()},
             "pictures": self.config.pictures.model_dump(),

@@ -90,6 +90,7 @@ class Network:
     """Says what it is told."""
 
     model = ModelId("fake", "int8", "0" * 64)
+    setup = "fake"
     thresholds = Thresholds(gap=0.3, top1=0.4)
     exchanged: str | None = None
 

@@ -15,10 +15,13 @@ from trashbin.types import Thresholds
 CHOSEN = Thresholds(gap=0.7, top1=0.4)
 
 
-def calibrated(folder: Path, gap: float = 0.7, closely: bool = True) -> None:
+def calibrated(
+    folder: Path, gap: float = 0.7, closely: bool = True, setup: str = Network.setup
+) -> None:
     made = Calibration(
         made="2026-11-24T10:00:00.000Z",
         model=Network.model,
+        setup=setup,
         thresholds=Thresholds(gap, 0.4),
         closely=closely,
         risk=0.03,
@@ -44,6 +47,16 @@ def test_pictures_of_the_whole_tray_promise_nothing_of_close_ups(rig: Rig) -> No
     rig.go(2 * HEALTH_EVERY_S)
     told = rig.told.topics["info"]["calibration"]
     assert not told["holds"] and "from near by" in told["why"]
+
+
+def test_a_promise_of_before_the_network_was_shown_pictures_in_another_way_is_withdrawn(
+    rig: Rig,
+) -> None:
+    calibrated(rig.folder, setup="")
+    rig.go(2 * HEALTH_EVERY_S)
+    told = rig.told.topics["info"]
+    assert not told["calibration"]["holds"] and "in another way" in told["calibration"]["why"]
+    assert rig.daemon.recorder.thresholds.gap == Network.thresholds.gap
 
 
 def test_a_running_bin_takes_a_calibration_up_and_tells_of_it(rig: Rig) -> None:

@@ -20,7 +20,7 @@ from trashbin.model.tflite import TFLiteClassifier
 from trashbin.scene import find_thing
 from trashbin.training import data
 from trashbin.training.backgrounds import FAMILIES
-from trashbin.training.composite import composite
+from trashbin.training.composite import Tray, composite
 from trashbin.training.data import FOLDS, LABELS, data_folder, read_photos, split_groups
 from trashbin.training.matte import make_matte
 from trashbin.types import Thresholds
@@ -99,6 +99,12 @@ def test_composites_show_the_object_and_another_ground(
     assert all(picture.std() > 5 for picture in pictures)
     assert all(find_thing(picture, [empty]) for picture, empty in made)
     assert not any(find_thing(empty, [empty]) for _, empty in made)
+    # the same camera, but no two pictures of it have the same noise
+    rng = np.random.default_rng(3)
+    bare = Tray(np.full((240, 320, 3), 0.5, np.float32), np.full((240, 320, 3), 0.5, np.float32))
+    noisy = [pair for pair in (bare.shots(rng) for _ in range(20)) if (pair[0] != pair[1]).any()]
+    assert len(noisy) >= 6
+    assert all(abs(picture.mean() - empty.mean()) < 2 for picture, empty in noisy)
 
 
 def test_golden_patterns_are_what_they_always_were() -> None:

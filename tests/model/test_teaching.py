@@ -230,6 +230,7 @@ def test_a_running_bin_takes_a_head_up_and_withdraws_its_promise(
     made = Calibration(
         made="2026-11-24T10:00:00.000Z",
         model=taught.network.model,
+        setup=taught.network.setup,
         thresholds=taught.network.thresholds,
         closely=True,
         risk=0.03, confidence=0.95, items=300, acted=240, wrong=2,

@@ -23,6 +23,7 @@ class Reader:
     """The first pixel says the label, its gap and its familiarity."""
 
     model = ModelId("reader", "int8", "1" * 64)
+    setup = "read"
     thresholds = Thresholds(0.2, 0.4)
 
     def predict(self, frame: Frame, turns: int = 0) -> Prediction:
@@ -32,6 +33,8 @@ class Reader:
         return Prediction(scores, familiarity / 255)
 
     def check(self) -> None: ...
+
+    def changed(self) -> str | None: ...
 
     def close(self) -> None: ...
 
@@ -77,7 +80,7 @@ def test_it_prints_the_promise_and_writes_what_the_daemon_reads(
     made = calibration.read(store)
     assert made is not None and made.model == Reader.model
     assert made.thresholds == Thresholds(**told["thresholds"])
-    assert made.broken(Reader.model, made.thresholds, True) is None
+    assert made.broken(Reader(), made.thresholds, True) is None
     assert 0.6 < told["coverage"] < 0.9  # the strange things are held, the doubtful ones too
     assert run(tray, 0.05, None, as_json=False) == ExitCode.GOOD
     people = capsys.readouterr().out
@@ -133,21 +136,26 @@ def test_pictures_of_the_empty_tray_count_where_the_bin_looks_closely(
     assert len(found) == 3 * 360 and any(found) is closely
 
 
-def test_a_promise_ends_with_another_network_head_threshold_or_look(tray: Path) -> None:
+def test_a_promise_ends_with_another_network_setup_head_threshold_or_look(tray: Path) -> None:
     assert run(tray, 0.05, tray.parent / "store") == ExitCode.GOOD
     made = calibration.read(tray.parent / "store")
     assert isinstance(made, Calibration)
     held = made.thresholds
-    other = ModelId("reader", "int8", "2" * 64)
-    head = ModelId("reader", "int8", "1" * 64, "3" * 64)
+    same, other, head, anew = Reader(), Reader(), Reader(), Reader()
+    other.model = ModelId("reader", "int8", "2" * 64)
+    head.model = ModelId("reader", "int8", "1" * 64, "3" * 64)
+    anew.setup = "read from below"
+    assert made.broken(same, held, True) is None
     assert "another network" in (made.broken(other, held, True) or "")
+    assert "in another way" in (made.broken(anew, held, True) or "")
     assert "head" in (made.broken(head, held, True) or "")
     assert "gap is 0.1" in (
-        made.broken(Reader.model, Thresholds(0.1, held.top1, held.familiarity), True) or ""
+        made.broken(same, Thresholds(0.1, held.top1, held.familiarity), True) or ""
     )
-    assert "shown all of the tray" in (made.broken(Reader.model, held, False) or "")
-    assert calibration.applied(made, other, Thresholds(0.9)) == Thresholds(0.9)
-    assert calibration.applied(made, head, Thresholds(0.9)) == held
+    assert "shown all of the tray" in (made.broken(same, held, False) or "")
+    assert calibration.applied(made, head) == held
+    for another in (other, anew):
+        assert calibration.applied(made, another) == Reader.thresholds
 
 
 def test_a_damaged_calibration_says_what_to_do(tmp_path: Path) -> None:

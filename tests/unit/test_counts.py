@@ -31,7 +31,7 @@ def test_programs_get_them_in_full() -> None:
     assert list(told["per_frame"]) == [
         "scene model",
         "sharpness and place",
-        "resize to 160 x 160, int8",
+        "resize to 160 x 160 and restore, int8",
         "network, int8",
     ]
     assert all(stage["large_allocations"] == 0 for stage in told["per_frame"].values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import Literal
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from trashbin.model import golden
 from trashbin.preprocess import (
     CAST,
     DULL,
@@ -249,6 +251,68 @@ def test_a_strong_cast_is_taken_away_and_a_weak_one_left(
         assert left - 1 > 0.7 * (cast - 1) - 0.05
     elif cast > CAST[1] + 0.05:
         assert left < 1.05
+
+
+def patches(*colours: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """Ten rows of each colour."""
+    rows = np.repeat(np.array(colours, np.uint8), 10, axis=0)
+    return np.repeat(rows[:, None], 40, axis=1)
+
+
+def colours_of(picture: npt.NDArray[np.uint8]) -> list[tuple[int, ...]]:
+    return [tuple(int(v) for v in row[0]) for row in picture[5::10]]
+
+
+def test_a_cast_goes_in_the_numbers_that_a_white_patch_gives() -> None:
+    # white, two greys and black by a lamp of (1, 0.5, 0.25): twice and four times as much
+    white, light, dark, black = (240, 120, 60), (200, 100, 50), (80, 40, 20), (0, 0, 0)
+    found = colours_of(restore(patches(white, light, dark, black)))
+    assert found == [(240,) * 3, (200,) * 3, (80,) * 3, (0,) * 3]
+    # a red thing beside the white stays red
+    found = colours_of(restore(patches(white, (200, 20, 10), dark, black)))
+    assert found[1] == (200, 40, 40)
+
+
+def test_half_a_cast_too_many_is_half_undone() -> None:
+    # 220 / 100 is midway from the first to the second of CAST: (2.2 - 1) / 2 more
+    assert CAST == (2.0, 2.4)
+    found = colours_of(restore(patches((220, 220, 100), (110, 110, 50), (0, 0, 0))))
+    assert found[:2] == [(220, 220, 160), (110, 110, 80)]
+
+
+def test_no_level_grows_more_than_there_is_something_to_see() -> None:
+    # of a cast of 20 (240 / 12) six times is undone; then nothing is left to stretch by
+    found = colours_of(restore(patches((240, 240, 12), (120, 120, 6), (0, 0, 0))))
+    assert found == [(240, 240, 72), (120, 120, 36), (0, 0, 0)]
+    dark = restore(patches((12, 12, 12), (6, 6, 6), (0, 0, 0)))
+    assert int(dark.max()) - int(dark.min()) == MOST_GAIN * 12
+    both = restore(patches((30, 30, 5), (15, 15, 3), (0, 0, 0)))
+    assert int(both[..., 2].max()) - int(both[..., 2].min()) <= MOST_GAIN * 5 + 3
+
+
+def test_how_bright_a_colour_is_the_luma_says() -> None:
+    # pure green of 200 has a luma of 117, pure blue of 200 one of 22: dull, and 95 apart
+    found = colours_of(restore(patches((0, 200, 0), (0, 100, 0), (0, 0, 200), (100, 100, 100))))
+    lumas = [(77 * r + 150 * g + 29 * b) >> 8 for r, g, b in ((0, 200, 0), (0, 0, 200))]
+    gain = SPAN / (lumas[0] - lumas[1])
+    middle = sum(lumas) / 2
+    level = max(middle, SPAN / 2)
+    assert found[3] == (math.floor((100 - middle) * gain + level + 0.5),) * 3
+
+
+def test_what_is_restored_is_the_same_to_the_bit_everywhere() -> None:
+    # `make test-arm64` asks this of ARM, too
+    told = hashlib.sha256()
+    changed = 0
+    for seed in range(60):
+        picture = resize(golden.pattern(seed, 120, 160), 96, 96)
+        lamp = np.array([(1.0, 0.7, 0.4), (0.3, 0.6, 1.0), (0.5, 0.5, 0.5), (1, 1, 1)][seed % 4])
+        lit = np.asarray(picture * lamp * (0.4 if seed % 5 == 0 else 1), np.uint8)
+        restored = restore(lit)
+        changed += restored is not lit
+        told.update(restored.tobytes())
+    assert changed > 20
+    assert told.hexdigest()[:16] == "83278a4fcea9a1a7"
 
 
 def test_light_is_restored_where_the_network_wants_it_and_before_the_turn() -> None:

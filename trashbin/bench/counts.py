@@ -272,7 +272,7 @@ def per_frame(file: manifest.ModelFile) -> dict[str, Tally]:
     return {
         "scene model": blind,
         "sharpness and place": sharp.less(blind),
-        f"resize to {spec.width} x {spec.height}, {spec.dtype}": resized,
+        f"resize to {spec.width} x {spec.height} and restore, {spec.dtype}": resized,
         f"network, {file.id.variant}": _network(file),
     }
 

@@ -49,6 +49,7 @@ class NoNetwork:
     """Stands where a network stands in a real bin; its answers are drawn elsewhere."""
 
     model = ModelId("simulated", "none", "0" * 64)
+    setup = ""
     thresholds = Thresholds()
 
     def predict(self, frame: Frame, turns: int = 0) -> Prediction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,6 +128,13 @@ class Manifest(_Strict):
         """The files that go with all variants."""
         return tuple(entry for entry in (self.familiarity, self.rehearsal) if entry is not None)
 
+    @property
+    def setup(self) -> str:
+        """Digest of what an answer comes from besides the weights."""
+        index = self.familiarity.sha256 if self.familiarity else None
+        parts = [self.input.model_dump(), self.output.model_dump(), index]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
     @model_validator(mode="after")
     def _labels_differ(self) -> Manifest:
         if len(set(self.labels)) != len(self.labels):
@@ -216,8 +224,15 @@ class ModelFile:
         """What ``preprocess`` has to make."""
         spec = self.manifest.input
         dtype = self.manifest.variants[self.variant].dtype or spec.dtype
-        numbers = spec.scale, spec.offset
-        return InputSpec(spec.width, spec.height, spec.color, dtype, *numbers, spec.restored)
+        return InputSpec(
+            spec.width,
+            spec.height,
+            spec.color,
+            dtype,
+            spec.scale,
+            spec.offset,
+            restored=spec.restored,
+        )
 
     @property
     def thresholds(self) -> Thresholds:

@@ -60,6 +60,7 @@ class TFLiteClassifier:
         self.kernels: Kernels = kernels
         self._spec: InputSpec = file.input_spec
         self._turned = file.manifest.input.turned
+        self.setup = file.manifest.setup
         self._lease = Leases()
         self._temperature = file.manifest.output.temperature
         self._stamp = file.stamp

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from trashbin.preprocess import close_up, resize
+from trashbin.preprocess import close_up, resize, restore
 from trashbin.scene import find_thing
 from trashbin.training import composite, matte
 from trashbin.training.data import LABELS, Fold, Image, Photo, load_pictures, read_picture
@@ -170,9 +170,9 @@ def joined(*banks: Bank) -> Bank:
 def as_input(pictures: Sequence[Image], size: int = INPUT_SIZE) -> Tensor:
     """RGB uint8 pictures of any size -> (N, 3, size, size) float32 in -1..1.
 
-    Stretched as the daemon does; in memory the channels come last.
+    As the daemon makes it; in memory the channels come last.
     """
-    small = np.stack([resize(np.ascontiguousarray(p), size, size) for p in pictures])
+    small = np.stack([restore(resize(np.ascontiguousarray(p), size, size)) for p in pictures])
     batch = (
         torch.from_numpy(small).permute(0, 3, 1, 2).to(torch.float32)
     )  # NHWC memory: already channels last

@@ -166,8 +166,8 @@ def light(rng: Generator, picture: Array) -> Array:
 def camera(rng: Generator, picture: Array, grain: Generator, frames: int = 1) -> Image:
     """Exposure, gamma, contrast, blur, noise and JPEG of a small camera: float 0..1 -> uint8.
 
-    What camera it is comes from `rng`, the noise of this picture from `grain`; it is that of the
-    mean of so many frames.
+    What camera it is comes from `rng`, the noise of this picture from `grain`: as much as is left
+    in the mean of so many frames.
     """
     mean = float(picture.mean()) + 1e-3
     exposure = np.clip((rng.uniform(0.25, 0.65) / mean) ** rng.uniform(0.0, 0.8), 0.4, 2.5)

@@ -50,14 +50,22 @@ MOST_WRONG = 12  # pictures that are named
 class TFLite:
     """One .tflite with logits and features, one picture at a time, one thread.
 
-    `dtype` is its input's; the pixels come as `quantize.Exported` has them.
+    `dtype` is its input's; the pixels come as `quantize.Exported` has them, `restored` or not.
     """
 
-    def __init__(self, path: Path, size: int, dtype: str, reference: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        size: int,
+        dtype: str,
+        *,
+        reference: bool = False,
+        restored: bool = True,
+    ) -> None:
         kind = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
         self.interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=kind)
         self.interpreter.allocate_tensors()
-        self.spec = InputSpec(size, size, "RGB", dtype, 1 / 127.5, -128 / 127.5, restored=True)  # type: ignore[arg-type]
+        self.spec = InputSpec(size, size, "RGB", dtype, 1 / 127.5, -128 / 127.5, restored)  # type: ignore[arg-type]
         self.input = self.interpreter.get_input_details()[0]["index"]
         outputs = self.interpreter.get_output_details()
         self.outputs = sorted(outputs, key=lambda each: int(each["shape"][-1]))
@@ -83,9 +91,9 @@ class TFLite:
 def open_variant(folder: Path, variant: str) -> TFLite:
     """A file of a model folder, as its manifest describes it."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    entry = manifest["variants"][variant]
-    size, dtype = manifest["input"]["width"], entry.get("dtype") or manifest["input"]["dtype"]
-    return TFLite(folder / entry["file"], size, dtype)
+    entry, given = manifest["variants"][variant], manifest["input"]
+    dtype, restored = entry.get("dtype") or given["dtype"], given.get("restored", False)
+    return TFLite(folder / entry["file"], given["width"], dtype, restored=restored)
 
 
 def fold_banks(root: Path, cache: Path, fold: Fold, limit: int = 0) -> tuple[Bank, Bank]:

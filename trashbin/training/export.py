@@ -22,6 +22,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
 
 from trashbin.model import golden
+from trashbin.preprocess import restore
 from trashbin.training.data import LABELS
 from trashbin.training.evaluate import TFLite
 from trashbin.training.model import Architecture, MobileNetV3
@@ -179,16 +180,27 @@ def describe(path: Path, dtype: str, golden_entries: list[dict[str, Any]]) -> di
 def golden_entries(
     path: Path, size: int, dtype: str, temperature: float, familiar: Any, count: int = 2
 ) -> list[dict[str, Any]]:
-    """The made-up pictures that the file is surest about, of different labels where it has any."""
+    """The made-up pictures that the file is surest about, of different labels where it has any.
+
+    Every second one is a picture that `restore` changes, so that this is checked as well.
+    """
     fast, reference = TFLite(path, size, dtype), TFLite(path, size, dtype, reference=True)
-    best: dict[int, tuple[float, int]] = {}
+    best: dict[bool, dict[int, tuple[float, int]]] = {False: {}, True: {}}
     for seed in GOLDEN_SEEDS:
-        logits, _ = fast.run(golden.pattern(seed, size, size))
+        picture = golden.pattern(seed, size, size)
+        logits, _ = fast.run(picture)
         top, gap = int(logits.argmax()), gap_of(logits, temperature)
-        if gap > best.get(top, (0.0, 0))[0]:
-            best[top] = (gap, seed)
-    entries = []
-    for _, seed in sorted(best.values(), reverse=True)[:count]:
+        of = best[restore(picture) is not picture]
+        if gap > of.get(top, (0.0, 0))[0]:
+            of[top] = (gap, seed)
+    entries: list[dict[str, Any]] = []
+    for place in range(count):
+        told = {entry["label"] for entry in entries}
+        left = {LABELS[top]: found for top, found in best[place % 2 == 1].items()}
+        fresh = [found for label, found in left.items() if label not in told]
+        if not left:
+            continue
+        _, seed = max(fresh or left.values())
         logits, features = reference.run(golden.pattern(seed, size, size))
         entries.append(
             {

@@ -72,9 +72,9 @@ def measure(work: Work, plan: Plan) -> Callable[[nn.Module], dict[str, float]]:
         shift = -PIXEL / 2 if isinstance(model, Exported) else 0.0
         out = {}
         for name, bank in zip(("home", "away"), pair, strict=True):
-            right = 0
+            right, shown = 0, [np.asarray(picture) for picture in bank.shown()]
             for k in range(0, len(bank), 64):
-                x = as_input([np.asarray(p) for p in bank.pictures[k : k + 64]], plan.size)
+                x = as_input(shown[k : k + 64], plan.size)
                 with torch.no_grad():
                     logits = model.head(model.features(x.add_(shift).to(device)))
                 said = logits.argmax(1).cpu().numpy()

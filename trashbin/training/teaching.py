@@ -77,7 +77,7 @@ def unfocused(picture: Image) -> Image:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), 3.0), np.uint8)
 
 
-def lost(picture: Image) -> Image:
+def far_out_of_focus(picture: Image) -> Image:
     """Twice as far out of focus."""
     return unfocused(unfocused(unfocused(unfocused(picture))))
 
@@ -109,7 +109,7 @@ TRAYS: tuple[tuple[str, backgrounds.Family, int, Callable[[Image], Image]], ...]
     ("terrazzo, blue", backgrounds.terrazzo, 32, blue),
     ("concrete, unfocused", backgrounds.concrete, 33, unfocused),
     ("corrugated, glare", backgrounds.corrugated, 34, glaring),
-    ("leaves, lost focus", backgrounds.leaves, 35, lost),
+    ("leaves, lost focus", backgrounds.leaves, 35, far_out_of_focus),
     ("printed, drops", backgrounds.printed, 36, dripping),
 )
 
