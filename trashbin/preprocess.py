@@ -26,7 +26,7 @@ LEAST = 0.3  # of the picture's sides; the network never saw a thing from nearer
 CAST, DULL, HAZY, SPAN = (2.0, 2.4), (190.0, 170.0), (130.0, 145.0), 160.0
 MOST_GAIN = 6.0  # of any level in all: more would show noise
 LUMA = np.array([77, 150, 29], np.uint16)  # of 256, as in ITU-R BT.601
-LEVELS = np.arange(256.0)
+LEVELS = np.arange(256.0)[:, None]
 # by quarters, against the clock as NumPy's rot90, whose view would be read four times as slowly
 TURNS = (None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
 
@@ -119,15 +119,14 @@ def restore(pixels: Pixels, lease: Leases | None = None) -> Pixels:
     the same to the bit on every processor.
     """
     few = pixels[::4, ::4].reshape(-1, 3)
-    bright = np.maximum(_levels(few, 95), 2)
-    remedy = _between(CAST, bright.max() / bright.min())
-    tables, most = np.repeat(LEVELS[:, None], 3, axis=1), MOST_GAIN
+    bright = [max(_levels(few[:, channel], 95)[0], 2) for channel in range(3)]
+    remedy = _between(CAST, max(bright) / min(bright))
+    tables, most = LEVELS, MOST_GAIN
     if remedy:
-        gains = np.minimum(1 + (bright.max() / bright - 1) * remedy, MOST_GAIN)
-        tables, most = _rounded(tables * gains), MOST_GAIN / gains.max()
+        gains = [min(1 + (max(bright) / each - 1) * remedy, MOST_GAIN) for each in bright]
+        tables, most = _rounded(LEVELS * gains), MOST_GAIN / max(gains)
         few = tables[few, [0, 1, 2]].astype(np.uint8)
-    luma = few.astype(np.uint16) @ LUMA[:, None] >> 8
-    low, high = (float(_levels(luma, percent)[0]) for percent in (1, 99))
+    low, high = _levels(few.astype(np.uint16) @ LUMA >> 8, 1, 99)
     lacking = max(_between(DULL, high), _between(HAZY, low)) * (SPAN - (high - low))
     if lacking > 0:
         gain = min(most, 1 + lacking / max(1, high - low))
@@ -135,14 +134,15 @@ def restore(pixels: Pixels, lease: Leases | None = None) -> Pixels:
         tables = _rounded((tables - middle) * gain + min(max(middle, half), 255 - half))
     elif not remedy:
         return pixels
+    table = np.broadcast_to(tables, (256, 3)).astype(np.uint8)[None]
     into = (lease or Leases())("restored", pixels.shape, np.uint8)
-    return cv2.LUT(pixels, tables.astype(np.uint8)[None], into)  # type: ignore[return-value]
+    return cv2.LUT(pixels, table, into)  # type: ignore[return-value]
 
 
-def _levels(values: npt.NDArray[Any], percent: int) -> npt.NDArray[np.int64]:
-    """The level of each column (N, C) of 0..255 that so many of its values are at or below."""
-    counts = (np.bincount(column, minlength=256).cumsum() for column in values.T)
-    return np.array([np.searchsorted(100 * each, percent * len(values)) for each in counts])
+def _levels(values: npt.NDArray[Any], *percents: int) -> list[int]:
+    """The levels 0..255 that so many of the values are at or below."""
+    counts = 100 * np.bincount(values, minlength=256).cumsum()
+    return [int(counts.searchsorted(percent * len(values))) for percent in percents]
 
 
 def _between(ends: tuple[float, float], value: float) -> float:
