@@ -25,6 +25,7 @@ from trashbin.events import timestamp
 from trashbin.ports import Classifier
 from trashbin.promise import Items, Promise, Refusal
 from trashbin.quiet import quiet
+from trashbin.settings import Look
 from trashbin.types import Action, Pixels, Thresholds
 
 # how like a label a folder's name must be to be no word of its own: carboard, not plants or grass
@@ -50,16 +51,16 @@ def run(
     confidence: float,
     store: Path | None,
     *,
-    closely: bool,
+    look: Look,
     as_json: bool,
 ) -> ExitCode:
     """Choose the thresholds, print what they promise, write them; BAD_INPUT where none is promised.
 
     ``top1`` holds as it is. ``store`` None writes nothing. Pictures of the empty tray count
-    where the bin looks ``closely``.
+    where the bin looks closely.
     """
-    found = listed(folder, labels, closely)
-    items = _judged(found, classifier, top1)
+    found = listed(folder, labels, look.closely)
+    items = _judged(found, classifier, top1, look.changed_area)
     for complaint in found.complaints:
         click.echo(f"trashbin: {complaint}", err=True)
     chosen = promise.choose(items, risk, confidence)
@@ -82,7 +83,7 @@ def run(
         model=classifier.model,
         setup=classifier.setup,
         thresholds=thresholds,
-        closely=closely,
+        closely=look.closely,
         risk=risk,
         confidence=confidence,
         items=chosen.items,
@@ -140,7 +141,7 @@ def listed(folder: Path, labels: Sequence[str], closely: bool) -> Found:
     return found
 
 
-def _judged(found: Found, classifier: Classifier, top1: float) -> Items:
+def _judged(found: Found, classifier: Classifier, top1: float, changed_area: float) -> Items:
     """What the rules see of each picture; one that cannot be read is complained about."""
     gap, familiarity, right, eligible = [], [], [], []
     rules = Thresholds(0.0, top1, 0.0)
@@ -160,7 +161,7 @@ def _judged(found: Found, classifier: Classifier, top1: float) -> Items:
             except PictureError as error:
                 found.complaints.append(str(error))
                 continue
-            decision = judge(pixels, classifier, rules, found.trays)
+            decision = judge(pixels, classifier, rules, found.trays, changed_area)
             gap.append(decision.gap or 0.0)
             familiarity.append(decision.familiarity)
             right.append(label is not None and decision.label == label)

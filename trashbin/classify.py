@@ -23,7 +23,7 @@ from trashbin.model.shelf import Shelf
 from trashbin.model.tflite import TFLiteClassifier
 from trashbin.ports import Classifier
 from trashbin.quiet import quiet
-from trashbin.scene import find_thing
+from trashbin.scene import CHANGED_AREA, find_thing
 from trashbin.types import Action, Decision, Frame, Pixels, Reason, Thresholds
 
 BAR_WIDTH = 40
@@ -51,13 +51,17 @@ def opened(
 
 
 def judge(
-    pixels: Pixels, classifier: Classifier, thresholds: Thresholds, trays: Sequence[Pixels] = ()
+    pixels: Pixels,
+    classifier: Classifier,
+    thresholds: Thresholds,
+    trays: Sequence[Pixels] = (),
+    changed_area: float = CHANGED_AREA,
 ) -> Decision:
     """The decision on one RGB uint8 picture (H, W, 3), as the bin makes it on a burst of it.
 
     Beside pictures of the empty tray the network is shown what lies there, else all of it.
     """
-    frame = Frame(pixels, 0.0, thing=find_thing(pixels, trays))
+    frame = Frame(pixels, 0.0, thing=find_thing(pixels, trays, changed_area))
     return decide(turned(classifier, frame), thresholds)
 
 

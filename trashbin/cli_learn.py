@@ -82,6 +82,7 @@ def calibrate(
     from trashbin import classify
     from trashbin import config as configuration
     from trashbin.quiet import quiet
+    from trashbin.settings import Look
 
     read = configuration.read(config) if config else None
     if read is not None:
@@ -100,7 +101,7 @@ def calibrate(
         risk,
         confidence,
         where,
-        closely=read is None or read.look.closely,
+        look=read.look if read else Look(),
         as_json=as_json,
     )
 

@@ -114,13 +114,14 @@ def evaluate(
         )
     from trashbin import config as configuration
     from trashbin import evaluate
+    from trashbin.settings import Look
 
     return evaluate.run(
         folder,
         classifier,
         classifier.labels,
         thresholds,
-        closely=config is None or configuration.read(config).look.closely,
+        look=configuration.read(config).look if config else Look(),
         as_json=as_json,
         wrong=wrong,
     )

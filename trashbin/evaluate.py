@@ -24,6 +24,7 @@ from trashbin.classify import judge
 from trashbin.errors import ExitCode, PictureError
 from trashbin.ports import Classifier
 from trashbin.quiet import quiet
+from trashbin.settings import Look
 from trashbin.types import Action, Decision, Thresholds
 
 UNKNOWN = "unknown"
@@ -55,18 +56,18 @@ def run(
     labels: Sequence[str],
     thresholds: Thresholds,
     *,
-    closely: bool,
+    look: Look,
     as_json: bool,
     wrong: bool,
 ) -> ExitCode:
     """Judge every picture of a folder and print the figures; bad pictures are reported.
 
-    Where the bin looks ``closely`` and there are pictures of the empty tray, things are found
+    Where the bin looks closely and there are pictures of the empty tray, things are found
     beside them as in the bin.
     """
     found, complaints = list_pictures(folder, labels)
     with quiet():
-        trays, others = pictures.trays(folder, labels) if closely else ([], [])
+        trays, others = pictures.trays(folder, labels) if look.closely else ([], [])
     complaints += others
     judged: list[Picture] = []
     # a descriptor of its own, since what decoders print to the usual one is kept quiet
@@ -81,7 +82,7 @@ def run(
             except PictureError as error:
                 complaints.append(str(error))
                 continue
-            decision = judge(pixels, classifier, thresholds, trays)
+            decision = judge(pixels, classifier, thresholds, trays, look.changed_area)
             judged.append(Picture(file, truth, decision))
     for complaint in complaints:
         click.echo(f"trashbin: {complaint}", err=True)

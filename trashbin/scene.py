@@ -20,6 +20,7 @@ from trashbin.leases import Leases
 from trashbin.types import Box, Frame, Pixels
 
 MOVED = 0.004  # share of the picture that must differ between two frames to be motion
+CHANGED_AREA = 0.01  # share of it that must differ from the empty tray to be an item
 SHARP_WIDTH = 320  # the width at which sharpness is measured
 _LUMA = np.array(LUMA, dtype=np.float32)
 _WINDOW = np.ones((13, 13), dtype=np.uint8)
@@ -68,7 +69,7 @@ class Scene:
     def __init__(
         self,
         *,
-        changed_area: float = 0.01,
+        changed_area: float = CHANGED_AREA,
         learn: bool = True,
         still_frames: int = 3,
         learn_frames: int = 3,  # whatever is seen empty afterwards is averaged in
@@ -187,7 +188,9 @@ class Scene:
             self._changes.average(self._tray, now, min(self._taught, 20))
 
 
-def find_thing(pixels: Pixels, trays: Sequence[Pixels]) -> Box | None:
+def find_thing(
+    pixels: Pixels, trays: Sequence[Pixels], changed_area: float = CHANGED_AREA
+) -> Box | None:
     """Where something lies in a picture (H, W, 3), beside pictures of the empty tray.
 
     Of several, that of another day or another bin, the one counts that differs least. None
@@ -195,7 +198,7 @@ def find_thing(pixels: Pixels, trays: Sequence[Pixels]) -> Box | None:
     """
     views = []
     for tray in trays:
-        scene = Scene(learn_frames=1)
+        scene = Scene(learn_frames=1, changed_area=changed_area)
         scene.learn(Frame(tray, 0.0))
         views.append(scene.look(Frame(pixels, 0.0)))
     return min(views, key=lambda view: view.changed or 0.0).thing if views else None

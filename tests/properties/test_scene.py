@@ -16,6 +16,7 @@ from trashbin.scene import (
     SceneState,
     View,
     brightness,
+    find_thing,
     sharpest,
     sharpness,
     too_blurred,
@@ -132,6 +133,15 @@ def test_the_place_of_a_thing_leaves_out_its_shadow(
     # the shadow reaches further by .17 to the right, and by .2 downwards
     assert left >= low[0] - 0.1 and top >= low[1] - 0.1
     assert right <= high[0] + 0.1 and bottom <= high[1] + 0.1
+
+
+def test_in_a_single_picture_a_thing_is_what_the_bin_takes_for_one() -> None:
+    empty = TRAYS["wood"]
+    with_can = can(empty)
+    share = float(np.any(with_can != empty, axis=2).mean())
+    assert find_thing(with_can, [empty]) is not None
+    assert find_thing(with_can, [empty], changed_area=min(0.99, 4 * share)) is None
+    assert find_thing(empty, [empty]) is None and find_thing(with_can, []) is None
 
 
 def test_a_frame_that_is_not_looked_at_closely_has_no_place() -> None:

@@ -14,6 +14,7 @@ from trashbin import calibrate, calibration
 from trashbin.calibration import Calibration
 from trashbin.cli import main
 from trashbin.errors import ExitCode, StoreError
+from trashbin.settings import Look
 from trashbin.types import Frame, ModelId, Prediction, Thresholds
 
 LABELS = ("glass", "metal")
@@ -65,7 +66,7 @@ def tray(tmp_path: Path) -> Path:
 
 def run(tray: Path, risk: float, store: Path | None, as_json: bool = True) -> ExitCode:
     return calibrate.run(
-        tray, Reader(), LABELS, 0.4, risk, 0.95, store, closely=True, as_json=as_json
+        tray, Reader(), LABELS, 0.4, risk, 0.95, store, look=Look(), as_json=as_json
     )
 
 
@@ -132,7 +133,9 @@ def test_pictures_of_the_empty_tray_count_where_the_bin_looks_closely(
             return super().predict(frame, turns)
 
     put(tray / "empty" / "0.png", 128, 128, 128, 128 * 257)
-    calibrate.run(tray, Watched(), LABELS, 0.4, 0.05, 0.95, None, closely=closely, as_json=True)
+    calibrate.run(
+        tray, Watched(), LABELS, 0.4, 0.05, 0.95, None, look=Look(close_up=closely), as_json=True
+    )
     assert len(found) == 3 * 360 and any(found) is closely
 
 
