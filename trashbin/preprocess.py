@@ -94,14 +94,10 @@ def resize(pixels: Pixels, width: int, height: int, lease: Leases | None = None)
         return cv2.resize(pixels, size, into, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
     # rows that make up one of the result are added as they are: fewer floats, and no less exact
     times = rows // height if rows % height == 0 and rows // height <= MOST_ROWS else 1
-    if times > 1:
-        sums = lease("sums", (height, columns, 3), np.uint16)
-        np.copyto(sums, pixels[::times])
-        for row in range(1, times):
-            np.add(sums, pixels[row::times], out=sums)
-        pixels = sums
-    exact = lease("floats", pixels.shape, np.float32)
-    np.copyto(exact, pixels)
+    exact = lease("floats", (rows // times, columns, 3), np.float32)
+    np.copyto(exact, pixels[::times])
+    for row in range(1, times):
+        cv2.accumulate(pixels[row::times], exact)
     average = lease("averages", (height, width, 3), np.float32)
     cv2.resize(exact, size, average, interpolation=cv2.INTER_AREA)
     return cv2.convertScaleAbs(average, into, 1 / times, HALVES_UP)  # type: ignore[return-value]

@@ -193,6 +193,7 @@ OPENCV: Mapping[str, Callable[..., tuple[float, float]]] = {
     "Sobel": _each(6),
     "addWeighted": _each(2),
     "scaleAdd": _each(1),
+    "accumulate": _each(1),
     "absdiff": _each(1),
     "convertScaleAbs": _each(1),
     "subtract": _each(1),
