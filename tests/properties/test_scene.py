@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.drawn_scenes import metal, plastic, wood
 from trashbin.scene import (
+    CHANGED_AREA,
     Scene,
     SceneState,
     View,
@@ -142,6 +143,7 @@ def test_in_a_single_picture_a_thing_is_what_the_bin_takes_for_one() -> None:
     assert find_thing(with_can, [empty]) is not None
     assert find_thing(with_can, [empty], changed_area=min(0.99, 4 * share)) is None
     assert find_thing(empty, [empty]) is None and find_thing(with_can, []) is None
+    assert Look().changed_area == CHANGED_AREA, "what is asked for nowhere is the same everywhere"
 
 
 def test_a_frame_that_is_not_looked_at_closely_has_no_place() -> None:

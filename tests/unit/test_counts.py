@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from click.testing import CliRunner
 
-from trashbin import changes, scene
-from trashbin.bench.counts import Noted, NotedCv2, Tally, _counted, _noting
+from trashbin import changes, preprocess, scene
+from trashbin.bench.counts import Noted, NotedCv2, NotedLeases, Tally, _counted, _noting
 from trashbin.cli import main
 from trashbin.leases import Leases
 
@@ -64,6 +64,16 @@ def test_opencvs_calls_are_counted_by_a_plain_implementation() -> None:
     square = np.ones((3, 3), np.uint8)
     dilated = _counted(lambda: opencv.dilate(gray, square, dst=gray))
     assert dilated == Tally(comparisons=4 * 100, bytes_moved=2 * 100 + 9)
+
+
+def test_a_picture_whose_rows_are_added_first_makes_nothing_large_anew() -> None:
+    picture = np.ones((480, 640, 3), np.uint8).view(Noted)
+    lease = NotedLeases()
+    with _noting():
+        preprocess.resize(picture, 160, 160, lease)
+        again = _counted(lambda: preprocess.resize(picture, 160, 160, lease))
+    assert again.large_allocations == 0
+    assert again.multiply_adds > 2 * 160 * 640 * 3, "two rows are added to one of three"
 
 
 def test_the_modules_are_put_back_after_an_error() -> None:

@@ -182,11 +182,8 @@ def _windows(*args: Any, **more: Any) -> tuple[float, float]:
     return 2 * reckons, 2 * compares
 
 
-PLACES = {
-    "resize": 2,
-    "convertScaleAbs": 1,
-    "LUT": 2,
-}  # of the result's array, where it has no name
+# of the result's array, where it has no name
+PLACES = {"resize": 2, "convertScaleAbs": 1, "LUT": 2, "accumulate": 1}
 OPENCV: Mapping[str, Callable[..., tuple[float, float]]] = {
     "resize": _resize,
     "GaussianBlur": _each(6),  # 3 x 3, by rows and columns
