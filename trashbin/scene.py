@@ -220,12 +220,6 @@ def sharpness(frame: Frame) -> float:
     return _sharpness(frame.pixels, None, Leases())
 
 
-def sharpest(frames: Sequence[Frame], n: int) -> list[Frame]:
-    """The ``n`` sharpest of ``frames``, in the order in which they were taken."""
-    best = sorted(range(len(frames)), key=lambda i: -sharpness(frames[i]))[: max(n, 0)]
-    return [frames[i] for i in sorted(best)]
-
-
 def too_dark(view: View, level: float) -> bool:
     """True where the mean luma is below ``level`` (0..255)."""
     return view.brightness < level

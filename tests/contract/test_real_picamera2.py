@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.contract.camera_bench import BLUE, RED, Bench, half_red_half_blue, workbench
-from tests.support_libcamera import FULL, Machine, Orientation, Rectangle
+from tests.support_libcamera import FULL, Machine
+from tests.support_libcamera_values import Orientation, Rectangle
 from trashbin.devices.picamera2 import Picamera2Camera
 from trashbin.errors import CameraError
 from trashbin.ports import Attentive, Context

@@ -18,7 +18,6 @@ from trashbin.scene import (
     View,
     brightness,
     find_thing,
-    sharpest,
     sharpness,
     too_blurred,
     too_dark,
@@ -302,17 +301,6 @@ def test_a_picture_with_nothing_in_it_is_not_blurred() -> None:
         assert sharpness(Frame(np.full((48, 64, 3), level, np.uint8), 0.0)) == 100.0
 
 
-def test_the_sharpest_frames_come_in_the_order_they_were_taken() -> None:
-    picture = can(TRAYS["plastic"])
-    frames = [
-        Frame(cv2.GaussianBlur(picture, (0, 0), sigma).astype(np.uint8), float(at))
-        for at, sigma in enumerate((4.0, 0.5, 6.0, 1.5, 3.0))
-    ]
-    assert [frame.at for frame in sharpest(frames, 2)] == [1.0, 3.0]
-    assert sharpest(frames, 9) == frames
-    assert sharpest([], 2) == sharpest(frames, 0) == []
-
-
 def test_dark_and_blurred_are_told_by_the_view() -> None:
     view = View(SceneState.SETTLED, 0.1, 1, brightness=11.9, sharpness=27.0, motion=0.0)
     assert too_dark(view, 12.0)
@@ -354,4 +342,3 @@ def test_no_sequence_of_frames_raises(sequence: list[Frame], learn: bool) -> Non
             assert view.changed is None or 0 <= view.changed <= 1
             assert (view.items > 0) or (view.changed is not None)
             scene.same_thing(before, frame)
-    assert len(sharpest(sequence, 3)) == min(3, len(sequence))

@@ -10,7 +10,7 @@ from mathutils import Matrix
 from trashbin.scenes import items_card as card
 from trashbin.scenes import items_hard as hard
 from trashbin.scenes import items_soft as soft
-from trashbin.scenes.kit import turned
+from trashbin.scenes.meshes import turned
 
 Parts = list[Any]
 

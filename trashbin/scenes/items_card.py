@@ -7,7 +7,8 @@ import bmesh  # type: ignore[import-not-found,unused-ignore]
 import numpy as np
 
 from trashbin.scenes import prints
-from trashbin.scenes.kit import box, creased, lathe, mesh, rgb, ripple, solid, surface, turned
+from trashbin.scenes.materials import rgb, solid
+from trashbin.scenes.meshes import box, creased, lathe, mesh, ripple, surface, turned
 
 Parts = list[Any]
 KRAFT = (178, 133, 88)

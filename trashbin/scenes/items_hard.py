@@ -6,17 +6,8 @@ from typing import Any
 import numpy as np
 
 from trashbin.scenes import prints
-from trashbin.scenes.kit import (
-    creased,
-    glass,
-    lathe,
-    mesh,
-    rgb,
-    rounded,
-    shell,
-    solid,
-    turned,
-)
+from trashbin.scenes.materials import glass, rgb, solid
+from trashbin.scenes.meshes import creased, lathe, mesh, rounded, shell, turned
 
 Parts = list[Any]
 

@@ -6,20 +6,8 @@ from typing import Any
 import numpy as np
 
 from trashbin.scenes import prints
-from trashbin.scenes.kit import (
-    box,
-    film,
-    fused,
-    lathe,
-    rgb,
-    ripple,
-    rounded,
-    shell,
-    solid,
-    surface,
-    tube,
-    turned,
-)
+from trashbin.scenes.materials import film, rgb, solid
+from trashbin.scenes.meshes import box, fused, lathe, ripple, rounded, shell, surface, tube, turned
 
 Parts = list[Any]
 

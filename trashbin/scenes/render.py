@@ -60,7 +60,7 @@ def mask(path: Path, item: list[Any], others: list[Any]) -> None:
     """Render the item glowing white in a black world, as linear grey PNG; then undo it all."""
     import bpy
 
-    from trashbin.scenes.kit import Nodes
+    from trashbin.scenes.materials import Nodes
 
     scene = bpy.context.scene
     paints = {}

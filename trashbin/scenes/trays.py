@@ -8,7 +8,8 @@ from typing import Any
 import bpy
 from mathutils import Vector
 
-from trashbin.scenes.kit import RGB, Nodes, Point, box, rgb
+from trashbin.scenes.materials import RGB, Nodes, Point, rgb
+from trashbin.scenes.meshes import box
 
 INSIDE = (5.2, 4.0)
 WALL = 0.75
