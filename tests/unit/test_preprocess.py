@@ -23,6 +23,7 @@ from trashbin.preprocess import (
     MOST_GAIN,
     SPAN,
     InputSpec,
+    _levels,
     close_up,
     fill,
     resize,
@@ -298,6 +299,21 @@ def test_how_bright_a_colour_is_the_luma_says() -> None:
     middle = sum(lumas) / 2
     level = max(middle, SPAN / 2)
     assert found[3] == (math.floor((100 - middle) * gain + level + 0.5),) * 3
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 230) | st.sampled_from([20, 100, 200]),
+    st.sampled_from([1, 95, 99]),
+)
+def test_a_percentile_is_the_least_level_that_so_many_are_at_or_below(
+    seed: int, count: int, percent: int
+) -> None:
+    rows = np.random.default_rng(seed).integers(0, 256, (count, 3), np.uint8)
+    [levels] = _levels(rows, percent)
+    for level, column in zip(levels, rows.T, strict=True):
+        assert 100 * (column <= level).sum() >= percent * len(rows)
+        assert 100 * (column < level).sum() < percent * len(rows)
 
 
 def test_what_is_restored_is_the_same_to_the_bit_everywhere() -> None:

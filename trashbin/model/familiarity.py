@@ -64,8 +64,8 @@ class Familiarity:
         if direction is None or rows is None:
             return 0.0
         cosines, k = np.einsum("nd,d->n", rows, direction), min(self.k, len(rows))
-        nearest = np.partition(cosines, len(cosines) - k)[-k:]
-        return min(1.0, max(0.0, (1.0 + float(nearest.mean())) / 2.0))
+        cosines.partition(len(cosines) - k)
+        return min(1.0, max(0.0, (1.0 + float(cosines[-k:].sum()) / k) / 2.0))
 
     def with_known(self, features: Features, labels: npt.NDArray[np.uint8]) -> Familiarity:
         """The same index with things added that it is to know, features (M, C), labels (M,).
@@ -87,12 +87,11 @@ class Familiarity:
         centred = np.asarray(features, np.float32) - self.mean
         if self._directions is not None:
             centred = np.einsum("dc,c->d", self._directions, centred)
-        # the largest component first: squares of what is huge or tiny are no float32
-        largest = float(np.max(np.abs(centred)))
-        if not (math.isfinite(largest) and largest > 0.0):
+        centred = centred.astype(np.float64)  # squares of what is huge or tiny are no float32
+        length = math.sqrt(np.square(centred).sum())
+        if not (math.isfinite(length) and length > 0.0):
             return None
-        centred = centred / np.float32(largest)
-        return np.asarray(centred / np.sqrt(centred @ centred), np.float32)
+        return np.asarray(centred / length, np.float32)
 
 
 def read(path: Path, sha256: str, size: int) -> Familiarity:

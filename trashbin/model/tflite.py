@@ -94,7 +94,7 @@ class TFLiteClassifier:
         if self._head is not None and features is not None:
             logits = self._head.logits(logits, features)
         shares = softmax(logits, self._temperature)
-        familiarity = self.familiarity(features, int(np.argmax(shares)))
+        familiarity = self.familiarity(features, shares.index(max(shares)))
         done = time.perf_counter()
         return Prediction(
             scores=dict(zip(self.labels, shares, strict=True)),
@@ -270,9 +270,8 @@ class TFLiteClassifier:
     def _read(self, output: dict[str, Any]) -> npt.NDArray[np.float64]:
         raw = self._interpreter.get_tensor(output["index"])[0]
         scale, zero = output["quantization"]
-        if scale:
-            raw = (raw.astype(np.float64) - zero) * scale
-        return np.asarray(raw, dtype=np.float64)
+        values = raw.astype(np.float64)
+        return (values - zero) * scale if scale else values  # type: ignore[no-any-return]
 
     def _load(self, kernels: Kernels) -> Any:
         module = self.runtime.module
@@ -372,7 +371,7 @@ def open_file(file: ModelFile, section: Model, *, tried: bool = False) -> TFLite
 
 def softmax(logits: npt.NDArray[np.float64], temperature: float) -> Sequence[float]:
     """Shares of ``logits / temperature``: non-negative, summing to 1; NaN stays NaN."""
-    scaled = [float(v) / temperature for v in logits]
+    scaled = [v / temperature for v in logits.tolist()]
     top = max(scaled)
     powers = [math.exp(v - top) for v in scaled]
     total = math.fsum(powers)
