@@ -20,8 +20,8 @@ class Leases:
         self._rooms: dict[str, npt.NDArray[Any]] = {}
 
     def __call__(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """An array with anything in it."""
+        """An array with any numbers in it; floats are finite as long as what is written is."""
         size, room = math.prod(shape), self._rooms.get(name)
         if room is None or room.size < size or room.dtype != dtype:
-            room = self._rooms[name] = np.empty(size, dtype)
+            room = self._rooms[name] = np.zeros(size, dtype)
         return room[:size].reshape(shape)

@@ -309,11 +309,11 @@ def test_how_bright_a_colour_is_the_luma_says() -> None:
 def test_a_percentile_is_the_least_level_that_so_many_are_at_or_below(
     seed: int, count: int, percent: int
 ) -> None:
-    rows = np.random.default_rng(seed).integers(0, 256, (count, 3), np.uint8)
-    [levels] = _levels(rows, percent)
-    for level, column in zip(levels, rows.T, strict=True):
-        assert 100 * (column <= level).sum() >= percent * len(rows)
-        assert 100 * (column < level).sum() < percent * len(rows)
+    rows = np.random.default_rng(seed).integers(0, 256, (3, count), np.uint8)
+    for [level], row in zip(_levels(rows, percent), rows, strict=True):
+        assert 100 * (row <= level).sum() >= percent * count
+        assert 100 * (row < level).sum() < percent * count
+    assert _levels(rows[0], 1, 99) == [_levels(rows, each)[0][0] for each in (1, 99)]
 
 
 def test_what_is_restored_is_the_same_to_the_bit_everywhere() -> None:

@@ -188,7 +188,7 @@ def _windows(*args: Any, **more: Any) -> tuple[float, float]:
 
 
 # of the result's array, where it has no name
-PLACES = {"resize": 2, "convertScaleAbs": 1, "LUT": 2, "accumulate": 1}
+PLACES = {"resize": 2, "convertScaleAbs": 1, "LUT": 2, "accumulate": 1, "accumulateWeighted": 1}
 OPENCV: Mapping[str, Callable[..., tuple[float, float]]] = {
     "resize": _resize,
     "GaussianBlur": _each(6),  # 3 x 3, by rows and columns
@@ -212,6 +212,7 @@ OPENCV: Mapping[str, Callable[..., tuple[float, float]]] = {
     **dict.fromkeys(
         ("bitwise_or", "bitwise_and", "extractChannel", "copyMakeBorder", "LUT"), _each(0)
     ),
+    "accumulateWeighted": _each(0),  # with a weight of 1, as here, it copies
     "connectedComponentsWithStats": lambda first, *rest, **more: (0, first.size),
 }
 # multiply-adds and comparisons for each element
