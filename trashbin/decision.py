@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -40,11 +39,12 @@ def decide(predictions: Sequence[Prediction], thresholds: Thresholds) -> Decisio
     top1 = scores[ranked[0]]
     top2 = scores[ranked[1]] if len(ranked) > 1 else 0.0
     gap = top1 - top2
-    votes = Counter(_best(p.scores) for p in predictions)
+    best = [_best(p.scores) for p in predictions]
+    votes = {label: best.count(label) for label in best}
     familiarity = _mean_familiarity(predictions)
     if gap <= 0.0:
         reason = Reason.TIE
-    elif 2 * votes[ranked[0]] <= len(predictions):
+    elif 2 * best.count(ranked[0]) <= len(predictions):
         reason = Reason.DISAGREE
     elif not gap >= thresholds.gap:  # so that a threshold of NaN holds, too
         reason = Reason.LOW_GAP
@@ -68,7 +68,7 @@ def decide(predictions: Sequence[Prediction], thresholds: Thresholds) -> Decisio
         gap=gap,
         familiarity=familiarity,
         scores=scores,
-        votes=dict(votes),
+        votes=votes,
     )
 
 
