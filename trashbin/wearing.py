@@ -19,7 +19,7 @@ from trashbin.status import Status
 log = logging.getLogger(__name__)
 
 NICE = 15
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # for a BLAS that is not OpenBLAS
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class Wearing:

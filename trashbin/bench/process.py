@@ -20,7 +20,6 @@ from typing import Any
 import click
 import yaml
 
-import trashbin
 from trashbin import resources
 from trashbin.config import read
 from trashbin.model import manifest
@@ -92,12 +91,7 @@ def start() -> Start | None:
                 return None
             ready.append(bin.ready_s)
         began = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-c", CONTROL, str(model)],
-            env=_environment(),
-            check=True,
-            capture_output=True,
-        )
+        subprocess.run([sys.executable, "-c", CONTROL, str(model)], check=True, capture_output=True)
         control.append(time.perf_counter() - began)
     return Start(min(ready), min(control))
 
@@ -189,12 +183,8 @@ def running() -> Iterator[Running | None]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, but with byte code kept, as an installed bin has it: the control's packages do too.
-
-    Nor has it what importing trashbin sets: the control's NumPy loads as it comes.
-    """
-    left_out = {"PYTHONDONTWRITEBYTECODE", *trashbin.DEFAULTS}
-    return {k: v for k, v in os.environ.items() if k not in left_out}
+    """Ours, but with byte code kept, as an installed bin has it: the control's packages do too."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _listen(listener: socket.socket) -> None:
