@@ -95,7 +95,7 @@ class NotedLeases(Leases):
     """Leases of such arrays."""
 
     def __call__(self, *asked: Any) -> Any:
-        """An array with anything in it."""
+        """As of any leases."""
         return super().__call__(*asked).view(Noted)
 
 

@@ -1,0 +1,287 @@
+"""What the assistant finds and tries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click import Abort
+from click.testing import CliRunner
+
+from tests.support import FakeClock
+from tests.unit.test_doctor import FakeCamera
+from trashbin import config
+from trashbin.assistant import parts, plan, servos
+from trashbin.assistant.parts import Found, Mover, Tray
+from trashbin.assistant.plan import Plan
+from trashbin.assistant.talk import Setup
+from trashbin.devices.pins import pin_factory
+from trashbin.doctor.machine import Host
+from trashbin.errors import ConfigError
+from trashbin.model import golden
+from trashbin.settings import Pca9685Actuator
+from trashbin.types import Pixels
+
+SERVO = 18
+
+
+def test_a_usb_camera_is_named_so_that_it_stays_the_same_one(tmp_path: Path) -> None:
+    assert parts._usb(tmp_path) == []
+    for number, name in ((0, "HD Webcam"), (10, "bcm2835-codec-decode")):
+        (tmp_path / f"sys/class/video4linux/video{number}").mkdir(parents=True)
+        (tmp_path / f"sys/class/video4linux/video{number}/name").write_text(f"{name}\n")
+    (tmp_path / "dev").mkdir()
+    for number in (0, 10):
+        (tmp_path / f"dev/video{number}").touch()
+    assert parts._usb(tmp_path) == [Found("v4l2", 0, "HD Webcam")]
+    by_id = tmp_path / "dev/v4l/by-id"
+    by_id.mkdir(parents=True)
+    (by_id / "usb-ACME_HD-video-index0").touch()
+    (by_id / "usb-ACME_HD-video-index1").touch()
+    path = "/dev/v4l/by-id/usb-ACME_HD-video-index0"
+    assert parts._usb(tmp_path) == [Found("v4l2", path, "ACME HD")]
+
+
+def test_an_empty_tray_is_learned_and_what_is_put_there_is_seen() -> None:
+    empty = golden.pattern(5, 480, 640)
+    camera = FakeCamera(empty)
+    tray = Tray(camera, parts.as_config(Plan()))
+    assert tray.learn() < 0.001
+    assert tray.watch() is None
+    item: Pixels = empty.copy()
+    item[160:320, 240:400] = 255 - np.median(item[160:320, 240:400]).astype(np.uint8)
+    camera.pixels = item
+    share = tray.watch()
+    assert share is not None
+    assert 0.04 < share < 0.2
+
+
+def test_the_servo_is_turned_where_it_is_told_and_let_go() -> None:
+    factory, clock = pin_factory("mock"), FakeClock()
+    pin = factory.pin(SERVO)
+    widths: list[float | None] = []
+
+    def measure() -> None:
+        widths.append(None if pin.frequency is None else round(1000 * pin.state / pin.frequency, 2))
+
+    mover = Mover(Plan(), factory, clock)
+    for angle in (-90.0, 45.0):
+        clock.at(clock.elapsed + 0.1, measure)  # in the middle of the move
+        mover.turn("paper", angle)
+        measure()
+    assert widths == [0.5, None, 2.0, None]
+    assert mover.plan.bins["paper"].angle == 45.0
+
+
+def test_a_board_on_i2c_is_found_by_its_answer(tmp_path: Path) -> None:
+    def answers(bus: Path, address: int) -> bool:
+        assert bus == tmp_path / "dev/i2c-1"
+        return address >= 0x42
+
+    assert servos.board(tmp_path, answers) is None
+    assert any("do_i2c" in what for what in servos.lacking(plan.Servo("pca9685"), tmp_path))
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/i2c-1").touch()
+    assert servos.board(tmp_path, answers) == plan.Servo("pca9685", address=0x42)
+    assert servos.board(tmp_path) is None  # no bus, so nothing on it
+    assert not any("do_i2c" in what for what in servos.lacking(plan.Servo("pca9685"), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("board", "line", "chips", "found"),
+    [
+        ("4 Model B Rev 1.5", "dtoverlay=pwm,pin=13,func=4", {0: "fe20c000.pwm"}, (13, 1, 0)),
+        ("4 Model B Rev 1.5", "dtoverlay=pwm", {0: "fe20c000.pwm"}, (18, 0, 0)),
+        (
+            "5 Model B Rev 1.0",
+            "dtoverlay=pwm-2chan",
+            {1: "1f0009c000.pwm", 2: "1f00098000.pwm"},
+            (18, 2, 2),
+        ),
+        ("5 Model B Rev 1.0", "dtoverlay=pwm", {1: "1f0009c000.pwm"}, None),  # its fan's alone
+        ("4 Model B Rev 1.5", "# dtoverlay=pwm", {0: "fe20c000.pwm"}, None),
+        ("4 Model B Rev 1.5", "dtoverlay=pwm-ir-tx", {0: "fe20c000.pwm"}, None),
+        ("4 Model B Rev 1.5", "dtoverlay=pwm", {}, None),
+    ],
+)
+def test_hardware_pwm_is_found_where_the_overlay_and_the_kernel_say_so(
+    tmp_path: Path,
+    board: str,
+    line: str,
+    chips: dict[int, str],
+    found: tuple[int, int, int] | None,
+) -> None:
+    for file, text in (
+        ("boot/firmware/config.txt", f"arm_64bit=1\n{line}\n"),
+        ("proc/device-tree/model", f"Raspberry Pi {board}\0"),
+    ):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text(text)
+    for number, device in chips.items():
+        chip = tmp_path / f"sys/class/pwm/pwmchip{number}"
+        chip.mkdir(parents=True)
+        (tmp_path / device).mkdir()
+        (chip / "device").symlink_to(tmp_path / device)
+    way = servos.pwm(tmp_path)
+    assert (way and (way.pin, way.channel, way.chip)) == found
+    lacking = servos.lacking(plan.Servo("hardware_pwm"), tmp_path)
+    assert any("dtoverlay=pwm,pin=18,func=2" in what for what in lacking) == (found is None)
+
+
+def test_an_owner_is_told_how_to_get_a_missing_library(tmp_path: Path) -> None:
+    for kind, extra in (("pca9685", "pca9685"), ("hardware_pwm", "hardware-pwm")):
+        told = " ".join(servos.lacking(plan.Servo(kind), tmp_path))
+        assert f"sudo ./install.sh --with {extra}" in told
+    assert servos.lacking(plan.Servo(), tmp_path) == []
+
+
+class Systemd:
+    """A systemd under which the bin is at work; what it was told."""
+
+    def __init__(self, root: Path, state: str = "active") -> None:
+        (root / "run/systemd/system").mkdir(parents=True)
+        self.host = Host(root, self.run)
+        self.state, self.told = state, list[str]()
+
+    def run(self, command: Sequence[str]) -> str | None:
+        if command[1] == "show":
+            return f"{self.state}\n"
+        self.told.append(command[-2])
+        return ""
+
+    def talk(self, file: Path, answers: str) -> str:
+        """What stands on the screen, until the answers are used up."""
+        runner = CliRunner()
+        with runner.isolation(input=answers) as (*_, screen), suppress(Abort):
+            Setup(file, yes=False, pins="mock", host=self.host).run()
+        return screen.getvalue().decode()
+
+
+@pytest.mark.parametrize(
+    ("state", "answers", "told"),
+    [
+        ("active", "\n", ["stop", "start"]),
+        ("activating", "y\n", ["stop", "start"]),
+        ("active", "n\n", []),
+        ("inactive", "", []),
+    ],
+)
+def test_a_bin_at_work_rests_while_its_parts_are_tried_and_goes_on(
+    tmp_path: Path, state: str, answers: str, told: list[str]
+) -> None:
+    systemd = Systemd(tmp_path, state)
+    screen = systemd.talk(tmp_path / "trashbin.yaml", answers)  # Ctrl-C at the first step
+    assert ("at work" in screen) == bool(answers)
+    assert systemd.told == told
+
+
+def test_the_boards_pins_are_nobody_elses(tmp_path: Path) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/i2c-1").touch()
+    name, bins, button, stop = "\n\n", "\n\n", "button\n3\n", "none\n"
+    systemd = Systemd(tmp_path, "inactive")
+    answers = f"{name}{bins}{button}{stop}pca9685\nhardware_pwm\n17\n12\n"
+    screen = systemd.talk(tmp_path / "trashbin.yaml", answers)
+    assert "Its I2C needs GPIO3, which is taken: its pin." in screen
+    assert "a BCM pin 12, 13, 18, 19" in screen  # not 17
+    assert "dtoverlay=pwm,pin=12,func=4" in " ".join(screen.split())
+
+
+def test_the_camera_is_tried_in_the_light_that_the_bin_will_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup(tmp_path / "trashbin.yaml", yes=False, pins="mock")
+    lamp: list[bool] = []
+    monkeypatch.setattr(parts, "cameras", lambda: TWO[:1])
+    monkeypatch.setattr(Setup, "_look", lambda *_: lamp.append(setup.factory.pin(9).state))
+    with CliRunner().isolation(input="9\n"):
+        setup._camera()
+    assert lamp == [True]
+    assert setup.factory.pin(9).state == 0
+
+
+TWO = [Found("picamera2", 0, "imx708"), Found("v4l2", "/dev/v4l/by-id/usb-A", "A")]
+
+
+@pytest.mark.parametrize(
+    ("found", "before", "answer", "chosen"),
+    [
+        ([], Plan(camera="picamera2", camera_device=1), "", ("picamera2", 1)),
+        (TWO, Plan(), "", ("picamera2", 0)),
+        (TWO, Plan(), "2", ("v4l2", "/dev/v4l/by-id/usb-A")),
+        (
+            TWO,
+            Plan(camera="v4l2", camera_device="/dev/v4l/by-id/usb-A"),
+            "",
+            ("v4l2", "/dev/v4l/by-id/usb-A"),
+        ),
+        (TWO[1:], Plan(), None, ("v4l2", "/dev/v4l/by-id/usb-A")),
+    ],
+)
+def test_a_camera_stays_what_it_was_unless_another_is_chosen(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    found: list[Found],
+    before: Plan,
+    answer: str | None,
+    chosen: tuple[object, ...],
+) -> None:
+    monkeypatch.setattr(parts, "cameras", lambda: found)
+    monkeypatch.setattr(Setup, "_try_camera", lambda setup: None)
+    file = tmp_path / "trashbin.yaml"
+    file.write_text(before.written())
+    setup = Setup(file, yes=False, pins="mock")
+    with CliRunner().isolation(input="\n" if answer is None else f"\n{answer}\n"):
+        setup._camera()
+    assert (setup.plan.camera, setup.plan.camera_device) == chosen
+
+
+def test_where_nothing_hangs_on_a_pin_none_is_to_be_tried(tmp_path: Path) -> None:
+    name, bins, motion, rest = "\n\n", "\nnone\n", "motion\n", "none\nnone\nn\n"
+    answers = f"{name}{bins}{motion}{rest}none\n\n"
+    screen = Systemd(tmp_path, "inactive").talk(tmp_path / "trashbin.yaml", answers)
+    assert "Nothing hangs on a pin." in screen
+    assert "Try trigger" not in screen
+    assert "no way to the pins" not in screen
+    assert config.load(tmp_path / "trashbin.yaml").config is not None
+
+
+def test_who_forgot_sudo_is_told_before_the_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+    screen = Systemd(tmp_path).talk(tmp_path / "trashbin.yaml", "")
+    assert "may not be written to. Run it with sudo" in " ".join(screen.split())
+    assert "1/8" not in screen
+
+
+def test_a_servo_on_a_board_is_turned_without_any_way_to_the_pins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[float | None] = []
+
+    class Pulse:
+        def __init__(self, settings: Pca9685Actuator) -> None:
+            assert (settings.channel, settings.address) == (3, 0x41)
+
+        def give(self, milliseconds: float) -> None:
+            given.append(milliseconds)
+
+        def end(self) -> None:
+            given.append(None)
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr("trashbin.devices.servo_boards._BoardPulse", Pulse)
+    board = plan.Servo("pca9685", channel=3, address=0x41)
+    Mover(Plan(servo=board, stop=None), None, FakeClock()).turn("paper", 45.0)
+    assert given[:2] == [2.0, None]
+    assert set(given[2:]) <= {None}
+
+
+def test_answers_that_do_not_fit_together_are_told() -> None:
+    with pytest.raises(ConfigError, match="18"):
+        parts.as_config(Plan(uncertain=18))
