@@ -20,6 +20,7 @@ from trashbin.decision import decide
 from trashbin.errors import ModelError
 from trashbin.model import golden
 from trashbin.model.manifest import Golden, ModelFile, find, read_manifest
+from trashbin.model.runtime import Output
 from trashbin.model.tflite import GOLDEN_GAP_TOLERANCE, Kernels, TFLiteClassifier, softmax
 from trashbin.types import Frame
 
@@ -280,3 +281,18 @@ def test_softmax_sums_to_one_and_keeps_the_order(logits: list[float], temperatur
 
 def test_softmax_lets_what_is_no_number_show() -> None:
     assert not all(np.isfinite(softmax(np.array([1.0, np.nan, 0.0]), 1.0)))
+
+
+@pytest.mark.parametrize("stored", [np.int8, np.uint8, np.int16, np.float32])
+def test_an_output_is_what_its_scale_and_zero_point_say(stored: type[np.generic]) -> None:
+    raw = np.arange(256).astype(stored)[None]  # of int8 the second half is below zero
+
+    class Told:
+        def get_tensor(self, index: int) -> Any:
+            return {7: raw}[index]
+
+    scale, zero = (0.0, 0) if stored is np.float32 else (0.25, -3)
+    detail = {"index": 7, "dtype": stored, "quantization": (scale, zero)}
+    found = Output(detail, np.float32).read(Told())
+    wanted = raw[0] if not scale else (raw[0].astype(np.float64) - zero) * scale
+    assert found.dtype == np.float32 and found.tolist() == wanted.tolist()

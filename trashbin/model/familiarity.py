@@ -87,11 +87,10 @@ class Familiarity:
         centred = np.asarray(features, np.float32) - self.mean
         if self._directions is not None:
             centred = np.einsum("dc,c->d", self._directions, centred)
-        centred = centred.astype(np.float64)  # squares of what is huge or tiny are no float32
-        length = math.sqrt(np.square(centred).sum())
+        length = math.hypot(*centred.tolist())  # which no square of what is huge or tiny spoils
         if not (math.isfinite(length) and length > 0.0):
             return None
-        return np.asarray(centred / length, np.float32)
+        return np.asarray(centred.astype(np.float64) / length, np.float32)
 
 
 def read(path: Path, sha256: str, size: int) -> Familiarity:

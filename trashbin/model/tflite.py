@@ -17,7 +17,7 @@ from trashbin.leases import Leases
 from trashbin.model import golden, manifest, trial
 from trashbin.model.head import Head
 from trashbin.model.manifest import Golden, ModelFile
-from trashbin.model.runtime import runtime
+from trashbin.model.runtime import Output, runtime
 from trashbin.preprocess import InputSpec, close_up, fill
 from trashbin.settings import Model
 from trashbin.types import Features, Frame, ModelId, Prediction, Thresholds
@@ -137,11 +137,11 @@ class TFLiteClassifier:
 
     def logits(self) -> npt.NDArray[np.float64]:
         """The first output as float64 (labels,), dequantized where the file is integer."""
-        return self._read(self._output)
+        return self._output.read(self._interpreter)
 
     def features(self) -> Features | None:
         """The second output as float32 (C,), dequantized likewise; None where there is none."""
-        return None if self._features is None else self._read(self._features).astype(np.float32)
+        return None if self._features is None else self._features.read(self._interpreter)
 
     def last_layer(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Weights (labels, C) and bias (labels,): the logits are weights @ features + bias.
@@ -267,12 +267,6 @@ class TFLiteClassifier:
                 "its familiarity index do not fit together."
             )
 
-    def _read(self, output: dict[str, Any]) -> npt.NDArray[np.float64]:
-        raw = self._interpreter.get_tensor(output["index"])[0]
-        scale, zero = output["quantization"]
-        values = raw.astype(np.float64)
-        return (values - zero) * scale if scale else values  # type: ignore[no-any-return]
-
     def _load(self, kernels: Kernels) -> Any:
         module = self.runtime.module
         resolver = {
@@ -308,27 +302,27 @@ class TFLiteClassifier:
             )
         return details[0]  # type: ignore[no-any-return]
 
-    def _checked_output(self) -> dict[str, Any]:
+    def _checked_output(self) -> Output:
         details = self._interpreter.get_output_details()
         wanted = (1, len(self.labels))
         for detail in details:
             if tuple(int(n) for n in detail["shape"]) == wanted:
-                return detail  # type: ignore[no-any-return]
+                return Output(detail, np.float64)
         found = [tuple(int(n) for n in d["shape"]) for d in details]
         raise ModelError(
             f"{self.file.path}: outputs are {found}, "
             f"the manifest's {len(self.labels)} labels need one of {wanted}"
         )
 
-    def _checked_features(self) -> dict[str, Any] | None:
+    def _checked_features(self) -> Output | None:
         length = self.file.manifest.output.features
         if length is None:
             return None
         details = self._interpreter.get_output_details()
         for detail in details:
             shape = tuple(int(n) for n in detail["shape"])
-            if detail["index"] != self._output["index"] and shape == (1, length):
-                return detail  # type: ignore[no-any-return]
+            if detail["index"] != self._output.index and shape == (1, length):
+                return Output(detail, np.float32)
         found = [tuple(int(n) for n in d["shape"]) for d in details]
         raise ModelError(
             f"{self.file.path}: outputs are {found}, "
