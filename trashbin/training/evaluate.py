@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from trashbin.looking import TURNS
 from trashbin.model.familiarity import Familiarity, parse
+from trashbin.model.runtime import Output
 from trashbin.preprocess import InputSpec, to_tensor
 from trashbin.training.bank import Bank, away_bank, home_bank, stranger_bank
 from trashbin.training.data import (
@@ -67,8 +68,9 @@ class TFLite:
         self.interpreter.allocate_tensors()
         self.spec = InputSpec(size, size, "RGB", dtype, 1 / 127.5, -128 / 127.5, restored)  # type: ignore[arg-type]
         self.input = self.interpreter.get_input_details()[0]["index"]
-        outputs = self.interpreter.get_output_details()
-        self.outputs = sorted(outputs, key=lambda each: int(each["shape"][-1]))
+        details = self.interpreter.get_output_details()
+        few, many = sorted(details, key=lambda each: int(each["shape"][-1]))
+        self.logits, self.features = Output(few, np.float64), Output(many, np.float32)
 
     def views(self, picture: Image) -> tuple[Floats, NDArray[np.float32]]:
         """Logits (V, 6) and features (V, F) of a picture, turned as by the daemon."""
@@ -79,13 +81,7 @@ class TFLite:
         """Logits (6,) and features (F,) for one RGB uint8 picture of any size."""
         self.interpreter.set_tensor(self.input, to_tensor(picture, self.spec, turns))
         self.interpreter.invoke()
-        logits, features = (self._read(each) for each in self.outputs)
-        return logits, features.astype(np.float32)
-
-    def _read(self, output: dict[str, Any]) -> Floats:
-        raw = self.interpreter.get_tensor(output["index"])[0]
-        scale, zero = output["quantization"]
-        return np.asarray((raw.astype(np.float64) - zero) * scale if scale else raw, np.float64)
+        return self.logits.read(self.interpreter), self.features.read(self.interpreter)
 
 
 def open_variant(folder: Path, variant: str) -> TFLite:
