@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trashbin.condition import Condition
 from trashbin.errors import DeviceError, StoreError
@@ -266,11 +266,15 @@ class Cycle:
                 lambda planned: self.recorder.resolved(item, answer, bin, planned),
             )
         event = self.condition.commit(self.recorder.resolved(item, answer))
-        if view.state is SceneState.EMPTY:
-            self._held, self._judged_at, self._rounds = None, frame.at, 0
-            self.condition.change(Change.NOTHING)
-        else:
+        if dark or self.config.look.empty_tray == "none":  # nobody can tell what lies there
             self._wait_on()
+            return event
+        self._held = None
+        self.condition.change(Change.NOTHING)
+        if view.state is SceneState.EMPTY:
+            self._judged_at, self._rounds = frame.at, 0
+        else:  # the answer was of something else: this one is to be judged, or asked about
+            self._signal()
         return event
 
     # waiting for a person
@@ -298,7 +302,12 @@ class Cycle:
 
     def watch(self) -> None:
         """Has the held thing been taken out, or is the time for it over?"""
-        if self.looker.is_empty():
+        state = self.looker.state()
+        if state is SceneState.SETTLED and self._held and not self._held.sight.at_rest:
+            # it was judged while it rolled: this is how it lies there for its answer
+            sight = replace(self._held.sight, frame=self.looker.seen, at_rest=True)
+            self._held = replace(self._held, sight=sight)
+        if state is SceneState.EMPTY:
             self._judged_at, self._rounds = self.looker.seen.at, 0
             self._held = None  # else kept, so that nobody is asked about it again
             self.condition.problems.pop("tray", None)

@@ -46,6 +46,8 @@ RETRIED = frozenset(
 class Sight:
     """What one look found. ``frame`` is the last one judged; ``timing_ms`` has the event's keys.
 
+    ``at_rest`` is False where the thing still moved in it: time was over, it was judged anyway.
+
     ``shown`` is the part of it that the network saw: what is kept shows no more.
 
     ``features`` (C,) is the mean over the frames that the decision rests on; None where it
@@ -56,6 +58,7 @@ class Sight:
     frame: Frame
     burst_at: float
     timing_ms: dict[str, float]
+    at_rest: bool = True
     features: Features | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -90,6 +93,7 @@ class Looker:
         self.tray_lamp = tray_lamp
         self.capture_timeout = capture_timeout
         self.last_frame: Frame | None = None
+        self._state = SceneState.EMPTY  # in the last whole frame
         self._shape: tuple[int, ...] | None = None  # of every frame: the scene model needs it
 
     def glance(self, *, closely: bool = False) -> View:
@@ -99,6 +103,7 @@ class Looker:
             fault = flaw(frame.pixels)
             if fault is None:
                 view = self.scene.look(frame, closely=closely)
+                self._state = view.state
                 if self.settings.closely and view.thing is not None:
                     self.last_frame = replace(frame, thing=view.thing)
                 return view
@@ -156,17 +161,18 @@ class Looker:
                     break
                 found, features = self._judge(self.glance(closely=True), thresholds, timing)
         timing["total"] = (self.clock.monotonic() - started) * 1e3
-        return Sight(found, self.seen, settled, timing, features)
+        at_rest = self._state is SceneState.SETTLED
+        return Sight(found, self.seen, settled, timing, at_rest, features)
 
     def at_rest(self) -> View:
         """What lies in the tray once it is at rest; an empty one is believed at once."""
         with self._lit():
             return self._settle({SceneState.SETTLED, SceneState.EMPTY})
 
-    def is_empty(self) -> bool:
-        """True where the tray is seen empty now."""
+    def state(self) -> SceneState:
+        """What the tray is seen to do now."""
         with self._lit():
-            return self.glance().state is SceneState.EMPTY
+            return self.glance().state
 
     def _settle(self, done: set[SceneState], *, closely: bool = False) -> View:
         """Frames until one shows a state of ``done``, or the time to settle is over."""

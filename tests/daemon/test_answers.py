@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.daemon.rig import LABELS, Rig, sure
 from trashbin import events
 from trashbin.events import Answer, Event
 from trashbin.status import Status
+from trashbin.types import Source
 
 UNSURE = sure("metal", 0.3)
 
@@ -117,6 +119,32 @@ def test_an_answer_only_labels_where_the_item_is_not_seen_as_it_was(rig: Rig, th
     assert (resolved[0].bin, resolved[0].actuation) == (None, None)
     assert rig.servo.visited == []
     assert state(rig)["counts"]["total"] == {}
+
+
+def test_what_was_still_rolling_as_it_was_judged_is_sorted_as_it_came_to_rest(
+    tmp_path: Path,
+) -> None:
+    rig = Rig(tmp_path)
+    rig.network.usual = UNSURE
+    for frame in range(60):
+        rig.clock.at(0.05 * frame, partial(rig.tray.put, "can", 10 + 2 * frame, 40))
+    rig.signal()
+    rig.go(6)
+    assert rig.kinds() == ["uncertain"]
+    ask(rig, event_id=item(rig).event_id, label="glass")
+    assert rig.servo.visited == ["rest"]
+
+
+def test_what_an_answer_was_not_of_is_judged_anew(rig: Rig) -> None:
+    rig.tray.clear()
+    rig.tray.put("letter", 10, 70)
+    ask(rig, event_id=item(rig).event_id, label="glass")
+    _, answered, another = rig.events()
+    assert (answered.event_type, another.event_type) == ("resolved", "uncertain")
+    assert another.trigger is Source.MOTION
+    assert state(rig)["waiting"]["event_id"] == another.event_id
+    ask(rig, event_id=another.event_id, label="paper")
+    assert rig.servo.visited == ["paper"]
 
 
 def test_a_wrong_sort_is_corrected_without_a_move(tmp_path: Path) -> None:
