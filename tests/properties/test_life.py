@@ -1,0 +1,177 @@
+"""Whatever befalls a bin, it moves only what it told before, and comes back by itself."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from tests.daemon.rig import LABELS, Rig, sure
+from trashbin.events import ITEM_EVENTS, EventType
+from trashbin.status import Status
+from trashbin.types import Mode
+
+labels = st.sampled_from(LABELS)
+# on a frame of 160 x 120, a thing of 34
+xs, ys = st.integers(0, 120), st.integers(0, 80)
+seconds = st.sampled_from([0.3, 1.0, 4.0, 15.0, 90.0])
+
+
+class Life(RuleBasedStateMachine):
+    """A bin, its tray, people and what breaks."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="trashbin-life-")
+        self.rig = Rig(Path(self.folder.name))
+        self.rig.servo.on_sort = self.moves
+        self.stuck = False
+        self.moved: Counter[str] = Counter()  # by the event that told it
+
+    def moves(self, bin: str) -> None:
+        """What every move must keep to."""
+        rig = self.rig
+        told = [event for event in rig.events() if event.bin is not None][-1]
+        assert told.bin == bin and told.actuation == ["servo", "lamps"]
+        assert rig.daemon.recorder.mode is Mode.AUTO and not rig.lid.active
+        self.moved[told.event_id] += 1
+        assert self.moved[told.event_id] <= 1 + rig.config.sorting.jam_retries
+        if not self.stuck:
+            rig.tray.clear()
+
+    # people
+
+    @rule(x=xs, y=ys, label=labels, share=st.sampled_from([0.3, 0.9]), seen=st.booleans())
+    def something_falls_in(self, x: int, y: int, label: str, share: float, seen: bool) -> None:
+        self.rig.network.usual = sure(label, share)
+        self.rig.tray.put(f"{x} {y}", x, y)
+        if seen:
+            self.rig.signal()
+
+    @rule(frames=st.integers(1, 60), step=st.integers(1, 4))
+    def something_rolls(self, frames: int, step: int) -> None:
+        clock = self.rig.clock
+        for frame in range(frames):
+            place = partial(self.rig.tray.put, "rolls", 5 + step * frame % 115, 40)
+            clock.at(clock.elapsed + 0.05 * frame, place)
+        self.rig.signal()
+
+    @rule()
+    def somebody_takes_all_out(self) -> None:
+        self.rig.tray.clear()
+
+    @rule()
+    def somebody_passes_by(self) -> None:
+        self.rig.signal()
+
+    @rule(label=labels, back=st.integers(0, 3), button=st.booleans())
+    def somebody_answers(self, label: str, back: int, button: bool) -> None:
+        items = [event for event in self.rig.events() if event.event_type in ITEM_EVENTS]
+        if button:
+            self.rig.daemon.press(label)
+        elif items:
+            asked = {"event_id": items[-1 - back % len(items)].event_id, "label": label}
+            self.rig.daemon.request("resolve", json.dumps(asked).encode(), False)
+
+    @rule(mode=st.sampled_from(list(Mode)))
+    def somebody_sets_the_mode(self, mode: Mode) -> None:
+        self.rig.daemon.request("mode", json.dumps({"mode": mode}).encode(), False)
+
+    @rule()
+    def somebody_asks_it_to_look(self) -> None:
+        self.rig.daemon.request("look", b"{}", False)
+
+    @rule(open=st.booleans())
+    def the_lid(self, open: bool) -> None:
+        self.rig.lid.active = open
+        if open:
+            self.rig.daemon.parts.actuation.halt()
+
+    # what breaks
+
+    @rule(light=st.sampled_from([1.0, 0.8, 0.02]))
+    def the_light(self, light: float) -> None:
+        self.rig.tray.light = light
+
+    @rule(broken=st.booleans())
+    def the_camera(self, broken: bool) -> None:
+        self.rig.tray.broken = "the ribbon is loose" if broken else None
+
+    @rule(broken=st.booleans())
+    def the_servo(self, broken: bool) -> None:
+        self.rig.servo.broken = "no power" if broken else None
+
+    @rule(stuck=st.booleans())
+    def a_thing_sticks(self, stuck: bool) -> None:
+        self.stuck = stuck
+
+    @rule()
+    def the_power_goes(self) -> None:
+        tray, clock = self.rig.tray, self.rig.clock
+        # what lies there as it first sees, or the dark, would be its empty tray
+        if not (tray.things or clock.due or tray.broken) and tray.light == 1.0:
+            self.rig.start()
+
+    @rule(seconds=seconds)
+    def time_passes(self, seconds: float) -> None:
+        self.rig.go(seconds)
+
+    # what always holds
+
+    @invariant()
+    def what_it_told_is_whole(self) -> None:
+        events = self.rig.events()
+        assert [event.seq for event in events] == list(range(1, len(events) + 1))
+        by_id = {event.event_id: event for event in events}
+        for event in events:
+            if event.event_type is EventType.RESOLVED:
+                assert event.resolves is not None
+                assert by_id[event.resolves].event_type in ITEM_EVENTS
+            else:
+                assert event.bin is None or event.event_type is EventType.SORTED
+
+    def teardown(self) -> None:
+        """All is mended and the tray empty: it is ready by itself, and sorts the next thing."""
+        rig = self.rig
+        self.stuck = False
+        rig.tray.light, rig.tray.broken, rig.servo.broken = 1.0, None, None
+        rig.lid.active = False
+        rig.go(5)  # more requests at once than it reads are turned away
+        rig.daemon.request("mode", b'{"mode": "auto"}', False)
+        rig.network.usual = sure("metal")
+        rig.go(5)
+        waiting = rig.told.topics["state"]["waiting"]
+        if waiting and len(rig.tray.things) == 1:
+            asked = {"event_id": waiting["event_id"], "label": "glass"}
+            rig.daemon.request("resolve", json.dumps(asked).encode(), False)
+            rig.go(20)
+            assert not rig.tray.things
+        rig.go(400)
+        if len(rig.tray.things) == 1 and "tray" not in rig.daemon.parts.problems:
+            rig.daemon.request("look", b"{}", False)
+            rig.go(20)
+            assert not rig.tray.things
+        rig.tray.clear()
+        rig.go(5)
+        assert (rig.daemon.status, rig.daemon.parts.problems) == (Status.IDLE, {})
+        sorts = sum(self.moved.values())
+        rig.drop("can", 60, 40)
+        rig.go(20)
+        assert not rig.tray.things, rig.kinds()[-3:]
+        assert sum(self.moved.values()) == sorts + 1
+        self.folder.cleanup()
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(
+    max_examples=min(40, settings().max_examples),
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
