@@ -41,6 +41,8 @@ SPREAD = 0.06  # share of the mean spread that is added to each, so that none is
 WRONG = 0.2  # share of the answers that is expected to be wrong where nothing is known
 SCALES = np.exp(np.linspace(0.0, np.log(5.0), 60))  # by which shares are made less sure
 CHANCE = 0.3  # that a layer which is no better is taken for one
+# of the answers, the share on which a weak network is right: below, they may be nonsense
+WEAK = (0.4, 0.75)
 FORGOTTEN = 0.01  # of the rehearsed items, net, that it may get wrong and the network got right
 
 
@@ -126,7 +128,7 @@ def teach(
         after, new = mine.argmax(1) == answers.labels, theirs.argmax(1) == rehearsed.labels
         if _lost(old, new) <= FORGOTTEN * len(rehearsed):
             break
-    refused = _refused(before, after, old, new)
+    refused = _refused(before, after, trusted, old, new)
     if refused is None and running is not None and fresh is not None:
         runs = running.logits(answers.features, own).argmax(1) == answers.labels
         refused = _refused_beside(runs[fresh], after[fresh])
@@ -271,15 +273,20 @@ def _lost(old: Flags, new: Flags) -> int:
     return int(old.sum()) - int(new.sum())
 
 
-def _refused(before: Flags, after: Flags, old: Flags, new: Flags) -> str | None:
-    """Why a layer is not shown to be better than the network's own; None where it is."""
+def _refused(before: Flags, after: Flags, trusted: Floats, old: Flags, new: Flags) -> str | None:
+    """Why a layer is not shown to be better than the network's own; None where it is.
+
+    It must win by more than chance easily does. Where the network is weak, most layers are
+    better, and 60 answers seldom show by how much: there, to win is enough.
+    """
     if _lost(old, new) > FORGOTTEN * len(old):
         return (
             f"it would forget what it knew: of {len(old)} items that came with the network it "
             f"gets {new.sum()} right, before {old.sum()}"
         )
     won, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    if won <= lost or promise.tail(lost, won + lost, 0.5) > CHANCE:
+    weak = before.mean() >= WEAK[0] and trusted[before].sum() < WEAK[1] * trusted.sum()
+    if won <= lost or not (weak or promise.tail(lost, won + lost, 0.5) <= CHANCE):
         return (
             f"it is not shown to be better: of {len(before)} answered items, each judged by a fit "
             f"that had not seen it, {after.sum()} are right, before {before.sum()}"

@@ -109,3 +109,25 @@ def test_answers_of_one_label_alone_give_finite_numbers(label: int) -> None:
         Items(items.features[mine], items.labels[mine]), world.home, world.own
     ).layer
     assert np.isfinite(layer.logits(world.home.features, world.own)).all()
+
+
+@pytest.mark.parametrize(
+    ("right", "won", "worn"),
+    [
+        (36, 1, True),  # of 60: weak here
+        (36, 0, False),
+        (56, 1, False),  # it does well, and one more is chance
+        (56, 4, True),
+        (10, 1, False),  # the answers may be nonsense
+        (10, 4, True),
+    ],
+)
+def test_a_weak_network_gives_way_sooner_than_a_good_one(right: int, won: int, worn: bool) -> None:
+    before = np.arange(60) < right
+    after = np.arange(60) < right + won
+    all_right = np.ones(240, np.bool_)
+    refused = fitting._refused(before, after, np.ones(60), all_right, all_right)
+    assert (refused is None) == worn
+    distrusted = np.where(before, 1.0, 0.01)  # what it gets wrong, nobody believes
+    refused = fitting._refused(before, after, distrusted, all_right, all_right)
+    assert (refused is None) == (won == 4)
