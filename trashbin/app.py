@@ -110,6 +110,7 @@ def run(path: Path) -> ExitCode:
         except GivenUpError:
             signal.alarm(SHUTDOWN_S)
             raise
+        daemon.end()
         restarts.end()
         notify.stopping()
     return ExitCode.GOOD

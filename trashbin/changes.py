@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trashbin.leases import Leases
-from trashbin.types import Box, Frame
+from trashbin.types import Box, Frame, Pixels
 
 Small: TypeAlias = npt.NDArray[np.float32]  # (3, 120, 160): a plane for each colour
 Mask: TypeAlias = npt.NDArray[np.uint8]  # (120, 160): 255 or 0
@@ -23,6 +23,7 @@ Rows: TypeAlias = npt.NDArray[np.float32]  # (3, ...): a row for each colour
 WIDTH, HEIGHT = 160, 120  # every frame is judged at this size
 PIXELS = WIDTH * HEIGHT
 PLANES = (3, HEIGHT, WIDTH)
+SMALL = (HEIGHT, WIDTH, 3)
 LEVEL, LEVEL_SHARE = 8.0, 0.06  # a change: so many of 255 levels, and this share of the level
 EDGE = 5.0  # a change of slope, levels per small pixel
 BRIGHTEST = 232.0  # above it a camera clips, and no two levels can be told apart
@@ -59,14 +60,18 @@ class Changes:
     def __init__(self) -> None:
         self._lease = Leases()
 
+    def resized(self, frame: Frame) -> Pixels:
+        """The frame at 160 x 120, RGB uint8 (120, 160, 3)."""
+        made: Any = frame.small
+        if made is None or made.shape != SMALL:
+            made = self._lease("resized", SMALL, np.uint8)
+            cv2.resize(frame.pixels, (WIDTH, HEIGHT), dst=made, interpolation=cv2.INTER_AREA)
+        return made  # type: ignore[no-any-return]
+
     def small(self, frame: Frame, name: str) -> Small:
         """The frame at 160 x 120, smoothed a little against noise; ``name`` is the lease's."""
-        made: Any = frame.small
-        if made is None or made.shape != (HEIGHT, WIDTH, 3):
-            made = self._lease("resized", (HEIGHT, WIDTH, 3), np.uint8)
-            cv2.resize(frame.pixels, (WIDTH, HEIGHT), dst=made, interpolation=cv2.INTER_AREA)
-        smooth = self._lease("smooth", (HEIGHT, WIDTH, 3), np.uint8)
-        cv2.GaussianBlur(made, (3, 3), 0, dst=smooth)
+        smooth = self._lease("smooth", SMALL, np.uint8)
+        cv2.GaussianBlur(self.resized(frame), (3, 3), 0, dst=smooth)
         small = self._lease(name, PLANES, np.float32)
         plane = self._lease("plane", (HEIGHT, WIDTH), np.uint8)
         for channel in range(3):

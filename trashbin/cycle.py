@@ -6,11 +6,13 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from trashbin import decision
 from trashbin.condition import Condition
 from trashbin.errors import DeviceError, StoreError
 from trashbin.events import ITEM_EVENTS, Answer, Event, EventType, boot_id
 from trashbin.looking import Looker, Sight
 from trashbin.ports import Actuator
+from trashbin.remembered import Memory, Remembered
 from trashbin.scene import SceneState, too_dark
 from trashbin.settings import Config
 from trashbin.status import Change, Status
@@ -57,6 +59,7 @@ class Cycle:
         self._own: Signal | None = None  # the last one that no sensor gave, but the cycle itself
         self._judged_at = float("-inf")  # until when what happened in the tray has been judged
         self._held: Held | None = None
+        self._memory = Memory(condition.parts.recorder.outbox)
         condition.on_recovered = self._look_again
         condition.waiting = self._waiting
         self._rounds = 0  # sorts in a row after which the tray was not empty
@@ -113,7 +116,7 @@ class Cycle:
         if self._still_the_same(signal, sight):
             self._wait_on()
             return None
-        self._held = None
+        self._let_go()
         empty = sight.decision.reason is Reason.EMPTY
         self._judged_at = sight.frame.at if empty else sight.burst_at
         if empty:
@@ -129,7 +132,7 @@ class Cycle:
                 lambda planned: self.recorder.item(EventType.SORTED, signal, sight, bin, planned),
             )
         event = self.condition.commit(self.recorder.item(EventType.UNCERTAIN, signal, sight), sight)
-        self._wait_for_person(sight, event, Change.HOLD)
+        self._wait_for_person(sight, event)
         return event
 
     def _still_the_same(self, signal: Signal, sight: Sight) -> bool:
@@ -158,7 +161,7 @@ class Cycle:
         seen = sight if planned.event_type in ITEM_EVENTS else None  # else it is kept already
         event = self.condition.commit(planned, seen, moving=bool(movers))
         if not movers:  # the lamp says where; a person carries it there
-            self._wait_for_person(sight, event, Change.ACT, bin)
+            self._wait_for_person(sight, event, bin)
             return event
         self.condition.change(Change.ACT, bin)
         try:
@@ -259,7 +262,8 @@ class Cycle:
         dark = too_dark(view, self.config.look.dark_level)
         same = not dark and self.looker.scene.same_thing(held.sight.frame, frame)
         if same and view.state is SceneState.SETTLED:
-            self._held, self._judged_at = None, frame.at
+            self._let_go()
+            self._judged_at = frame.at
             return self._act(
                 held.sight,
                 bin,
@@ -269,7 +273,7 @@ class Cycle:
         if dark or self.config.look.empty_tray == "none":  # nobody can tell what lies there
             self._wait_on()
             return event
-        self._held = None
+        self._let_go()
         self.condition.change(Change.NOTHING)
         if view.state is SceneState.EMPTY:
             self._judged_at, self._rounds = frame.at, 0
@@ -279,12 +283,63 @@ class Cycle:
 
     # waiting for a person
 
-    def _wait_for_person(
-        self, sight: Sight, event: Event, change: Change, bin: str | None = None
-    ) -> None:
+    def _wait_for_person(self, sight: Sight, event: Event, bin: str | None = None) -> None:
+        """Hold it; with a ``bin``, the lamp says where a person is to carry it."""
+        self._hold(sight, event, bin)
+        self._wait_on()
+        self._remember()
+
+    def _hold(self, sight: Sight, event: Event, bin: str | None) -> None:
+        change = Change.HOLD if bin is None else Change.ACT
         until = self.clock.monotonic() + self.config.look.hold_s
         self._held = Held(sight, event, (change, bin), until)
-        self.condition.change(change, bin)
+
+    def _let_go(self) -> None:
+        """Nothing is held any more."""
+        self._held = None
+        self._memory.forget()
+
+    @property
+    def _remembers(self) -> bool:
+        """Whether a small picture of it may be kept, and tells anything."""
+        return self.config.pictures.keep != "none" and self.config.look.empty_tray == "learn"
+
+    def _remember(self) -> None:
+        """What is held outlives a power cut."""
+        tray = self.looker.scene.tray
+        if self._held is not None and tray is not None and self._remembers:
+            seen = self.looker.scene.kept(self._held.sight.frame)
+            self._memory.keep(Remembered(self._held.event, tray, seen))
+
+    def hold_on(self) -> bool:
+        """At the start: what was held when the power went and lies there unmoved is held on.
+
+        False where the tray is to be learned. DeviceError where the camera gives no frame.
+        """
+        kept = self._memory.recall()
+        if kept is None or not self._remembers:
+            self._memory.forget()
+            return False
+        scene = self.looker.scene
+        scene.know(kept.tray)
+        view, frame = self.looker.at_rest(), self.looker.seen
+        same = scene.same_thing(Frame(kept.seen, 0.0), frame)
+        if not same or view.state is not SceneState.SETTLED:
+            scene.forget()
+            self._memory.forget()
+            return False
+        event = kept.event
+        log.info("what was held at the last end lies there still: event %s", event.event_id)
+        sight = Sight(decision.hold(event.reason or Reason.CLEAR), frame, frame.at, {})
+        self._hold(sight, event, event.bin)
+        if self.condition.status is Status.IDLE:
+            self.condition.change(Change.SIGNAL)
+            self._wait_on()
+        return True
+
+    def end(self) -> None:
+        """The bin is told to stop: whoever does may empty the tray, and have it learned anew."""
+        self._memory.forget()
 
     def _wait_on(self) -> None:
         """The look is over, and what we hold lies there unchanged."""
@@ -307,9 +362,10 @@ class Cycle:
             # it was judged while it rolled: this is how it lies there for its answer
             sight = replace(self._held.sight, frame=self.looker.seen, at_rest=True)
             self._held = replace(self._held, sight=sight)
+            self._remember()
         if state is SceneState.EMPTY:
             self._judged_at, self._rounds = self.looker.seen.at, 0
-            self._held = None  # else kept, so that nobody is asked about it again
+            self._let_go()  # else kept, so that nobody is asked about it again
             self.condition.problems.pop("tray", None)
         elif self._held is not None and self.clock.monotonic() < self._held.until:
             return

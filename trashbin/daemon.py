@@ -117,12 +117,17 @@ class Daemon:
         self._go_home()
         if self.parts.looker is not None and "camera" not in self.parts.problems:
             try:
-                self.parts.looker.learn_empty_tray()
+                if not self.cycle.hold_on():
+                    self.parts.looker.learn_empty_tray()
             except DeviceError as error:
                 self.condition.part_failed(error)
         if not self.config.pictures.publish:  # what an earlier configuration left on the broker
             self.parts.publisher.announce("image/last", b"")
         self.condition.tell()
+
+    def end(self) -> None:
+        """After ``run``, where the bin was told to stop."""
+        self.cycle.end()
 
     def _go_home(self) -> None:
         """Back to rest from a move that the power cut off: a tipped tray is none to learn.

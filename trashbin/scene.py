@@ -102,6 +102,27 @@ class Scene:
         """This is the empty tray; several calls are averaged."""
         self._teach(self._changes.small(frame, "taught"))
 
+    @property
+    def tray(self) -> Pixels | None:
+        """The empty tray as it is known now, RGB uint8 (120, 160, 3), until asked again."""
+        if self._tray is None or not self.learned:
+            return None
+        told: Pixels = self._lease("told", (*self._tray.shape[1:], 3), np.uint8)
+        plane = self._lease("plane", self._tray.shape[1:], np.uint8)
+        for channel, level in enumerate(self._tray):
+            told[:, :, channel] = cv2.convertScaleAbs(level, dst=plane)
+        return told
+
+    def know(self, tray: Pixels) -> None:
+        """Take what ``tray`` told in an earlier run for the empty tray."""
+        self.forget()
+        self._tray = np.ascontiguousarray(tray.transpose(2, 0, 1), dtype=np.float32)
+        self._taught = self.learn_frames
+
+    def kept(self, frame: Frame) -> Pixels:
+        """What ``same_thing`` sees of a frame, RGB uint8 (120, 160, 3), until the next look."""
+        return self._changes.resized(frame)
+
     def look(self, frame: Frame, *, closely: bool = True) -> View:
         """Judge the next frame.
 

@@ -114,9 +114,20 @@ class Life(RuleBasedStateMachine):
     @rule()
     def the_power_goes(self) -> None:
         tray, clock = self.rig.tray, self.rig.clock
-        # what lies there as it first sees, or the dark, would be its empty tray
-        if not (tray.things or clock.due or tray.broken) and tray.light == 1.0:
-            self.rig.start()
+        # what lies there as it first sees, but for what it held, or the dark, is its empty tray
+        if not (clock.due or tray.broken) and tray.light == 1.0:
+            if not tray.things or self.holds_what_lies_there():
+                self.rig.start()
+
+    def holds_what_lies_there(self) -> bool:
+        held = self.rig.daemon.cycle._held
+        jammed = "tray" in self.rig.daemon.parts.problems
+        return (
+            held is not None
+            and held.sight.at_rest
+            and not jammed
+            and self.rig.scene.same_thing(held.sight.frame, self.rig.tray.capture(1.0))
+        )
 
     @rule(seconds=seconds)
     def time_passes(self, seconds: float) -> None:

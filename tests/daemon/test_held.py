@@ -1,0 +1,161 @@
+"""What is held when the power goes is held on, not learned as part of the empty tray."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.daemon.rig import Rig, sure
+from trashbin.errors import StoreError
+from trashbin.pictures import encode
+from trashbin.remembered import KEY
+from trashbin.status import Status
+
+OTHER = base64.b64encode(encode(np.zeros((8, 8, 3), np.uint8))).decode()
+ADVISORY = {"device": {"id": "rig", "mode": "advisory"}}
+
+
+def holding(folder: Path, **changes: Any) -> Rig:
+    rig = Rig(folder, **changes)
+    rig.network.usual = sure("metal", 0.3)
+    rig.drop()
+    rig.go(5)
+    assert len(rig.events()) == 1
+    return rig
+
+
+def power_cut(rig: Rig) -> None:
+    rig.start()
+    rig.go(3)
+
+
+def sorts_the_next(rig: Rig) -> None:
+    rig.network.usual = sure("paper")
+    before = len(rig.servo.visited)
+    rig.drop("letter", 20, 60)
+    rig.go(5)
+    assert rig.servo.visited[before:] == ["paper"] and not rig.tray.things
+    assert rig.daemon.status is Status.IDLE
+
+
+def test_it_waits_on_for_its_answer_and_is_sorted_by_it(tmp_path: Path) -> None:
+    rig = holding(tmp_path)
+    (event,) = rig.events()
+    power_cut(rig)
+    assert rig.kinds() == ["uncertain"] and rig.daemon.status is Status.HOLDING
+    assert rig.told.topics["state"]["waiting"]["event_id"] == event.event_id
+    asked = {"event_id": event.event_id, "label": "paper"}
+    rig.daemon.request("resolve", json.dumps(asked).encode(), False)
+    rig.go(10)
+    assert rig.servo.visited == ["paper"]
+    sorts_the_next(rig)
+
+
+def test_once_it_is_taken_out_the_tray_is_empty(tmp_path: Path) -> None:
+    rig = holding(tmp_path)
+    power_cut(rig)
+    rig.tray.clear()
+    rig.go(3)
+    assert rig.daemon.status is Status.IDLE
+    sorts_the_next(rig)
+
+
+def test_through_one_power_cut_after_the_other_in_another_light(tmp_path: Path) -> None:
+    rig = holding(tmp_path)
+    for light in (0.9, 0.8, 1.0):
+        rig.tray.light = light
+        power_cut(rig)
+        assert rig.daemon.status is Status.HOLDING
+    rig.tray.clear()
+    rig.go(3)
+    sorts_the_next(rig)
+
+
+def test_a_person_who_was_to_carry_it_is_still_awaited(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, **ADVISORY)
+    rig.drop()
+    rig.go(5)
+    assert rig.kinds() == ["sorted"]
+    power_cut(rig)
+    assert rig.lamps.shown[-1] == (Status.SORTING, "rest")
+    rig.tray.clear()
+    rig.go(3)
+    assert rig.daemon.status is Status.IDLE
+
+
+def test_a_paused_bin_remembers_it_too(tmp_path: Path) -> None:
+    rig = holding(tmp_path)
+    rig.daemon.request("mode", b'{"mode": "paused"}', False)
+    rig.go(2)
+    power_cut(rig)
+    assert rig.daemon.status is Status.PAUSED
+    rig.tray.clear()
+    rig.daemon.request("mode", b'{"mode": "auto"}', False)
+    rig.go(2)
+    sorts_the_next(rig)
+
+
+def test_what_was_taken_out_meanwhile_is_not_missed(tmp_path: Path) -> None:
+    rig = holding(tmp_path)
+    rig.tray.clear()
+    power_cut(rig)
+    assert rig.kinds() == ["uncertain"] and rig.daemon.status is Status.IDLE
+    sorts_the_next(rig)
+
+
+def test_whoever_stops_the_bin_may_teach_it_the_tray_anew(tmp_path: Path) -> None:
+    rig = holding(tmp_path)
+    rig.daemon.end()
+    power_cut(rig)  # a stain that it held for a thing is part of the tray from now on
+    assert rig.daemon.status is Status.IDLE
+    rig.signal()
+    rig.go(5)
+    assert rig.kinds() == ["uncertain", "empty"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"pictures": {"keep": "none"}}, {"look": {"empty_tray": "none"}}]
+)
+def test_where_no_picture_may_be_kept_or_none_tells_anything(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    assert holding(tmp_path, **changes).outbox.get(KEY) is None
+
+
+def test_what_was_kept_is_deleted_where_no_picture_may_be_kept_any_more(tmp_path: Path) -> None:
+    rig = holding(tmp_path)
+    assert rig.outbox.get(KEY) is not None
+    rig.changes = {"pictures": {"keep": "none"}}
+    power_cut(rig)
+    assert rig.outbox.get(KEY) is None
+
+
+@pytest.mark.parametrize(
+    "damaged", ["", "{", "nobody /9j/", "EVENT", "EVENT !", "EVENT /9j/", f"EVENT {OTHER}"]
+)
+def test_a_damaged_memory_is_none(tmp_path: Path, damaged: str) -> None:
+    rig = holding(tmp_path)
+    rig.outbox.set(KEY, damaged.replace("EVENT", rig.events()[0].event_id))
+    rig.tray.clear()
+    power_cut(rig)
+    sorts_the_next(rig)
+
+
+def test_a_store_that_fails_is_no_reason_not_to_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path)
+    rig.network.usual = sure("metal", 0.3)
+    monkeypatch.setattr(rig.outbox, "set", _fails)
+    rig.drop()
+    rig.go(5)
+    assert rig.kinds() == ["uncertain"] and rig.daemon.status is Status.HOLDING
+
+
+def _fails(key: str, value: str | None) -> None:
+    raise StoreError("the disk is full")
