@@ -203,7 +203,7 @@ class Cycle:
         self.condition.fault(
             "tray",
             f"the item still lies there after {1 + self.config.sorting.jam_retries} moves; "
-            "take it out",
+            "take it out; if the tray is empty, start the bin again to learn it",
             about=event.event_id,
         )
         self._held = Held(sight, event, (Change.HOLD, None))
