@@ -115,9 +115,9 @@ class Life(RuleBasedStateMachine):
     def the_power_goes(self) -> None:
         tray, clock = self.rig.tray, self.rig.clock
         # what lies there as it first sees, but for what it held, or the dark, is its empty tray
-        if not (clock.due or tray.broken) and tray.light == 1.0:
-            if not tray.things or self.holds_what_lies_there():
-                self.rig.start()
+        sees = not (clock.due or tray.broken) and tray.light == 1.0
+        if sees and (not tray.things or self.holds_what_lies_there()):
+            self.rig.start()
 
     def holds_what_lies_there(self) -> bool:
         held = self.rig.daemon.cycle._held
