@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.support_processes import Broker, Listener, Process, config, wait_until
-from trashbin import events
+from trashbin import events, scenes
 
 VALID = Draft202012Validator(events.schema(), format_checker=FormatChecker())
 
@@ -240,3 +242,59 @@ def test_the_demo_without_its_broker_ends_with_status_3(address: str) -> None:
     )
     assert done.returncode == 3
     assert "Traceback" not in done.stderr and address.split(":")[0] in done.stderr
+
+
+def test_what_a_killed_bin_held_is_sorted_by_its_answer_after_the_restart(
+    broker: Broker,
+    listener: Listener,
+    start: Callable[[str | dict[str, Any]], Process],
+    tmp_path: Path,
+) -> None:
+    trays, items = scenes.load()
+    jar = next(item for item in items if item.id == "glass-jar")
+    (tmp_path / "seen").mkdir()
+
+    def show(picture: Path) -> None:
+        for name in ("a.jpg", "b.jpg"):  # by turns, so that each is read anew
+            copied = Path(shutil.copy(picture, tmp_path / "seen" / f".{name}"))
+            copied.replace(tmp_path / "seen" / name)
+
+    def begin() -> Process:
+        (tmp_path / "notify").unlink(missing_ok=True)
+        camera = {"kind": "folder", "path": str(tmp_path / "seen"), "seconds_each": 0.1}
+        process = start(
+            config(
+                tmp_path,
+                broker,
+                camera=camera,
+                triggers=[{"kind": "mqtt"}],
+                actuators=[{"kind": "servo", "pin": 18}],
+                rules={"gap": 1.0, "top1": 0.0, "familiarity": 0.0},  # sure of nothing
+                sorting={"move_s": 0.5, "dwell_s": 0.5},
+            )
+        )
+        process.wait_ready()
+        return process
+
+    show(trays[jar.tray].path)
+    process = begin()
+    show(jar.path)
+    time.sleep(0.5)  # both pictures have had their turn
+    listener.send("trashbin/demo/request/look", "{}")
+    assert wait_until(lambda: state(listener).get("status") == "holding")
+    (held,) = listener.events()
+    process.process.kill()
+    process.process.wait()
+    before = len(listener.on("trashbin/demo/state"))
+    begin()
+    assert wait_until(lambda: len(listener.on("trashbin/demo/state")) > before)
+    assert wait_until(lambda: state(listener)["status"] == "holding")
+    assert state(listener)["waiting"]["event_id"] == held["event_id"]
+    answer = {"event_id": held["event_id"], "label": "glass"}
+    listener.send("trashbin/demo/request/resolve", json.dumps(answer))
+    assert wait_until(lambda: state(listener)["status"] == "sorting")
+    show(trays[jar.tray].path)
+    assert wait_until(lambda: state(listener)["status"] == "idle")
+    told = without_repeats(listener.events())
+    assert [event["event_type"] for event in told] == ["uncertain", "resolved"]
+    assert (told[1]["bin"], told[1]["actuation"]) == ("glass", ["servo"])
