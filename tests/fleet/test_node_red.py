@@ -66,7 +66,7 @@ def test_the_flow_imports_and_shows_the_events_of_the_demo_bin(
             assert last.locator(".trash-what").inner_text() in {e["label"] for e in items}
             assert last.locator(".trash-row").count() == 6
     finally:
-        demo.kill()
+        demo.terminate()  # its page ends with it
         demo.wait()
     assert problems == []
     assert not red.said("[error]")
