@@ -84,6 +84,7 @@ class Condition:
         self.on_event = on_event
         self.on_progress = on_progress
         self.on_recovered: Callable[[], None] = lambda: None
+        self.learn: Callable[[], None] = lambda: None  # the empty tray
         self.waiting: Callable[[], Event | None] = lambda: None  # for an answer
         self.judged: tuple[Event, Sight] | None = None  # the last item, until it is looked at
         self._losses = Losses(parts.recorder)

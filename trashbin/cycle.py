@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from trashbin import decision
 from trashbin.condition import Condition
@@ -16,7 +16,7 @@ from trashbin.remembered import Memory, Remembered
 from trashbin.scene import SceneState, too_dark
 from trashbin.settings import Config
 from trashbin.status import Change, Status
-from trashbin.types import Action, Frame, Reason, Signal, Source
+from trashbin.types import Action, Frame, Mode, Reason, Signal, Source
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,9 @@ class Cycle:
         self._own: Signal | None = None  # the last one that no sensor gave, but the cycle itself
         self._judged_at = float("-inf")  # until when what happened in the tray has been judged
         self._held: Held | None = None
+        self._restless = False  # judged while it moved: to be judged once more, at rest
         self._memory = Memory(condition.parts.recorder.outbox)
+        condition.learn = self.learn
         condition.on_recovered = self._look_again
         condition.waiting = self._waiting
         self._rounds = 0  # sorts in a row after which the tray was not empty
@@ -72,6 +74,10 @@ class Cycle:
             and self.condition.status not in (Status.IDLE, Status.PAUSED)
             and "camera" not in self.condition.problems
         )
+
+    @property
+    def _knows_empty(self) -> bool:
+        return self.config.look.empty_tray == "learn"
 
     @property
     def looker(self) -> Looker:
@@ -133,6 +139,8 @@ class Cycle:
             )
         event = self.condition.commit(self.recorder.item(EventType.UNCERTAIN, signal, sight), sight)
         self._wait_for_person(sight, event)
+        once = signal is not self._own  # or what flutters is judged for ever
+        self._restless = self._knows_empty and once and not sight.at_rest
         return event
 
     def _still_the_same(self, signal: Signal, sight: Sight) -> bool:
@@ -140,12 +148,13 @@ class Cycle:
         return (
             signal.source is not Source.REQUEST
             and self._held is not None
+            and self._held.sight.decision.reason is not Reason.DARK  # what could not be seen
             and self.looker.scene.same_thing(self._held.sight.frame, sight.frame)
         )
 
     def _look_again(self) -> None:
         """A part is back: something may have been dropped, or lie there still."""
-        if self.parts.looker is not None and self.config.look.empty_tray == "learn":
+        if self.parts.looker is not None and self._knows_empty:
             self._signal()
 
     def _signal(self) -> None:
@@ -170,13 +179,14 @@ class Cycle:
             self.condition.part_failed(error, about=event.event_id)
         else:
             self.condition.moved()
+            self._memory.forget()  # not before: a servo that starts may take the power down
         return event
 
     def _sort(self, bin: str, movers: list[Actuator], sight: Sight, event: Event) -> None:
         """Move, and look whether the tray is empty; the same thing still there is a jam."""
         for _ in range(1 + self.config.sorting.jam_retries):
             self.actuation.move(bin, movers)
-            if self.config.look.empty_tray == "none":
+            if not self._knows_empty:
                 break
             view, frame = self.looker.at_rest(), self.looker.seen
             if view.state is SceneState.EMPTY:
@@ -206,6 +216,7 @@ class Cycle:
             "take it out; if the tray is empty, start the bin again to learn it",
             about=event.event_id,
         )
+        self._memory.forget()
         self._held = Held(sight, event, (Change.HOLD, None))
 
     # what a person says
@@ -262,15 +273,14 @@ class Cycle:
         dark = too_dark(view, self.config.look.dark_level)
         same = not dark and self.looker.scene.same_thing(held.sight.frame, frame)
         if same and view.state is SceneState.SETTLED:
-            self._let_go()
-            self._judged_at = frame.at
+            self._held, self._judged_at = None, frame.at
             return self._act(
                 held.sight,
                 bin,
                 lambda planned: self.recorder.resolved(item, answer, bin, planned),
             )
         event = self.condition.commit(self.recorder.resolved(item, answer))
-        if dark or self.config.look.empty_tray == "none":  # nobody can tell what lies there
+        if dark or not self._knows_empty:  # nobody can tell what lies there
             self._wait_on()
             return event
         self._let_go()
@@ -286,8 +296,8 @@ class Cycle:
     def _wait_for_person(self, sight: Sight, event: Event, bin: str | None = None) -> None:
         """Hold it; with a ``bin``, the lamp says where a person is to carry it."""
         self._hold(sight, event, bin)
-        self._wait_on()
         self._remember()
+        self._wait_on()
 
     def _hold(self, sight: Sight, event: Event, bin: str | None) -> None:
         change = Change.HOLD if bin is None else Change.ACT
@@ -296,49 +306,59 @@ class Cycle:
 
     def _let_go(self) -> None:
         """Nothing is held any more."""
-        self._held = None
+        self._held, self._restless = None, False
         self._memory.forget()
 
     @property
     def _remembers(self) -> bool:
         """Whether a small picture of it may be kept, and tells anything."""
-        return self.config.pictures.keep != "none" and self.config.look.empty_tray == "learn"
+        return self._knows_empty and self.config.pictures.keep != "none"
 
     def _remember(self) -> None:
-        """What is held outlives a power cut."""
-        tray = self.looker.scene.tray
-        if self._held is not None and tray is not None and self._remembers:
-            seen = self.looker.scene.kept(self._held.sight.frame)
-            self._memory.keep(Remembered(self._held.event, tray, seen))
+        """What is held outlives a power cut, where it lies still and there is room for it."""
+        tray, held = self.looker.scene.tray, self._held
+        if held is None or tray is None or not (held.sight.at_rest and self._remembers):
+            return
+        if self.recorder.album.problem is None:
+            seen = self.looker.scene.kept(held.sight.frame)
+            self._memory.keep(Remembered(held.event, tray, seen))
 
-    def hold_on(self) -> bool:
-        """At the start: what was held when the power went and lies there unmoved is held on.
+    def learn(self) -> None:
+        """Learn the empty tray, but for what was held as the power went and lies there still.
 
-        False where the tray is to be learned. DeviceError where the camera gives no frame.
+        DeviceError where the camera gives no frame.
         """
-        kept = self._memory.recall()
-        if kept is None or not self._remembers:
+        kept = self._memory.recall() if self._remembers else None
+        if kept is None or not self._holds_on(kept):
             self._memory.forget()
-            return False
-        scene = self.looker.scene
+            self.looker.learn_empty_tray()
+
+    def _holds_on(self, kept: Remembered) -> bool:
+        """Where a hand or the dark hides what lies there, it is held on, too."""
+        scene, seen = self.looker.scene, Frame(kept.seen, self.clock.monotonic())
         scene.know(kept.tray)
-        view, frame = self.looker.at_rest(), self.looker.seen
-        same = scene.same_thing(Frame(kept.seen, 0.0), frame)
-        if not same or view.state is not SceneState.SETTLED:
+        try:
+            view = self.looker.at_rest()
+        except DeviceError:
+            scene.forget()  # the camera may look elsewhere when it is back
+            raise
+        hidden = too_dark(view, self.config.look.dark_level) or view.state is SceneState.MOVING
+        same = view.state is SceneState.SETTLED and scene.same_thing(seen, self.looker.seen)
+        if not (hidden or same):
             scene.forget()
-            self._memory.forget()
             return False
         event = kept.event
-        log.info("what was held at the last end lies there still: event %s", event.event_id)
-        sight = Sight(decision.hold(event.reason or Reason.CLEAR), frame, frame.at, {})
-        self._hold(sight, event, event.bin)
+        log.info("what was held at the last end is held on: event %s", event.event_id)
+        carried = self.recorder.mode is Mode.ADVISORY and event.bin in self.config.bins
+        sight = Sight(decision.hold(event.reason or Reason.CLEAR), seen, seen.at, {})
+        self._hold(sight, event, event.bin if carried else None)
         if self.condition.status is Status.IDLE:
             self.condition.change(Change.SIGNAL)
             self._wait_on()
         return True
 
     def end(self) -> None:
-        """The bin is told to stop: whoever does may empty the tray, and have it learned anew."""
+        """The bin is told to stop: whoever does it may empty the tray, to have it learned anew."""
         self._memory.forget()
 
     def _wait_on(self) -> None:
@@ -357,12 +377,12 @@ class Cycle:
 
     def watch(self) -> None:
         """Has the held thing been taken out, or is the time for it over?"""
-        state = self.looker.state()
-        if state is SceneState.SETTLED and self._held and not self._held.sight.at_rest:
-            # it was judged while it rolled: this is how it lies there for its answer
-            sight = replace(self._held.sight, frame=self.looker.seen, at_rest=True)
-            self._held = replace(self._held, sight=sight)
-            self._remember()
+        state = self.looker.now()
+        if state is SceneState.SETTLED and self._restless:
+            self._let_go()
+            self.condition.change(Change.DONE)
+            self._signal()
+            return
         if state is SceneState.EMPTY:
             self._judged_at, self._rounds = self.looker.seen.at, 0
             self._let_go()  # else kept, so that nobody is asked about it again

@@ -117,8 +117,7 @@ class Daemon:
         self._go_home()
         if self.parts.looker is not None and "camera" not in self.parts.problems:
             try:
-                if not self.cycle.hold_on():
-                    self.parts.looker.learn_empty_tray()
+                self.cycle.learn()
             except DeviceError as error:
                 self.condition.part_failed(error)
         if not self.config.pictures.publish:  # what an earlier configuration left on the broker

@@ -41,7 +41,8 @@ SPREAD = 0.06  # share of the mean spread that is added to each, so that none is
 WRONG = 0.2  # share of the answers that is expected to be wrong where nothing is known
 SCALES = np.exp(np.linspace(0.0, np.log(5.0), 60))  # by which shares are made less sure
 CHANCE = 0.3  # that a layer which is no better is taken for one
-# of the answers, the share on which a weak network is right: below, they may be nonsense
+# a weak network is right on this share of the answers or more, else they may be nonsense, and on
+# less than that share of what can be trusted of them
 WEAK = (0.4, 0.75)
 FORGOTTEN = 0.01  # of the rehearsed items, net, that it may get wrong and the network got right
 

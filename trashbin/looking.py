@@ -73,7 +73,7 @@ def turned(classifier: Classifier, frame: Frame) -> list[Prediction]:
 
 
 class Looker:
-    """Looks with a camera, a scene model and a network. Owns no state but the scene's."""
+    """Looks with a camera, a scene model and a network; remembers the last frame alone."""
 
     def __init__(
         self,
@@ -169,10 +169,11 @@ class Looker:
         with self._lit():
             return self._settle({SceneState.SETTLED, SceneState.EMPTY})
 
-    def state(self) -> SceneState:
-        """What the tray is seen to do now."""
+    def now(self) -> SceneState | None:
+        """What the tray is seen to do; None where it is too dark to tell."""
         with self._lit():
-            return self.glance().state
+            view = self.glance()
+        return None if too_dark(view, self.settings.dark_level) else view.state
 
     def _settle(self, done: set[SceneState], *, closely: bool = False) -> View:
         """Frames until one shows a state of ``done``, or the time to settle is over."""

@@ -96,7 +96,7 @@ class Recovery:
             looker.camera.open()
             looker.glance()
             if not looker.scene.learned:
-                looker.learn_empty_tray()
+                self.condition.learn()
         except DeviceError as error:
             log.debug("%s: still not back (%s)", error.part, error)
             self.condition.camera_hangs = isinstance(error, CameraHungError)

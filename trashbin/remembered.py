@@ -68,7 +68,9 @@ class Memory:
     def recall(self) -> Remembered | None:
         """What an earlier run held; None where it held nothing, or it cannot be read."""
         try:
-            event_id, _, text = (self._outbox.get(KEY) or "").partition(" ")
+            value = self._outbox.get(KEY)
+            self._keeps = value is not None
+            event_id, _, text = (value or "").partition(" ")
             event = self._outbox.find(event_id)
             if event is None:
                 return None

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from tests.daemon.rig import LABELS, Rig, sure
 from trashbin import events
 from trashbin.events import Answer, Event
+from trashbin.looking import Sight
 from trashbin.status import Status
-from trashbin.types import Source
+from trashbin.types import Source, Thresholds
 
 UNSURE = sure("metal", 0.3)
 
@@ -121,18 +122,56 @@ def test_an_answer_only_labels_where_the_item_is_not_seen_as_it_was(rig: Rig, th
     assert state(rig)["counts"]["total"] == {}
 
 
-def test_what_was_still_rolling_as_it_was_judged_is_sorted_as_it_came_to_rest(
-    tmp_path: Path,
-) -> None:
-    rig = Rig(tmp_path)
+def rolling(folder: Path) -> Rig:
+    """A can rolls in, for longer than the bin waits for it to lie still."""
+    rig = Rig(folder)
     rig.network.usual = UNSURE
     for frame in range(60):
         rig.clock.at(0.05 * frame, partial(rig.tray.put, "can", 10 + 2 * frame, 40))
     rig.signal()
-    rig.go(6)
-    assert rig.kinds() == ["uncertain"]
-    ask(rig, event_id=item(rig).event_id, label="glass")
+    return rig
+
+
+def test_what_still_rolled_as_it_was_judged_is_judged_once_more_at_rest(tmp_path: Path) -> None:
+    rig = rolling(tmp_path)
+    rig.go(10)
+    first, again = rig.events()
+    assert (first.event_type, again.event_type) == ("uncertain", "uncertain")
+    assert again.trigger is Source.MOTION
+    assert state(rig)["waiting"]["event_id"] == again.event_id
+    ask(rig, event_id=again.event_id, label="glass")
     assert rig.servo.visited == ["rest"]
+
+
+def test_what_moves_whenever_it_is_looked_at_is_not_judged_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path)
+    rig.network.usual = UNSURE
+    looker = rig.daemon.parts.looker
+    assert looker is not None
+    look = looker.look
+
+    def flutters(thresholds: Thresholds) -> Sight:
+        for frame in range(60):
+            place = partial(rig.tray.put, "bag", 10 + 40 * (frame % 2), 40)
+            rig.clock.at(rig.clock.elapsed + 0.05 * frame, place)
+        return look(thresholds)
+
+    monkeypatch.setattr(looker, "look", flutters)
+    rig.signal()
+    rig.go(55)
+    assert rig.kinds() == ["uncertain", "uncertain"]
+
+
+def test_an_answer_about_what_rolled_moves_nothing_else(tmp_path: Path) -> None:
+    rig = rolling(tmp_path)
+    rig.clock.at(3.1, rig.tray.clear)
+    rig.clock.at(3.1, partial(rig.tray.put, "letter", 60, 20))  # no sensor sees it
+    rig.go(3.2)
+    ask(rig, event_id=item(rig).event_id, label="glass")
+    assert rig.servo.visited == []
+    assert rig.kinds()[-1] == "uncertain", "the letter is judged for itself"
 
 
 def test_what_an_answer_was_not_of_is_judged_anew(rig: Rig) -> None:
@@ -145,6 +184,28 @@ def test_what_an_answer_was_not_of_is_judged_anew(rig: Rig) -> None:
     assert state(rig)["waiting"]["event_id"] == another.event_id
     ask(rig, event_id=another.event_id, label="paper")
     assert rig.servo.visited == ["paper"]
+
+
+def test_in_the_dark_it_waits_on_until_it_sees_again(rig: Rig) -> None:
+    rig.tray.light = 0.02
+    ask(rig, event_id=item(rig).event_id, label="glass")
+    assert rig.kinds() == ["uncertain", "resolved"]
+    assert rig.daemon.status is Status.HOLDING
+    rig.tray.light = 1.0
+    rig.go(3)
+    assert rig.daemon.status is Status.HOLDING
+    ask(rig, event_id=item(rig).event_id, label="glass")
+    assert rig.servo.visited == ["rest"]
+
+
+def test_where_no_empty_tray_is_known_an_answer_to_another_view_asks_nothing_new(
+    make: Callable[..., Rig],
+) -> None:
+    rig = make(look={"empty_tray": "none"})
+    rig.tray.clear()
+    ask(rig, event_id=item(rig).event_id, label="glass")
+    assert rig.kinds() == ["uncertain", "resolved"]
+    assert rig.daemon.status is Status.HOLDING
 
 
 def test_a_wrong_sort_is_corrected_without_a_move(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import numpy as np
 import pytest
 
 from tests.daemon.rig import Rig, sure
+from trashbin import scenes
+from trashbin.changes import LEVEL
 from trashbin.errors import StoreError
-from trashbin.pictures import encode
-from trashbin.remembered import KEY
+from trashbin.pictures import encode, read
+from trashbin.preprocess import resize
+from trashbin.remembered import KEY, Memory, Remembered
 from trashbin.status import Status
 
 OTHER = base64.b64encode(encode(np.zeros((8, 8, 3), np.uint8))).decode()
@@ -52,8 +56,17 @@ def test_it_waits_on_for_its_answer_and_is_sorted_by_it(tmp_path: Path) -> None:
     asked = {"event_id": event.event_id, "label": "paper"}
     rig.daemon.request("resolve", json.dumps(asked).encode(), False)
     rig.go(10)
-    assert rig.servo.visited == ["paper"]
+    assert rig.servo.visited == ["paper"] and rig.outbox.get(KEY) is None
     sorts_the_next(rig)
+
+
+def test_what_is_stuck_is_learned_at_the_next_start(tmp_path: Path) -> None:
+    rig = holding(tmp_path)
+    rig.servo.on_sort = lambda bin: None
+    asked = {"event_id": rig.events()[0].event_id, "label": "paper"}
+    rig.daemon.request("resolve", json.dumps(asked).encode(), False)
+    rig.go(10)
+    assert rig.daemon.status is Status.FAULT and rig.outbox.get(KEY) is None
 
 
 def test_once_it_is_taken_out_the_tray_is_empty(tmp_path: Path) -> None:
@@ -106,6 +119,133 @@ def test_what_was_taken_out_meanwhile_is_not_missed(tmp_path: Path) -> None:
     power_cut(rig)
     assert rig.kinds() == ["uncertain"] and rig.daemon.status is Status.IDLE
     sorts_the_next(rig)
+
+
+def test_what_is_let_go_is_forgotten(tmp_path: Path) -> None:
+    rig = holding(tmp_path)
+    assert rig.outbox.get(KEY) is not None
+    rig.tray.clear()
+    rig.go(3)
+    assert rig.outbox.get(KEY) is None
+
+
+def test_what_rolled_is_remembered_as_it_lies(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.network.usual = sure("metal", 0.3)
+    for frame in range(60):
+        rig.clock.at(0.05 * frame, partial(rig.tray.put, "can", 10 + 2 * frame, 40))
+    rig.signal()
+    rig.go(3)
+    assert rig.kinds() == ["uncertain"] and rig.outbox.get(KEY) is None
+    rig.go(7)
+    power_cut(rig)
+    assert rig.daemon.status is Status.HOLDING
+
+
+def test_what_fell_in_the_dark_is_judged_in_the_light(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.tray.light = 0.02
+    rig.drop()
+    rig.go(90)
+    rig.tray.light = 1.0
+    rig.signal()
+    rig.go(5)
+    assert rig.kinds() == ["uncertain", "sorted"]
+
+
+@pytest.mark.parametrize("tray", sorted(scenes.load()[0]))
+def test_a_tray_comes_back_as_the_scene_model_knew_it(tmp_path: Path, tray: str) -> None:
+    rig = holding(tmp_path)
+    (event,) = rig.events()
+    picture = resize(read(scenes.load()[0][tray].path), 160, 120)
+    Memory(rig.outbox).keep(Remembered(event, picture, picture))
+    kept = Memory(rig.outbox).recall()
+    assert kept is not None and kept.event == event
+    for back in (kept.tray, kept.seen):
+        assert np.abs(back.astype(int) - picture).max() < LEVEL
+
+
+def test_something_else_in_the_tray_is_learned_as_before(tmp_path: Path) -> None:
+    rig = holding(tmp_path)
+    rig.tray.clear()
+    rig.tray.empty = rig.tray.empty[::-1].copy() // 2 + 90  # another tray
+    rig.tray.put("crate", 100, 80)
+    power_cut(rig)
+    assert rig.daemon.status is Status.IDLE and rig.outbox.get(KEY) is None
+    rig.network.usual = sure("paper")
+    rig.drop("letter", 20, 30)
+    rig.servo.on_sort = lambda bin: rig.tray.things.pop("letter")
+    rig.go(5)
+    assert rig.servo.visited == ["paper"] and rig.daemon.status is Status.IDLE
+
+
+@pytest.mark.parametrize("hides", ["a hand", "the dark"])
+@pytest.mark.parametrize("lies", [True, False])
+def test_what_hides_it_at_the_start_is_not_learned(tmp_path: Path, hides: str, lies: bool) -> None:
+    rig = holding(tmp_path)
+    if not lies:
+        rig.tray.clear()
+    if hides == "the dark":
+        rig.tray.light = 0.02
+    else:
+        for frame in range(60):
+            move = partial(rig.tray.put, "hand", 5 + 20 * (frame % 5), 80)
+            rig.clock.at(rig.clock.elapsed + 0.05 * frame, move)
+        rig.clock.at(rig.clock.elapsed + 3.1, partial(rig.tray.things.pop, "hand", None))
+    rig.start()
+    assert rig.daemon.status is Status.HOLDING
+    rig.go(1)
+    rig.tray.light = 1.0
+    rig.go(5)
+    assert rig.daemon.status is (Status.HOLDING if lies else Status.IDLE)
+    assert rig.kinds() == ["uncertain"]
+    rig.tray.clear()
+    rig.go(3)
+    sorts_the_next(rig)
+
+
+def test_a_camera_that_comes_late_learns_it_no_more_than_one_that_is_there(tmp_path: Path) -> None:
+    rig = holding(tmp_path)
+    rig.tray.broken = "not there yet"
+    power_cut(rig)
+    assert rig.daemon.status is Status.FAULT
+    rig.tray.broken = None
+    rig.go(60)
+    assert rig.kinds().count("uncertain") == 1
+    rig.tray.clear()
+    rig.go(3)
+    sorts_the_next(rig)
+
+
+def test_where_the_servo_takes_the_power_down_it_is_not_learned(tmp_path: Path) -> None:
+    class PowerCut(BaseException):
+        pass
+
+    def cut(bin: str) -> None:
+        raise PowerCut
+
+    rig = holding(tmp_path)
+    (event,) = rig.events()
+    rig.servo.on_sort = cut
+    asked = {"event_id": event.event_id, "label": "paper"}
+    rig.daemon.request("resolve", json.dumps(asked).encode(), False)
+    with pytest.raises(PowerCut):
+        rig.go(10)
+    rig.servo.on_sort = lambda bin: rig.tray.clear()
+    power_cut(rig)
+    assert rig.daemon.status is Status.HOLDING
+    rig.tray.clear()
+    rig.go(3)
+    sorts_the_next(rig)
+
+
+def test_a_bin_that_is_auto_by_now_points_nowhere_for_a_person(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, **ADVISORY)
+    rig.drop()
+    rig.go(5)
+    rig.changes = {}
+    power_cut(rig)
+    assert rig.lamps.shown[-1] == (Status.HOLDING, None)
 
 
 def test_whoever_stops_the_bin_may_teach_it_the_tray_anew(tmp_path: Path) -> None:

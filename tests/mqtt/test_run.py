@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.support_processes import Broker, Listener, Process, config, wait_until
 from trashbin import events, scenes
+from trashbin.outbox import Outbox
+from trashbin.remembered import KEY
 
 VALID = Draft202012Validator(events.schema(), format_checker=FormatChecker())
 
@@ -286,7 +289,7 @@ def test_what_a_killed_bin_held_is_sorted_by_its_answer_after_the_restart(
     process.process.kill()
     process.process.wait()
     before = len(listener.on("trashbin/demo/state"))
-    begin()
+    process = begin()
     assert wait_until(lambda: len(listener.on("trashbin/demo/state")) > before)
     assert wait_until(lambda: state(listener)["status"] == "holding")
     assert state(listener)["waiting"]["event_id"] == held["event_id"]
@@ -298,3 +301,12 @@ def test_what_a_killed_bin_held_is_sorted_by_its_answer_after_the_restart(
     told = without_repeats(listener.events())
     assert [event["event_type"] for event in told] == ["uncertain", "resolved"]
     assert (told[1]["bin"], told[1]["actuation"]) == ("glass", ["servo"])
+    # told to stop, it forgets: whoever does it may have emptied the tray
+    show(jar.path)
+    time.sleep(0.5)
+    listener.send("trashbin/demo/request/look", "{}")
+    assert wait_until(lambda: state(listener)["status"] == "holding")
+    assert process.stop() == 0
+    with closing(Outbox(tmp_path / "store" / "events.sqlite")) as outbox:
+        outbox.open()
+        assert outbox.get(KEY) is None

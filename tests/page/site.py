@@ -24,7 +24,7 @@ DESKTOP = (1366, 900)
 PHONE = (390, 844)
 SOON_MS = 60_000
 PAGES = ("/", "/queue", "/figures", "/events", "/replay", "/try", "/bins")
-LOOK = {"settle_s": 0.1, "refractory_s": 0.2, "hold_s": 3600}
+LOOK = {"settle_s": 1.0, "refractory_s": 0.2, "hold_s": 3600}
 SORTING = {"move_s": 0.1, "dwell_s": 0.1}
 
 
