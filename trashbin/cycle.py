@@ -295,14 +295,15 @@ class Cycle:
 
     def _wait_for_person(self, sight: Sight, event: Event, bin: str | None = None) -> None:
         """Hold it; with a ``bin``, the lamp says where a person is to carry it."""
-        self._hold(sight, event, bin)
+        held = self._hold(sight, event, bin)
         self._remember()
-        self._wait_on()
+        self.condition.change(*held.waits_as)
 
-    def _hold(self, sight: Sight, event: Event, bin: str | None) -> None:
+    def _hold(self, sight: Sight, event: Event, bin: str | None) -> Held:
         change = Change.HOLD if bin is None else Change.ACT
         until = self.clock.monotonic() + self.config.look.hold_s
         self._held = Held(sight, event, (change, bin), until)
+        return self._held
 
     def _let_go(self) -> None:
         """Nothing is held any more."""
@@ -378,7 +379,8 @@ class Cycle:
     def watch(self) -> None:
         """Has the held thing been taken out, or is the time for it over?"""
         state = self.looker.now()
-        if state is SceneState.SETTLED and self._restless:
+        holding = self.condition.status is Status.HOLDING
+        if state is SceneState.SETTLED and self._restless and holding:
             self._let_go()
             self.condition.change(Change.DONE)
             self._signal()

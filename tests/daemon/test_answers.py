@@ -164,6 +164,19 @@ def test_what_moves_whenever_it_is_looked_at_is_not_judged_for_ever(
     assert rig.kinds() == ["uncertain", "uncertain"]
 
 
+def test_what_rolled_as_the_store_failed_is_judged_once_that_is_over(tmp_path: Path) -> None:
+    rig = rolling(tmp_path)
+    rig.go(3)
+    most = rig.outbox._max_bytes
+    rig.outbox._max_bytes, rig.outbox._drop_undelivered, rig.outbox._room = 1, False, 0
+    assert ask(rig, event_id=item(rig).event_id, label="glass")["status"] == "error"
+    assert rig.daemon.status is Status.FAULT
+    rig.outbox._max_bytes, rig.outbox._room = most, 0
+    rig.go(40)
+    assert rig.daemon.status is Status.HOLDING
+    assert rig.kinds() == ["uncertain", "fault", "uncertain"]
+
+
 def test_an_answer_about_what_rolled_moves_nothing_else(tmp_path: Path) -> None:
     rig = rolling(tmp_path)
     rig.clock.at(3.1, rig.tray.clear)

@@ -109,6 +109,12 @@ class Life(RuleBasedStateMachine):
     def the_servo(self, broken: bool) -> None:
         self.rig.servo.broken = "no power" if broken else None
 
+    @rule(full=st.booleans())
+    def the_disk(self, full: bool) -> None:
+        outbox = self.rig.outbox
+        outbox._max_bytes = 1 if full else self.rig.config.store.max_mb * 2**20
+        outbox._drop_undelivered, outbox._room = False, 0
+
     @rule(stuck=st.booleans())
     def a_thing_sticks(self, stuck: bool) -> None:
         self.stuck = stuck
@@ -146,6 +152,7 @@ class Life(RuleBasedStateMachine):
         """All is mended and the tray empty: it is ready by itself, and sorts the next thing."""
         rig = self.rig
         self.stuck = False
+        self.the_disk(False)
         rig.tray.light, rig.tray.broken, rig.servo.broken = 1.0, None, None
         rig.lid.active = False
         rig.go(5)  # more requests at once than it reads are turned away
