@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +263,18 @@ class Rig:
     def drop(self, name: str = "can", x: int = 60, y: int = 40) -> None:
         self.tray.put(name, x, y)
         self.signal()
+
+    def roll(self) -> None:
+        """A can rolls in and fires the PIR; it takes longer than the bin waits for rest."""
+        for frame in range(60):
+            place = partial(self.tray.put, "can", 10 + 2 * frame, 40)
+            self.clock.at(self.clock.elapsed + 0.05 * frame, place)
+        self.signal()
+
+    def answer(self, event: Event, label: str) -> None:
+        """Somebody says what an item is; it is read with the next ``go``."""
+        asked = {"event_id": event.event_id, "label": label}
+        self.daemon.request("resolve", json.dumps(asked).encode(), False)
 
     def go(self, seconds: float = 20.0) -> None:
         """Let the daemon run for a while."""

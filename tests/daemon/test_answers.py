@@ -123,12 +123,9 @@ def test_an_answer_only_labels_where_the_item_is_not_seen_as_it_was(rig: Rig, th
 
 
 def rolling(folder: Path) -> Rig:
-    """A can rolls in, for longer than the bin waits for it to lie still."""
     rig = Rig(folder)
     rig.network.usual = UNSURE
-    for frame in range(60):
-        rig.clock.at(0.05 * frame, partial(rig.tray.put, "can", 10 + 2 * frame, 40))
-    rig.signal()
+    rig.roll()
     return rig
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,8 +52,7 @@ def test_it_waits_on_for_its_answer_and_is_sorted_by_it(tmp_path: Path) -> None:
     power_cut(rig)
     assert rig.kinds() == ["uncertain"] and rig.daemon.status is Status.HOLDING
     assert rig.told.topics["state"]["waiting"]["event_id"] == event.event_id
-    asked = {"event_id": event.event_id, "label": "paper"}
-    rig.daemon.request("resolve", json.dumps(asked).encode(), False)
+    rig.answer(event, "paper")
     rig.go(10)
     assert rig.servo.visited == ["paper"] and rig.outbox.get(KEY) is None
     sorts_the_next(rig)
@@ -63,8 +61,7 @@ def test_it_waits_on_for_its_answer_and_is_sorted_by_it(tmp_path: Path) -> None:
 def test_what_is_stuck_is_learned_at_the_next_start(tmp_path: Path) -> None:
     rig = holding(tmp_path)
     rig.servo.on_sort = lambda bin: None
-    asked = {"event_id": rig.events()[0].event_id, "label": "paper"}
-    rig.daemon.request("resolve", json.dumps(asked).encode(), False)
+    rig.answer(rig.events()[0], "paper")
     rig.go(10)
     assert rig.daemon.status is Status.FAULT and rig.outbox.get(KEY) is None
 
@@ -132,9 +129,7 @@ def test_what_is_let_go_is_forgotten(tmp_path: Path) -> None:
 def test_what_rolled_is_remembered_as_it_lies(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.network.usual = sure("metal", 0.3)
-    for frame in range(60):
-        rig.clock.at(0.05 * frame, partial(rig.tray.put, "can", 10 + 2 * frame, 40))
-    rig.signal()
+    rig.roll()
     rig.go(3)
     assert rig.kinds() == ["uncertain"] and rig.outbox.get(KEY) is None
     rig.go(7)
@@ -227,8 +222,7 @@ def test_where_the_servo_takes_the_power_down_it_is_not_learned(tmp_path: Path) 
     rig = holding(tmp_path)
     (event,) = rig.events()
     rig.servo.on_sort = cut
-    asked = {"event_id": event.event_id, "label": "paper"}
-    rig.daemon.request("resolve", json.dumps(asked).encode(), False)
+    rig.answer(event, "paper")
     with pytest.raises(PowerCut):
         rig.go(10)
     rig.servo.on_sort = lambda bin: rig.tray.clear()

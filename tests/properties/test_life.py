@@ -78,8 +78,7 @@ class Life(RuleBasedStateMachine):
         if button:
             self.rig.daemon.press(label)
         elif items:
-            asked = {"event_id": items[-1 - back % len(items)].event_id, "label": label}
-            self.rig.daemon.request("resolve", json.dumps(asked).encode(), False)
+            self.rig.answer(items[-1 - back % len(items)], label)
 
     @rule(mode=st.sampled_from(list(Mode)))
     def somebody_sets_the_mode(self, mode: Mode) -> None:
@@ -160,9 +159,9 @@ class Life(RuleBasedStateMachine):
         rig.network.usual = sure("metal")
         rig.go(5)
         waiting = rig.told.topics["state"]["waiting"]
-        if waiting and len(rig.tray.things) == 1:
-            asked = {"event_id": waiting["event_id"], "label": "glass"}
-            rig.daemon.request("resolve", json.dumps(asked).encode(), False)
+        held = rig.outbox.find(waiting["event_id"]) if waiting else None
+        if held is not None and len(rig.tray.things) == 1:
+            rig.answer(held, "glass")
             rig.go(20)
             assert not rig.tray.things
         rig.go(400)
