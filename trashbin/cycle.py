@@ -25,12 +25,16 @@ MAX_ROUNDS = 3  # a thing that shifts with every move is a jam, too, and not for
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A thing that waits for a person: what was seen of it, and the status that says so."""
+    """A thing that waits for a person: what was seen of it, and the status that says so.
+
+    A ``restless`` one was judged while it moved, and is to be judged once more at rest.
+    """
 
     sight: Sight
     event: Event
     waits_as: tuple[Change, str | None]
     until: float = float("inf")  # monotonic seconds
+    restless: bool = False
 
 
 class Cycle:
@@ -59,7 +63,6 @@ class Cycle:
         self._own: Signal | None = None  # the last one that no sensor gave, but the cycle itself
         self._judged_at = float("-inf")  # until when what happened in the tray has been judged
         self._held: Held | None = None
-        self._restless = False  # judged while it moved: to be judged once more, at rest
         self._memory = Memory(condition.parts.recorder.outbox)
         condition.learn = self.learn
         condition.on_recovered = self._look_again
@@ -138,9 +141,9 @@ class Cycle:
                 lambda planned: self.recorder.item(EventType.SORTED, signal, sight, bin, planned),
             )
         event = self.condition.commit(self.recorder.item(EventType.UNCERTAIN, signal, sight), sight)
-        self._wait_for_person(sight, event)
         once = signal is not self._own  # or what flutters is judged for ever
-        self._restless = self._knows_empty and once and not sight.at_rest
+        restless = self._knows_empty and once and not sight.at_rest
+        self._wait_for_person(sight, event, restless=restless)
         return event
 
     def _still_the_same(self, signal: Signal, sight: Sight) -> bool:
@@ -293,21 +296,23 @@ class Cycle:
 
     # waiting for a person
 
-    def _wait_for_person(self, sight: Sight, event: Event, bin: str | None = None) -> None:
+    def _wait_for_person(
+        self, sight: Sight, event: Event, bin: str | None = None, *, restless: bool = False
+    ) -> None:
         """Hold it; with a ``bin``, the lamp says where a person is to carry it."""
-        held = self._hold(sight, event, bin)
-        self._remember()
+        held = self._hold(sight, event, bin, restless=restless)
+        self._remember(held)
         self.condition.change(*held.waits_as)
 
-    def _hold(self, sight: Sight, event: Event, bin: str | None) -> Held:
+    def _hold(self, sight: Sight, event: Event, bin: str | None, *, restless: bool = False) -> Held:
         change = Change.HOLD if bin is None else Change.ACT
         until = self.clock.monotonic() + self.config.look.hold_s
-        self._held = Held(sight, event, (change, bin), until)
+        self._held = Held(sight, event, (change, bin), until, restless)
         return self._held
 
     def _let_go(self) -> None:
         """Nothing is held any more."""
-        self._held, self._restless = None, False
+        self._held = None
         self._memory.forget()
 
     @property
@@ -315,14 +320,12 @@ class Cycle:
         """Whether a small picture of it may be kept, and tells anything."""
         return self._knows_empty and self.config.pictures.keep != "none"
 
-    def _remember(self) -> None:
+    def _remember(self, held: Held) -> None:
         """What is held outlives a power cut, where it lies still and there is room for it."""
-        tray, held = self.looker.scene.tray, self._held
-        if held is None or tray is None or not (held.sight.at_rest and self._remembers):
-            return
-        if self.recorder.album.problem is None:
-            seen = self.looker.scene.kept(held.sight.frame)
-            self._memory.keep(Remembered(held.event, tray, seen))
+        scene, room = self.looker.scene, self.recorder.album.problem is None
+        tray = scene.tray if room and self._remembers and held.sight.at_rest else None
+        if tray is not None:
+            self._memory.keep(Remembered(held.event, tray, scene.kept(held.sight.frame)))
 
     def learn(self) -> None:
         """Learn the empty tray, but for what was held as the power went and lies there still.
@@ -379,8 +382,8 @@ class Cycle:
     def watch(self) -> None:
         """Has the held thing been taken out, or is the time for it over?"""
         state = self.looker.now()
-        holding = self.condition.status is Status.HOLDING
-        if state is SceneState.SETTLED and self._restless and holding:
+        restless = self._held is not None and self._held.restless
+        if restless and state is SceneState.SETTLED and self.condition.status is Status.HOLDING:
             self._let_go()
             self.condition.change(Change.DONE)
             self._signal()
