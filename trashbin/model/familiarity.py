@@ -42,7 +42,7 @@ class Familiarity:
     ) -> None:
         rows = index.astype(np.float32)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        self.of = {int(label): rows[labels == label] for label in np.unique(labels)}
+        self.of = {label: rows[labels == label] for label in set(labels.tolist())}
         self.k = k
         self.mean = mean
         # lies as it is read: a row for each of the D directions
