@@ -235,7 +235,11 @@ class _Parts:
         if _wants_pins(config):
             context = replace(context, pins=self._try("gpio", lambda: _pins(config)))
         look = config.look
-        scene = Scene(changed_area=look.changed_area, learn=look.empty_tray == "learn")
+        scene = Scene(
+            changed_area=look.changed_area,
+            learn=look.empty_tray == "learn",
+            dark_level=look.dark_level,
+        )
         camera = self._make("camera", config.camera, context)
         self.camera = None if camera is None else LimitedCamera(camera)
         self.classifier = self._try("model", lambda: self._model(config))

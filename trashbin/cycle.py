@@ -63,7 +63,12 @@ class Cycle:
         self._own: Signal | None = None  # the last one that no sensor gave, but the cycle itself
         self._judged_at = float("-inf")  # until when what happened in the tray has been judged
         self._held: Held | None = None
-        self._memory = Memory(condition.parts.recorder.outbox)
+        self._memory = Memory(
+            self.recorder.outbox,
+            self.recorder.album,
+            keeps=self._knows_empty and config.pictures.keep != "none",
+        )
+        self.cut_off = False  # a move, by the last end; set before the tray is learned
         condition.learn = self.learn
         condition.on_recovered = self._look_again
         condition.waiting = self._waiting
@@ -301,7 +306,8 @@ class Cycle:
     ) -> None:
         """Hold it; with a ``bin``, the lamp says where a person is to carry it."""
         held = self._hold(sight, event, bin, restless=restless)
-        self._remember(held)
+        if sight.at_rest:
+            self._memory.keep(event, sight.frame, self.looker)
         self.condition.change(*held.waits_as)
 
     def _hold(self, sight: Sight, event: Event, bin: str | None, *, restless: bool = False) -> Held:
@@ -315,51 +321,32 @@ class Cycle:
         self._held = None
         self._memory.forget()
 
-    @property
-    def _remembers(self) -> bool:
-        """Whether a small picture of it may be kept, and tells anything."""
-        return self._knows_empty and self.config.pictures.keep != "none"
-
-    def _remember(self, held: Held) -> None:
-        """What is held outlives a power cut, where it lies still and there is room for it."""
-        scene, room = self.looker.scene, self.recorder.album.problem is None
-        tray = scene.tray if room and self._remembers and held.sight.at_rest else None
-        if tray is not None:
-            self._memory.keep(Remembered(held.event, tray, scene.kept(held.sight.frame)))
-
     def learn(self) -> None:
         """Learn the empty tray, but for what was held as the power went and lies there still.
 
         DeviceError where the camera gives no frame.
         """
-        kept = self._memory.recall() if self._remembers else None
-        if kept is None or not self._holds_on(kept):
-            self._memory.forget()
-            self.looker.learn_empty_tray()
+        held = self._memory.learn(self.looker, cut_off=self.cut_off)
+        if held is not None:
+            self._hold_on(held)
+        elif self.cut_off and self._knows_empty:
+            self._signal()  # what was to be moved may lie there still
+        self.cut_off = False
 
-    def _holds_on(self, kept: Remembered) -> bool:
-        """Where a hand or the dark hides what lies there, it is held on, too."""
-        scene, seen = self.looker.scene, Frame(kept.seen, self.clock.monotonic())
-        scene.know(kept.tray)
-        try:
-            view = self.looker.at_rest()
-        except DeviceError:
-            scene.forget()  # the camera may look elsewhere when it is back
-            raise
-        hidden = too_dark(view, self.config.look.dark_level) or view.state is SceneState.MOVING
-        same = view.state is SceneState.SETTLED and scene.same_thing(seen, self.looker.seen)
-        if not (hidden or same):
-            scene.forget()
-            return False
-        event = kept.event
+    def _hold_on(self, held: Remembered) -> None:
+        event = held.event
         log.info("what was held at the last end is held on: event %s", event.event_id)
         carried = self.recorder.mode is Mode.ADVISORY and event.bin in self.config.bins
+        seen = Frame(held.seen, self.clock.monotonic())
         sight = Sight(decision.hold(event.reason or Reason.CLEAR), seen, seen.at, {})
         self._hold(sight, event, event.bin if carried else None)
         if self.condition.status is Status.IDLE:
             self.condition.change(Change.SIGNAL)
             self._wait_on()
-        return True
+
+    def keep_tray(self) -> None:
+        """A tray ages: remember how it looks by now."""
+        self._memory.keep_tray(self.looker)
 
     def end(self) -> None:
         """The bin is told to stop: whoever does it may empty the tray, to have it learned anew."""

@@ -28,6 +28,7 @@ PRESSES_LIMIT = 4  # a person who presses more often means the last ones
 HEALTH_EVERY_S = 60.0
 CATCHING_UP_S = 2.0  # the same while events wait for the broker: people watch how many
 PRUNE_EVERY_S = 3600.0
+TRAY_EVERY_S = 3600.0  # how often it is remembered how the empty tray looks
 IDENTIFY_S = 5.0
 LEVELS_EVERY_S = 5.0
 MODELS_EVERY_S = 2.0  # how often it is seen whether a model or head came or was taken back
@@ -114,10 +115,12 @@ class Daemon:
             self.condition.change(Change.PAUSE)
         for part, message in list(self.parts.problems.items()):
             self.condition.fault(part, message)
-        self._go_home()
+        self.cycle.cut_off = self._go_home()
         if self.parts.looker is not None and "camera" not in self.parts.problems:
             try:
                 self.cycle.learn()
+                if not self.parts.looker.scene.learned:
+                    log.info("it is too dark to learn the empty tray: it is learned in the light")
             except DeviceError as error:
                 self.condition.part_failed(error)
         if not self.config.pictures.publish:  # what an earlier configuration left on the broker
@@ -128,17 +131,18 @@ class Daemon:
         """After ``run``, where the bin was told to stop."""
         self.cycle.end()
 
-    def _go_home(self) -> None:
+    def _go_home(self) -> bool:
         """Back to rest from a move that the power cut off: a tipped tray is none to learn.
 
         Told first, and tried once: a supply that fails at each move must not do so for ever.
+        False where no move was cut off.
         """
         try:
             cut_off = self.recorder.outbox.cut_off()
         except StoreError:
-            return  # it is told as the store's problem
+            return False  # it is told as the store's problem
         if cut_off is None:
-            return
+            return False
         self.condition.tell_health()
         failed = {"store", "actuator"} & self.parts.problems.keys()
         if not failed and self.recorder.mode is Mode.AUTO:
@@ -146,6 +150,7 @@ class Daemon:
                 self.parts.actuation.home()
             except DeviceError as error:
                 self.condition.part_failed(error)
+        return True
 
     def step(self) -> None:
         """Follow a signal, answer a request, do what is due by time: none waits for a flood."""
@@ -185,6 +190,7 @@ class Daemon:
         ]
         if self.parts.looker is not None and "camera" not in self.parts.problems:
             tasks.append(("probe", self.config.watch.frame_every_s, self._guarded(self._probe)))
+            tasks.append(("tray", TRAY_EVERY_S, self.cycle.keep_tray))
         if "restarts" in self.parts.problems:
             tasks.append(("begin anew", self.config.watch.restarts_within_s, self._begin_anew))
         if self.condition.status is Status.IDLE:
@@ -208,9 +214,15 @@ class Daemon:
         return tasks
 
     def _probe(self) -> None:
-        """Nothing asked the camera for a while: a cable may be loose before the next item falls."""
+        """Nothing asked the camera for a while: a cable may be loose before the next item falls.
+
+        A tray that it was too dark for to learn is learned once there is light.
+        """
         looker = self.parts.looker
         assert looker is not None
+        if not looker.scene.learned:
+            self.cycle.learn()
+            return
         last, now = looker.last_frame, self.clock.monotonic()
         if last is None or now - last.at >= self.config.watch.frame_every_s / 2:
             looker.probe()

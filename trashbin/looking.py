@@ -138,12 +138,14 @@ class Looker:
             self.camera.attend(attentive)
 
     def learn_empty_tray(self) -> None:
-        """Take what the camera shows now for the empty tray."""
+        """Take what the camera shows now for the empty tray, unless it is too dark to see one."""
         if self.settings.empty_tray == "none":
             return
         with self._lit():
             for _ in range(self.scene.learn_frames):
-                self.glance()
+                if too_dark(self.glance(), self.settings.dark_level):
+                    self.scene.forget()
+                    break
                 self.scene.learn(self.seen)
         self.attend(False)
 

@@ -1,6 +1,8 @@
-"""What is held, remembered over an end that nobody meant: a power cut, a crash, the watchdog.
+"""What is known of the tray, remembered over an end: how it looks empty, and what is held in it.
 
-At the next start it would be learned as part of the empty tray, and be missed there for ever.
+Each start learns the empty tray anew. But in the dark there is nothing to learn, and what was held
+as the power went, or was to be moved, would be learned as part of the tray, and be missed there for
+ever.
 """
 
 from __future__ import annotations
@@ -13,16 +15,21 @@ import cv2
 import numpy as np
 
 from trashbin import pictures
+from trashbin.album import Album
 from trashbin.changes import SMALL
-from trashbin.errors import PictureError, StoreError
+from trashbin.errors import DeviceError, PictureError, StoreError
 from trashbin.events import Event
 from trashbin.leases import Leases
+from trashbin.looking import Looker
 from trashbin.outbox import Outbox
-from trashbin.types import Pixels
+from trashbin.scene import SceneState, too_dark
+from trashbin.types import Frame, Pixels
 
 log = logging.getLogger(__name__)
 
-KEY = "held"  # of the store's settings
+# of the store's settings
+HELD = "held"
+TRAY = "tray"
 BOTH = (2 * SMALL[0], *SMALL[1:])  # the tray above what is seen
 # nothing that the scene model would take for a change
 FAITHFUL = (
@@ -44,46 +51,123 @@ class Remembered:
 
 
 class Memory:
-    """Keeps one of them in the store. A store that fails is no reason not to hold."""
+    """Keeps both in the store, where ``keeps`` says that small pictures may be kept.
 
-    def __init__(self, outbox: Outbox) -> None:
+    A store that fails, or a disk with no room for pictures, is no reason not to hold or to learn.
+    """
+
+    def __init__(self, outbox: Outbox, album: Album, *, keeps: bool) -> None:
         self._outbox = outbox
+        self._album = album
+        self._keeps = keeps
         self._lease = Leases()
-        self._keeps = True  # an earlier run may have left something
+        self._holds = True  # an earlier run may have left something
 
-    def keep(self, held: Remembered) -> None:
-        """Remember it in place of any other."""
-        both = self._lease("both", BOTH, np.uint8)
-        np.concatenate([held.tray, held.seen], out=both)
-        cv2.cvtColor(both, cv2.COLOR_RGB2BGR, dst=both)
-        _, jpeg = cv2.imencode(".jpg", both, FAITHFUL)
-        text = base64.b64encode(jpeg.tobytes()).decode()
-        self._set(f"{held.event.event_id} {text}")
+    def keep(self, event: Event, seen: Frame, looker: Looker) -> None:
+        """Something that lies still is held from now on, in place of any other."""
+        tray = self._seen_empty(looker)
+        if tray is not None:
+            both = self._lease("both", BOTH, np.uint8)
+            np.concatenate([tray, looker.scene.kept(seen)], out=both)
+            if self._set(HELD, f"{event.event_id} {self._written(both)}"):
+                self._holds = True
 
     def forget(self) -> None:
         """Nothing is held any more."""
-        if self._keeps:
-            self._set(None)
+        if self._holds and self._set(HELD, None):
+            self._holds = False
 
-    def recall(self) -> Remembered | None:
+    def keep_tray(self, looker: Looker) -> None:
+        """Remember how the empty tray looks by now."""
+        tray = self._seen_empty(looker)
+        if tray is not None:
+            self._set(TRAY, self._written(tray))
+
+    def learn(self, looker: Looker, *, cut_off: bool) -> Remembered | None:
+        """Learn the empty tray; or the thing that is held on, with which the tray is known.
+
+        Where a move was ``cut_off`` something may lie there that was not held, and in the dark
+        nobody can tell: then the tray of an earlier run counts, if one is remembered. DeviceError
+        where the camera gives no frame.
+        """
+        held = self._held() if self._keeps else None
+        if held is not None and self._lies_there(held, looker):
+            return held
+        self.forget()
+        tray = self._tray()
+        if tray is None or not cut_off:
+            looker.learn_empty_tray()
+            if looker.scene.learned:
+                self.keep_tray(looker)
+                return None
+        if tray is not None:
+            looker.scene.know(tray)
+        return None
+
+    def _lies_there(self, held: Remembered, looker: Looker) -> bool:
+        """Where a hand or the dark hides what lies there, it is held on, too."""
+        scene, seen = looker.scene, Frame(held.seen, 0.0)
+        scene.know(held.tray)
+        try:
+            view = looker.at_rest()
+        except DeviceError:
+            scene.forget()  # the camera may look elsewhere when it is back
+            raise
+        hidden = too_dark(view, looker.settings.dark_level) or view.state is SceneState.MOVING
+        same = view.state is SceneState.SETTLED and scene.same_thing(seen, looker.seen)
+        if not (hidden or same):
+            scene.forget()
+        return hidden or same
+
+    def _seen_empty(self, looker: Looker) -> Pixels | None:
+        """The empty tray, where one is known and may be kept."""
+        return looker.scene.tray if self._keeps and self._album.problem is None else None
+
+    def _held(self) -> Remembered | None:
         """What an earlier run held; None where it held nothing, or it cannot be read."""
         try:
-            value = self._outbox.get(KEY)
-            self._keeps = value is not None
+            value = self._outbox.get(HELD)
+            self._holds = value is not None
             event_id, _, text = (value or "").partition(" ")
             event = self._outbox.find(event_id)
-            if event is None:
-                return None
-            both = pictures.decode(base64.b64decode(text, validate=True))
-        except (StoreError, PictureError, ValueError) as error:
+        except StoreError as error:
             log.warning("what was held at the last end cannot be read: %s", error)
             return None
-        return Remembered(event, *np.split(both, 2)) if both.shape == BOTH else None
+        both = None if event is None else _read(text, BOTH)
+        return None if event is None or both is None else Remembered(event, *np.split(both, 2))
 
-    def _set(self, value: str | None) -> None:
+    def _tray(self) -> Pixels | None:
+        """The empty tray of an earlier run."""
         try:
-            self._outbox.set(KEY, value)
+            value = self._outbox.get(TRAY)
         except StoreError as error:
-            log.warning("what is held is not remembered over a power cut: %s", error)
-        else:
-            self._keeps = value is not None
+            log.warning("the empty tray of the last run cannot be read: %s", error)
+            return None
+        if value is not None and not self._keeps:
+            self._set(TRAY, None)
+            return None
+        return None if value is None else _read(value, SMALL)
+
+    def _written(self, pixels: Pixels) -> str:
+        turned = self._lease("turned", pixels.shape, np.uint8)
+        cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR, dst=turned)
+        _, jpeg = cv2.imencode(".jpg", turned, FAITHFUL)
+        return base64.b64encode(jpeg.tobytes()).decode()
+
+    def _set(self, key: str, value: str | None) -> bool:
+        try:
+            self._outbox.set(key, value)
+        except StoreError as error:
+            log.warning("not remembered over a power cut (%s): %s", key, error)
+            return False
+        return True
+
+
+def _read(text: str, shape: tuple[int, ...]) -> Pixels | None:
+    """What was written; None for anything else."""
+    try:
+        pixels = pictures.decode(base64.b64decode(text, validate=True))
+    except (PictureError, ValueError) as error:
+        log.warning("a picture that was remembered cannot be read: %s", error)
+        return None
+    return pixels if pixels.shape == shape else None

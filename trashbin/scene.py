@@ -63,7 +63,8 @@ class Scene:
     ``still_frames`` frames in a row without motion make a changed tray settled.
     The first ``learn_frames`` frames are taken for the empty tray. Another tray or a moved
     camera must be taught (``forget``, or ``learn``): a change that nobody vouches for
-    is a thing, however large, or a big carton would become the tray.
+    is a thing, however large, or a big carton would become the tray. What is darker than
+    ``dark_level`` (mean luma, 0..255) is never taken for it.
     """
 
     def __init__(
@@ -73,8 +74,10 @@ class Scene:
         learn: bool = True,
         still_frames: int = 3,
         learn_frames: int = 3,  # whatever is seen empty afterwards is averaged in
+        dark_level: float = 0.0,
     ) -> None:
         self.changed_area = changed_area
+        self.dark_level = dark_level
         self.still_frames = still_frames
         self.learn_frames = learn_frames
         self._learns = learn
@@ -132,6 +135,7 @@ class Scene:
         now = self._changes.small(frame, "odd" if self._even else "even")
         self._before, self._even = now, not self._even
         motion = 0.0 if before is None else self._changes.moved(now, before)
+        bright = brightness(frame)
         self._still = 0 if motion >= MOVED else self._still + 1
         mask: Mask | None = None
         changed: float | None = None
@@ -141,9 +145,11 @@ class Scene:
             items = 1
             resting = SceneState.SETTLED
         elif not self.learned:
-            if motion >= MOVED:
-                self.forget()  # somebody reaches in: begin again
-            self._teach(now)
+            dark = bright < self.dark_level
+            if dark or motion >= MOVED:
+                self.forget()  # nothing to be seen, or somebody reaches in: begin again
+            if not dark:
+                self._teach(now)
             changed, resting = 0.0, SceneState.EMPTY
         else:
             assert self._tray is not None
@@ -169,7 +175,7 @@ class Scene:
             state=state,
             changed=changed,
             items=items,
-            brightness=brightness(frame),
+            brightness=bright,
             sharpness=_sharpness(frame.pixels, mask, self._lease) if closely else None,
             motion=motion,
             thing=thing,

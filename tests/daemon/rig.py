@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,14 @@ class Lid:
     def close(self) -> None: ...
 
 
+class PowerCut(BaseException):
+    """Nothing of the bin's own code runs after it."""
+
+
+def _power_cut(bin: str) -> None:
+    raise PowerCut
+
+
 class Rig:
     """One bin on the bench. ``drop`` puts something in and fires the PIR."""
 
@@ -237,7 +246,11 @@ class Rig:
             self.folder / "events.sqlite", max_bytes=self.config.store.max_mb * 2**20
         )
         look = self.config.look
-        self.scene = Scene(changed_area=look.changed_area, learn=look.empty_tray == "learn")
+        self.scene = Scene(
+            changed_area=look.changed_area,
+            learn=look.empty_tray == "learn",
+            dark_level=look.dark_level,
+        )
         recorder = Recorder(
             self.config, self.clock, self.outbox, self.told, self.network, self.levels
         )
@@ -270,6 +283,24 @@ class Rig:
             place = partial(self.tray.put, "can", 10 + 2 * frame, 40)
             self.clock.at(self.clock.elapsed + 0.05 * frame, place)
         self.signal()
+
+    def sorts_the_next(self) -> None:
+        """A letter falls in, and all is as it is to be."""
+        self.network.usual = sure("paper")
+        before = len(self.servo.visited)
+        self.drop("letter", 20, 60)
+        self.go(5)
+        assert self.servo.visited[before:] == ["paper"] and not self.tray.things
+        assert self.daemon.status is Status.IDLE
+
+    def go_until_the_servo_takes_the_power_down(self) -> None:
+        """What is to be moved lies there as before; ``start`` is to follow."""
+        clears, self.servo.on_sort = self.servo.on_sort, _power_cut
+        with suppress(PowerCut):
+            self.go(10)
+            raise AssertionError("nothing was to be moved")
+        self.servo.on_sort = clears
+        self.clock.due.clear()  # the end of that run
 
     def answer(self, event: Event, label: str) -> None:
         """Somebody says what an item is; it is read with the next ``go``."""

@@ -16,8 +16,9 @@ from trashbin.changes import LEVEL
 from trashbin.errors import StoreError
 from trashbin.pictures import encode, read
 from trashbin.preprocess import resize
-from trashbin.remembered import KEY, Memory, Remembered
+from trashbin.remembered import HELD, Memory
 from trashbin.status import Status
+from trashbin.types import Frame
 
 OTHER = base64.b64encode(encode(np.zeros((8, 8, 3), np.uint8))).decode()
 ADVISORY = {"device": {"id": "rig", "mode": "advisory"}}
@@ -37,15 +38,6 @@ def power_cut(rig: Rig) -> None:
     rig.go(3)
 
 
-def sorts_the_next(rig: Rig) -> None:
-    rig.network.usual = sure("paper")
-    before = len(rig.servo.visited)
-    rig.drop("letter", 20, 60)
-    rig.go(5)
-    assert rig.servo.visited[before:] == ["paper"] and not rig.tray.things
-    assert rig.daemon.status is Status.IDLE
-
-
 def test_it_waits_on_for_its_answer_and_is_sorted_by_it(tmp_path: Path) -> None:
     rig = holding(tmp_path)
     (event,) = rig.events()
@@ -54,8 +46,8 @@ def test_it_waits_on_for_its_answer_and_is_sorted_by_it(tmp_path: Path) -> None:
     assert rig.told.topics["state"]["waiting"]["event_id"] == event.event_id
     rig.answer(event, "paper")
     rig.go(10)
-    assert rig.servo.visited == ["paper"] and rig.outbox.get(KEY) is None
-    sorts_the_next(rig)
+    assert rig.servo.visited == ["paper"] and rig.outbox.get(HELD) is None
+    rig.sorts_the_next()
 
 
 def test_what_is_stuck_is_learned_at_the_next_start(tmp_path: Path) -> None:
@@ -63,7 +55,7 @@ def test_what_is_stuck_is_learned_at_the_next_start(tmp_path: Path) -> None:
     rig.servo.on_sort = lambda bin: None
     rig.answer(rig.events()[0], "paper")
     rig.go(10)
-    assert rig.daemon.status is Status.FAULT and rig.outbox.get(KEY) is None
+    assert rig.daemon.status is Status.FAULT and rig.outbox.get(HELD) is None
 
 
 def test_once_it_is_taken_out_the_tray_is_empty(tmp_path: Path) -> None:
@@ -72,7 +64,7 @@ def test_once_it_is_taken_out_the_tray_is_empty(tmp_path: Path) -> None:
     rig.tray.clear()
     rig.go(3)
     assert rig.daemon.status is Status.IDLE
-    sorts_the_next(rig)
+    rig.sorts_the_next()
 
 
 def test_through_one_power_cut_after_the_other_in_another_light(tmp_path: Path) -> None:
@@ -83,7 +75,7 @@ def test_through_one_power_cut_after_the_other_in_another_light(tmp_path: Path) 
         assert rig.daemon.status is Status.HOLDING
     rig.tray.clear()
     rig.go(3)
-    sorts_the_next(rig)
+    rig.sorts_the_next()
 
 
 def test_a_person_who_was_to_carry_it_is_still_awaited(tmp_path: Path) -> None:
@@ -107,7 +99,7 @@ def test_a_paused_bin_remembers_it_too(tmp_path: Path) -> None:
     rig.tray.clear()
     rig.daemon.request("mode", b'{"mode": "auto"}', False)
     rig.go(2)
-    sorts_the_next(rig)
+    rig.sorts_the_next()
 
 
 def test_what_was_taken_out_meanwhile_is_not_missed(tmp_path: Path) -> None:
@@ -115,15 +107,15 @@ def test_what_was_taken_out_meanwhile_is_not_missed(tmp_path: Path) -> None:
     rig.tray.clear()
     power_cut(rig)
     assert rig.kinds() == ["uncertain"] and rig.daemon.status is Status.IDLE
-    sorts_the_next(rig)
+    rig.sorts_the_next()
 
 
 def test_what_is_let_go_is_forgotten(tmp_path: Path) -> None:
     rig = holding(tmp_path)
-    assert rig.outbox.get(KEY) is not None
+    assert rig.outbox.get(HELD) is not None
     rig.tray.clear()
     rig.go(3)
-    assert rig.outbox.get(KEY) is None
+    assert rig.outbox.get(HELD) is None
 
 
 def test_what_rolled_is_remembered_as_it_lies(tmp_path: Path) -> None:
@@ -131,7 +123,7 @@ def test_what_rolled_is_remembered_as_it_lies(tmp_path: Path) -> None:
     rig.network.usual = sure("metal", 0.3)
     rig.roll()
     rig.go(3)
-    assert rig.kinds() == ["uncertain"] and rig.outbox.get(KEY) is None
+    assert rig.kinds() == ["uncertain"] and rig.outbox.get(HELD) is None
     rig.go(7)
     power_cut(rig)
     assert rig.daemon.status is Status.HOLDING
@@ -153,8 +145,11 @@ def test_a_tray_comes_back_as_the_scene_model_knew_it(tmp_path: Path, tray: str)
     rig = holding(tmp_path)
     (event,) = rig.events()
     picture = resize(read(scenes.load()[0][tray].path), 160, 120)
-    Memory(rig.outbox).keep(Remembered(event, picture, picture))
-    kept = Memory(rig.outbox).recall()
+    rig.scene.know(picture)
+    looker = rig.daemon.cycle.looker
+    Memory(rig.outbox, rig.daemon.recorder.album, keeps=True).keep(event, Frame(picture, 0), looker)
+    rig.tray.light = 0.02  # it can't tell that it lies there no more
+    kept = Memory(rig.outbox, rig.daemon.recorder.album, keeps=True).learn(looker, cut_off=False)
     assert kept is not None and kept.event == event
     for back in (kept.tray, kept.seen):
         assert np.abs(back.astype(int) - picture).max() < LEVEL
@@ -166,7 +161,7 @@ def test_something_else_in_the_tray_is_learned_as_before(tmp_path: Path) -> None
     rig.tray.empty = rig.tray.empty[::-1].copy() // 2 + 90  # another tray
     rig.tray.put("crate", 100, 80)
     power_cut(rig)
-    assert rig.daemon.status is Status.IDLE and rig.outbox.get(KEY) is None
+    assert rig.daemon.status is Status.IDLE and rig.outbox.get(HELD) is None
     rig.network.usual = sure("paper")
     rig.drop("letter", 20, 30)
     rig.servo.on_sort = lambda bin: rig.tray.things.pop("letter")
@@ -196,7 +191,7 @@ def test_what_hides_it_at_the_start_is_not_learned(tmp_path: Path, hides: str, l
     assert rig.kinds() == ["uncertain"]
     rig.tray.clear()
     rig.go(3)
-    sorts_the_next(rig)
+    rig.sorts_the_next()
 
 
 def test_a_camera_that_comes_late_learns_it_no_more_than_one_that_is_there(tmp_path: Path) -> None:
@@ -209,28 +204,19 @@ def test_a_camera_that_comes_late_learns_it_no_more_than_one_that_is_there(tmp_p
     assert rig.kinds().count("uncertain") == 1
     rig.tray.clear()
     rig.go(3)
-    sorts_the_next(rig)
+    rig.sorts_the_next()
 
 
 def test_where_the_servo_takes_the_power_down_it_is_not_learned(tmp_path: Path) -> None:
-    class PowerCut(BaseException):
-        pass
-
-    def cut(bin: str) -> None:
-        raise PowerCut
-
     rig = holding(tmp_path)
     (event,) = rig.events()
-    rig.servo.on_sort = cut
     rig.answer(event, "paper")
-    with pytest.raises(PowerCut):
-        rig.go(10)
-    rig.servo.on_sort = lambda bin: rig.tray.clear()
+    rig.go_until_the_servo_takes_the_power_down()
     power_cut(rig)
     assert rig.daemon.status is Status.HOLDING
     rig.tray.clear()
     rig.go(3)
-    sorts_the_next(rig)
+    rig.sorts_the_next()
 
 
 def test_a_bin_that_is_auto_by_now_points_nowhere_for_a_person(tmp_path: Path) -> None:
@@ -258,15 +244,15 @@ def test_whoever_stops_the_bin_may_teach_it_the_tray_anew(tmp_path: Path) -> Non
 def test_where_no_picture_may_be_kept_or_none_tells_anything(
     tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    assert holding(tmp_path, **changes).outbox.get(KEY) is None
+    assert holding(tmp_path, **changes).outbox.get(HELD) is None
 
 
 def test_what_was_kept_is_deleted_where_no_picture_may_be_kept_any_more(tmp_path: Path) -> None:
     rig = holding(tmp_path)
-    assert rig.outbox.get(KEY) is not None
+    assert rig.outbox.get(HELD) is not None
     rig.changes = {"pictures": {"keep": "none"}}
     power_cut(rig)
-    assert rig.outbox.get(KEY) is None
+    assert rig.outbox.get(HELD) is None
 
 
 @pytest.mark.parametrize(
@@ -274,10 +260,10 @@ def test_what_was_kept_is_deleted_where_no_picture_may_be_kept_any_more(tmp_path
 )
 def test_a_damaged_memory_is_none(tmp_path: Path, damaged: str) -> None:
     rig = holding(tmp_path)
-    rig.outbox.set(KEY, damaged.replace("EVENT", rig.events()[0].event_id))
+    rig.outbox.set(HELD, damaged.replace("EVENT", rig.events()[0].event_id))
     rig.tray.clear()
     power_cut(rig)
-    sorts_the_next(rig)
+    rig.sorts_the_next()
 
 
 def test_a_store_that_fails_is_no_reason_not_to_hold(

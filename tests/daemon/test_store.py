@@ -205,6 +205,7 @@ def test_a_servo_that_the_power_left_tipped_goes_to_rest_before_the_tray_is_lear
     if mode is Mode.AUTO:
         assert kinds == ["notice", "fault"], "it is told before anything moves"
         assert rig.servo.at is None and not rig.servo.driven
+        rig.go()
         rig.signal()
         rig.go()
         assert rig.kinds() == ["notice", "fault", "empty"], "the level tray was learned"

@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from tests.support_processes import Broker, Listener, Process, config, wait_until
 from trashbin import events, scenes
 from trashbin.outbox import Outbox
-from trashbin.remembered import KEY
+from trashbin.remembered import HELD
 
 VALID = Draft202012Validator(events.schema(), format_checker=FormatChecker())
 
@@ -309,4 +309,4 @@ def test_what_a_killed_bin_held_is_sorted_by_its_answer_after_the_restart(
     assert process.stop() == 0
     with closing(Outbox(tmp_path / "store" / "events.sqlite")) as outbox:
         outbox.open()
-        assert outbox.get(KEY) is None
+        assert outbox.get(HELD) is None

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.daemon.rig import LABELS, Rig, sure
+from tests.daemon.rig import LABELS, PowerCut, Rig, sure
 from trashbin.events import ITEM_EVENTS, EventType
-from trashbin.remembered import KEY
+from trashbin.remembered import HELD, TRAY
 from trashbin.status import Status
 from trashbin.types import Mode
 
@@ -22,6 +22,7 @@ labels = st.sampled_from(LABELS)
 # on a frame of 160 x 120, a thing of 34
 xs, ys = st.integers(0, 120), st.integers(0, 80)
 seconds = st.sampled_from([0.3, 1.0, 4.0, 15.0, 90.0])
+NIGHT = 0.02  # of the light by day
 
 
 class Life(RuleBasedStateMachine):
@@ -32,7 +33,7 @@ class Life(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory(prefix="trashbin-life-")
         self.rig = Rig(Path(self.folder.name))
         self.rig.servo.on_sort = self.moves
-        self.stuck = False
+        self.stuck = self.brown_out = False
         self.held: dict[str, tuple[int, int]] = {}  # what lay there as it was remembered
         self.moved: Counter[str] = Counter()  # by the event that told it
 
@@ -44,6 +45,8 @@ class Life(RuleBasedStateMachine):
         assert rig.daemon.recorder.mode is Mode.AUTO and not rig.lid.active
         self.moved[told.event_id] += 1
         assert self.moved[told.event_id] <= 1 + rig.config.sorting.jam_retries
+        if self.brown_out:
+            raise PowerCut
         if not self.stuck:
             rig.tray.clear()
 
@@ -96,7 +99,7 @@ class Life(RuleBasedStateMachine):
 
     # what breaks
 
-    @rule(light=st.sampled_from([1.0, 0.8, 0.02]))
+    @rule(light=st.sampled_from([1.0, 0.8, NIGHT]))
     def the_light(self, light: float) -> None:
         self.rig.tray.light = light
 
@@ -120,17 +123,32 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def the_power_goes(self) -> None:
-        """What lies there at the start is taken for the empty tray, but for what was held."""
-        tray, known = self.rig.tray, self.rig.outbox.get(KEY) is not None
+        """What lies there at a start by day is taken for the empty tray, but for what was held."""
+        tray, known = self.rig.tray, self.rig.outbox.get(HELD) is not None
         learns = not tray.things and not tray.broken and tray.light == 1.0
-        if not self.rig.clock.due and (learns or (known and tray.things in ({}, self.held))):
+        night = not known and not tray.broken and tray.light == NIGHT and self.remembers_the_tray
+        holds = known and tray.things in ({}, self.held)
+        if not self.rig.clock.due and (learns or night or holds):
             self.rig.start()
+
+    @rule()
+    def the_servo_takes_the_power_down_from_now_on(self) -> None:
+        self.brown_out = self.remembers_the_tray
+
+    @property
+    def remembers_the_tray(self) -> bool:
+        return self.rig.outbox.get(TRAY) is not None
 
     @rule(seconds=seconds)
     def time_passes(self, seconds: float) -> None:
-        before, calm = self.rig.outbox.get(KEY), not self.rig.clock.due
-        self.rig.go(seconds)
-        if self.rig.outbox.get(KEY) != before:
+        before, calm = self.rig.outbox.get(HELD), not self.rig.clock.due
+        try:
+            self.rig.go(seconds)
+        except PowerCut:
+            self.brown_out = False
+            self.rig.clock.due.clear()
+            self.rig.start()
+        if self.rig.outbox.get(HELD) != before:
             self.held = dict(self.rig.tray.things) if calm else {}
 
     # what always holds
@@ -150,7 +168,7 @@ class Life(RuleBasedStateMachine):
     def teardown(self) -> None:
         """All is mended and the tray empty: it is ready by itself, and sorts the next thing."""
         rig = self.rig
-        self.stuck = False
+        self.stuck = self.brown_out = False
         self.the_disk(False)
         rig.tray.light, rig.tray.broken, rig.servo.broken = 1.0, None, None
         rig.lid.active = False

@@ -1,0 +1,180 @@
+"""How the empty tray looks outlives every end: in the dark, and after a move that was cut off."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.daemon.rig import Rig, sure
+from trashbin.daemon import TRAY_EVERY_S
+from trashbin.errors import StoreError
+from trashbin.pictures import encode
+from trashbin.remembered import TRAY
+from trashbin.status import Status
+
+NIGHT = 0.02
+OTHER = base64.b64encode(encode(np.zeros((8, 8, 3), np.uint8))).decode()
+NOTHING_KEPT: dict[str, Any] = {"pictures": {"keep": "none"}}
+
+
+def started_at_night(folder: Path, **changes: Any) -> Rig:
+    """A bin that ran before by day."""
+    rig = Rig(folder, **changes)
+    rig.go(1)
+    rig.tray.light = NIGHT
+    rig.start()
+    return rig
+
+
+def morning(rig: Rig) -> None:
+    rig.go(300)
+    rig.tray.light = 1.0
+    rig.go(30)
+
+
+@pytest.mark.parametrize("changes", [{}, NOTHING_KEPT, {"look": {"empty_tray": "none"}}])
+def test_a_bin_that_starts_at_night_sorts_in_the_morning(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    rig = started_at_night(tmp_path, **changes)
+    morning(rig)
+    assert rig.events() == []
+    rig.sorts_the_next()
+
+
+def test_so_does_one_that_never_saw_its_tray(tmp_path: Path) -> None:
+    rig = started_at_night(tmp_path)
+    rig.outbox.set(TRAY, None)
+    rig.start()
+    assert not rig.scene.learned and rig.daemon.status is Status.IDLE
+    morning(rig)
+    rig.sorts_the_next()
+
+
+def test_one_that_was_told_to_stop_knows_its_tray_at_night(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.daemon.end()
+    rig.tray.light = NIGHT
+    rig.start()
+    assert rig.scene.learned
+
+
+def test_what_fell_in_while_it_was_off_at_night_is_judged_in_the_morning(tmp_path: Path) -> None:
+    rig = started_at_night(tmp_path)
+    rig.tray.put()
+    morning(rig)
+    rig.signal()  # somebody passes by
+    rig.go(5)
+    assert rig.kinds() == ["sorted"] and not rig.tray.things
+
+
+def test_by_day_each_start_learns_the_tray_anew(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.tray.put("stain")
+    rig.start()
+    rig.signal()
+    rig.go(5)
+    assert rig.kinds() == ["empty"]
+    rig.tray.light = NIGHT
+    rig.start()
+    rig.tray.light = 1.0
+    rig.signal()
+    rig.go(5)
+    assert rig.kinds() == ["empty", "empty"]
+
+
+def test_a_tray_that_ages_is_remembered_as_it_is_by_now(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    before = rig.outbox.get(TRAY)
+    rig.tray.empty = np.asarray(rig.tray.empty * 0.98, np.uint8)
+    for _ in range(40):
+        rig.daemon.cycle.looker.now()
+    assert rig.outbox.get(TRAY) == before is not None
+    rig.go(TRAY_EVERY_S + 1)
+    assert rig.outbox.get(TRAY) != before
+
+
+def test_what_a_cut_off_move_left_is_looked_at_and_moved(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.drop()
+    rig.go_until_the_servo_takes_the_power_down()
+    rig.start()
+    rig.go(10)
+    assert rig.kinds() == ["sorted", "fault", "sorted"]
+    assert rig.servo.visited == ["rest", "rest"] and not rig.tray.things
+    rig.sorts_the_next()
+
+
+def test_what_it_is_not_sure_of_by_then_is_held(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.drop()
+    rig.go_until_the_servo_takes_the_power_down()
+    rig.network.usual = sure("metal", 0.3)
+    rig.start()
+    rig.go(10)
+    assert rig.kinds() == ["sorted", "fault", "uncertain"]
+    rig.answer(rig.events()[-1], "paper")
+    rig.go(10)
+    assert rig.servo.visited == ["rest", "paper"]
+    rig.sorts_the_next()
+
+
+@pytest.mark.parametrize("changes", [{}, NOTHING_KEPT, {"look": {"empty_tray": "none"}}])
+def test_where_it_fell_out_before_nothing_moves(tmp_path: Path, changes: dict[str, Any]) -> None:
+    rig = Rig(tmp_path, **changes)
+    rig.drop()
+    rig.go_until_the_servo_takes_the_power_down()
+    rig.tray.clear()
+    rig.start()
+    rig.go(10)
+    assert rig.kinds() == ["sorted", "fault"] and rig.daemon.status is Status.IDLE
+    rig.sorts_the_next()
+
+
+def test_a_camera_that_comes_late_after_a_cut_off_move(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.drop()
+    rig.go_until_the_servo_takes_the_power_down()
+    rig.tray.broken = "not there yet"
+    rig.start()
+    rig.go(5)
+    rig.tray.broken = None
+    rig.go(60)
+    assert rig.kinds().count("sorted") == 2 and not rig.tray.things
+    rig.sorts_the_next()
+
+
+def test_where_no_picture_may_be_kept_any_more_the_tray_is_forgotten(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    assert rig.outbox.get(TRAY) is not None
+    rig.changes = NOTHING_KEPT
+    rig.start()
+    rig.go(2 * TRAY_EVERY_S)
+    assert rig.outbox.get(TRAY) is None
+
+
+@pytest.mark.parametrize("damaged", ["", "!", "/9j/", OTHER])
+def test_a_damaged_picture_of_the_tray_is_none(tmp_path: Path, damaged: str) -> None:
+    rig = started_at_night(tmp_path)
+    rig.outbox.set(TRAY, damaged)
+    rig.start()
+    morning(rig)
+    rig.sorts_the_next()
+
+
+def test_a_store_that_cannot_keep_it_is_no_reason_not_to_learn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path)
+
+    def fails(*_: Any) -> None:
+        raise StoreError("the disk is full")
+
+    for name in ("get", "set"):
+        monkeypatch.setattr(rig.outbox, name, fails)
+    rig.daemon.cycle.learn()
+    rig.sorts_the_next()
