@@ -152,6 +152,8 @@ def explanation(decision: Decision, thresholds: Thresholds) -> str:
                 f"(familiarity {decision.familiarity or 0.0:.2f}, "
                 f"needed {thresholds.familiarity or 0.0:.2f})"
             )
+        case Reason.DISAGREE:
+            return f"ambiguous: {label} or {second} (turned, it looks like another; {limits})"
         case reason:
             return f"the network gave no usable answer ({reason.value})"
 

@@ -110,6 +110,8 @@ def demo(
     """
     from trashbin import demo
 
+    if picture is not None and picture.suffix.lower() != ".svg":
+        raise click.UsageError(f"--picture {picture}: a drawing, whose name must end in .svg")
     return demo.main(items, seed, broker, picture, page=not no_page)
 
 

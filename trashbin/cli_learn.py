@@ -209,5 +209,8 @@ def _store(config: Config | None, store: Path | None) -> Path | None:
     if store is None:
         return Store().path if Store().path.is_dir() else None
     if not store.is_dir():
-        raise click.UsageError(f"There is no store in {store}: start the bin once.")
+        raise click.UsageError(
+            f"There is no store in {store}: name its folder with --store, or the bin's YAML with "
+            "--config. Before its first start a bin has none."
+        )
     return store

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trashbin.settings import Model
 
 ITEMS = 50  # of a trial
+SHORTEST_DIGEST = 6  # digits that name a network
 
 
 def _where(function: F) -> F:
@@ -138,7 +139,7 @@ def list_(config: Path | None, store: Path | None, as_json: bool) -> None:
         return
     for entry in told["models"]:
         mark = {"running": "*", "trial": "?", "before": "<"}.get(entry["state"], " ")
-        where = "installed" if entry["installed"] else "with trashbin"
+        where = f"in {_folder(entry)}" if entry["installed"] else "with trashbin"
         click.echo(
             f"{mark} {entry['name']}:{entry['variant']}  {entry['version']}  "
             f"{entry['sha256'][:12]}  {where}"
@@ -208,27 +209,35 @@ def rollback(config: Path | None, store: Path | None) -> None:
 
 
 @model.command(epilog=EXIT_STATUSES)
-@click.argument("name", metavar="FOLDER")
+@click.argument("name", metavar="FOLDER|DIGEST")
 @_where
 def remove(name: str, config: Path | None, store: Path | None) -> int:
     """Delete an installed network that neither runs, nor is tried, nor is the way back.
 
-    FOLDER is its name below models/, as `trashbin model list --json` tells in file.
+    FOLDER or the first digits of its DIGEST, as `trashbin model list` tells them.
     """
     import shutil
 
     shelf, section = _shelf(config, store)
     entries = _told(shelf, section)["models"]
-    mine = [entry for entry in entries if entry["installed"] and _folder(entry) == name]
-    if not mine:
-        click.echo(f"trashbin: {name!r}: no such installed model in {shelf.folder}", err=True)
-        return ExitCode.BAD_USAGE
-    if any(entry["state"] for entry in mine):
-        click.echo(f"trashbin: {name}: it runs, is tried, or is the way back", err=True)
-        return ExitCode.BAD_USAGE
-    shutil.rmtree(shelf.folder / name)
-    click.echo(f"{name} is deleted")
+    installed = [entry for entry in entries if entry["installed"]]
+    meant = {_folder(entry) for entry in installed if _is_meant(entry, name)}
+    if len(meant) != 1:
+        there = ", ".join(sorted({_folder(entry) for entry in installed})) or "none"
+        raise click.UsageError(
+            f"{name!r}: no such installed model in {shelf.folder}; there is {there}"
+        )
+    [folder] = meant
+    if any(entry["state"] for entry in installed if _folder(entry) == folder):
+        raise click.UsageError(f"{folder}: it runs, is tried, or is the way back")
+    shutil.rmtree(shelf.folder / folder)
+    click.echo(f"{folder} is deleted")
     return ExitCode.GOOD
+
+
+def _is_meant(entry: dict[str, Any], name: str) -> bool:
+    digits = len(name) >= SHORTEST_DIGEST and entry["sha256"].startswith(name.lower())
+    return digits or _folder(entry) == name
 
 
 def _folder(entry: dict[str, Any]) -> str:
@@ -249,5 +258,11 @@ def pack(name: str, target: Path) -> None:
     """
     from trashbin.model import manifest, package
 
+    name, _, variant = (name, "", "") if Path(name).is_file() else name.partition(":")
+    if variant:
+        raise click.UsageError(
+            "A package holds every variant; the bin chooses: "
+            f"trashbin model install FILE --sha256 HEX --variant {variant}"
+        )
     digest = package.pack(manifest.find(name), target)
     click.echo(f"{digest}  {target}")

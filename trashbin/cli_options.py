@@ -20,7 +20,7 @@ EXIT_STATUSES = """
 \b
 Exit status:
   0  good
-  1  bad input (the rest was still done)
+  1  bad input (the rest was still done), or nothing was changed
   2  bad usage or configuration
   3  device or broker unreachable
 """

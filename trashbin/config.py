@@ -23,7 +23,7 @@ from trashbin import config_words as words
 from trashbin.config_checks import Checks
 from trashbin.config_yaml import MAX_BYTES, START, Document, KeyPath, Mistake, spell
 from trashbin.errors import ConfigError
-from trashbin.settings import Config, Section
+from trashbin.settings import Config, Section, Store
 
 __all__ = ["Loaded", "Mistake", "load", "read"]
 
@@ -33,7 +33,8 @@ class Loaded:
     """What a file gave: a configuration, or what is wrong with it.
 
     ``sections`` holds what is sound, by key path (``device``, ``publisher``,
-    ``bins.paper``, ``triggers[0]``), whether or not the rest is.
+    ``bins.paper``, ``triggers[0]``), whether or not the rest is. ``store`` keeps those of its keys
+    that are: what a bin records goes where it always went.
     """
 
     config: Config | None
@@ -125,7 +126,11 @@ class _Reader:
                 note((name,), "this section", START)
         Checks(self.document, self.parts, data).run()
         mistakes = tuple(sorted(self.document.mistakes, key=lambda m: (m.line, m.column, m.key)))
-        return Loaded(None if mistakes else self._whole(), mistakes, self._sound(mistakes))
+        if not mistakes:
+            return Loaded(self._whole(), mistakes, self._sound(mistakes))
+        return Loaded(
+            None, mistakes, self._store(data.get("store"), mistakes) | self._sound(mistakes)
+        )
 
     def _section(self, name: str, shape: _Shape, data: Any) -> None:
         if shape.many is None:
@@ -228,6 +233,16 @@ class _Reader:
             for name, part in named.items()
             if not any(key == name or key.startswith(f"{name}.") for key in wrong)
         }
+
+    def _store(self, data: Any, mistakes: Sequence[Mistake]) -> dict[str, Section]:
+        """The store by those of its keys that no mistake lies in."""
+        wrong = [mistake.key for mistake in mistakes]
+        keys = data.items() if isinstance(data, dict) else ()
+        sound = {key: value for key, value in keys if f"store.{key}" not in wrong}
+        store = Store.model_validate_json(
+            json.dumps(sound), strict=True, context={"folder": self.folder}
+        )
+        return {"store": store}
 
     def _whole(self) -> Config:
         values: dict[str, Any] = {"version": 1}

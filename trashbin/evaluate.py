@@ -218,10 +218,12 @@ def show(figures: dict[str, Any], thresholds: Thresholds) -> None:
     console.print()
     console.print(confusion)
     console.print()
+    known = thresholds.familiarity
+    third = "" if known is None else f", familiarity {known:.2f}"
     console.print(
         Text(
-            f"With the rules (gap {thresholds.gap:.2f}, top-1 {thresholds.top1:.2f}): acts on "
-            f"{figures['acted']} of {figures['images']} ({_percent(figures['coverage'])}), "
+            f"With the rules (gap {thresholds.gap:.2f}, top-1 {thresholds.top1:.2f}{third}): "
+            f"acts on {figures['acted']} of {figures['images']} ({_percent(figures['coverage'])}), "
             f"{figures['acted_wrong']} of them wrong ({_percent(figures['selective_risk'])})."
         )
     )

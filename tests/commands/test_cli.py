@@ -17,14 +17,17 @@ from click.testing import CliRunner, Result
 import trashbin
 from trashbin import bench, classify, resources
 from trashbin.cli import main
+from trashbin.decision import decide
 from trashbin.errors import BrokerError, StoreError
 from trashbin.model import golden, manifest
 from trashbin.scenes import folders
+from trashbin.types import Prediction, Thresholds
 
 LINE_KEYS = [
     *("file", "label", "second", "top1", "top2", "gap", "familiarity", "decision", "reason"),
     "scores",
 ]
+RULES = Thresholds(gap=0.3, top1=0.4)
 FIGURE_KEYS = [
     *("images", "accuracy", "accuracy_ci95", "coverage", "acted", "acted_wrong"),
     *("selective_risk", "classes", "confusion", "unknown"),
@@ -124,6 +127,14 @@ def test_a_bug_is_not_hidden(picture: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 # ------------------------------------------------------------------ classify
+
+
+def test_turned_views_that_disagree_make_an_answer_ambiguous() -> None:
+    views = [Prediction({"glass": share, "paper": 1 - share}) for share in (0.9, 0.45, 0.45)]
+    said = classify.explanation(decide(views, RULES), RULES)
+    assert (
+        said == "ambiguous: glass or paper (turned, it looks like another; gap 0.20, needed 0.30)"
+    )
 
 
 def test_classify_tells_people_class_confidence_shares_and_whether_it_is_ambiguous(

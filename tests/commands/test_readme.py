@@ -7,6 +7,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from trashbin.cli import main
+from trashbin.settings import Config
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 INSTALLED = "/etc/trashbin/trashbin.yaml"
@@ -31,6 +32,19 @@ publisher:
 
   port: '1883'
 """
+
+
+def _rows(heading: str) -> str:
+    """The first column of the table that follows a heading."""
+    table = README.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
+    return "\n".join(line.split("|")[1] for line in table.splitlines()[2:])
+
+
+def test_the_tables_name_every_command_and_every_section() -> None:
+    commands, sections = _rows("command"), _rows("section")
+    told = {row.strip(" `").split()[1] for row in commands.splitlines()}
+    assert told == main.commands.keys()
+    assert [name for name in Config.model_fields if f"`{name}`" not in sections] == []
 
 
 def test_the_mistakes_of_a_configuration_are_told_as_shown(tmp_path: Path) -> None:

@@ -240,9 +240,22 @@ def test_install_list_and_rollback(archive: Path, shelf: Shelf) -> None:
     nothing = call("rollback", *store)
     assert nothing.exit_code == 2 and "nothing to go back to" in nothing.output
     folder = shelf.installed()[0].path.parent.name
+    assert f"in {folder}" in call("list", *store).output
+    wrong = call("remove", SHIPPED.manifest.name, *store)
+    assert wrong.exit_code == 2 and f"there is {folder}" in wrong.output.replace("\n", " ")
     assert call("remove", folder, *store).exit_code == 0
     assert shelf.installed() == []
     assert call("remove", folder, *store).exit_code == 2
+
+
+def test_the_digest_that_list_shows_removes_it(archive: Path, shelf: Shelf) -> None:
+    store = ["--store", shelf.folder.parent]
+    call("install", archive, "--sha256", digest(archive), *store)
+    digits = shelf.installed()[0].id.sha256[:12]
+    assert "is tried" in call("remove", digits, *store).output
+    call("rollback", *store)
+    assert call("remove", digits[:5], *store).exit_code == 2
+    assert call("remove", digits, *store).exit_code == 0 and shelf.installed() == []
 
 
 def test_usage_is_told(archive: Path, shelf: Shelf) -> None:
@@ -253,6 +266,18 @@ def test_usage_is_told(archive: Path, shelf: Shelf) -> None:
     assert wrong.exit_code == 2 and "nothing was installed" in wrong.output
     unreachable = call("install", "http://127.0.0.1:9/m.zip", "--sha256", "0" * 64, *store)
     assert unreachable.exit_code == 3 and "cannot be fetched" in unreachable.output
+
+
+@pytest.mark.parametrize("target", ["nowhere/m.zip", "."])
+def test_a_package_that_cannot_be_written_is_told(tmp_path: Path, target: str) -> None:
+    done = call("pack", SHIPPED.manifest.name, tmp_path / target)
+    assert done.exit_code == 2 and "cannot be written" in done.output
+
+
+def test_a_package_holds_every_variant(tmp_path: Path) -> None:
+    done = call("pack", f"{SHIPPED.manifest.name}:float16", tmp_path / "m.zip")
+    assert done.exit_code == 2 and "--variant float16" in done.output.replace("\n", " ")
+    assert not list(tmp_path.iterdir())
 
 
 def test_packed_is_what_installs(tmp_path: Path, shelf: Shelf) -> None:

@@ -153,6 +153,24 @@ def test_a_mistake_leaves_the_other_sections_sound(folder: Path) -> None:
     assert not {"camera", "actuators[0]"} & loaded.sections.keys()
 
 
+@pytest.mark.parametrize(
+    ("store", "there"),
+    [
+        ("{path: events, history_days: many, pasword: x}", "events"),
+        ("{path: 5, max_mb: 9}", None),
+        ("[]", None),
+    ],
+)
+def test_a_store_with_a_mistake_stays_where_it_is(
+    folder: Path, store: str, there: str | None
+) -> None:
+    loaded = load(folder, f"{edited()}\nstore: {store}\n")
+    assert loaded.config is None
+    found = loaded.sections["store"]
+    assert isinstance(found, keys.Store)
+    assert found.path == (folder / there if there else keys.Store().path)
+
+
 ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
     "version 2": (("version: 1", "version: 2"), 1, "version", "expected 1"),
     "version true": (("version: 1", "version: yes"), 1, "version", "found yes (YAML reads it"),

@@ -145,7 +145,15 @@ def test_a_password_that_others_may_read_is_told(tmp_path: Path) -> None:
     assert "secret" not in repr(found)
     password.chmod(0o600)
     (found,) = machine.files(Host(tmp_path), tmp_path / "none.yaml", tmp_path)
-    assert found.level is Level.GOOD
+    assert found.level is Level.GOOD and "none.yaml" not in found.found
+
+
+def test_a_store_that_cannot_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.os, "access", lambda path, mode: path != tmp_path)  # root may all
+    (found,) = machine.files(Host(tmp_path), tmp_path / "none.yaml", tmp_path / "bin" / "store")
+    assert found.level is Level.BAD and str(tmp_path) in found.found
 
 
 @pytest.mark.parametrize(

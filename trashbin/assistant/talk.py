@@ -58,6 +58,9 @@ class Setup(Questions):
 
     def run(self) -> ExitCode:
         """All steps, then the file."""
+        if self.file.is_dir():
+            click.echo(f"trashbin: {self.file} is a folder: name a file in it.", err=True)
+            return ExitCode.BAD_USAGE
         if self.yes and self.base is not None:
             click.echo(f"{self.file} is there already: nothing was changed.")
             return ExitCode.GOOD

@@ -56,7 +56,8 @@ class Start:
         return (
             f"`trashbin run` from start to ready: {self.ready_s:.2f} s, "
             f"{self.ready_s / self.control_s:.2f} x {self.control_s:.2f} s (all declared imports, "
-            f"model load, one reference invoke; at most {START_RATIO})"
+            f"model load, one reference invoke; at most {START_RATIO}"
+            f"{': over' if self.ready_s > START_RATIO * self.control_s else ''})"
         )
 
 

@@ -111,7 +111,9 @@ class Watch:
 
     def _on_connect(self, client: Client, userdata: Any, flags: Any, reason: Any, _: Any) -> None:
         if reason.is_failure:
-            self._lost(f"The broker refuses the page ({reason}): check --user and --password-file")
+            self._lost(
+                f"The broker refuses the page ({reason}): check --username and --password-file"
+            )
             return
         client.subscribe([(f"trashbin/+/{name}", 1) for name in FILTERS])
         self.connected, self.problem = True, ""

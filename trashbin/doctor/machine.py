@@ -231,8 +231,18 @@ def files(host: Host, config: Path, store: Path) -> Iterator[Finding]:
             "The bin cannot write its events there, and sorts nothing.",
             f"sudo chown -R {USER}: {store}",
         )
+        return
+    there = next(path for path in (store, *store.absolute().parents) if path.exists())
+    if not os.access(there, os.W_OK) and _owner(there) != USER:
+        yield bad(
+            "files",
+            f"{there} may not be written to by {_me()}",
+            "A bin of this user cannot keep its events, and sorts nothing.",
+            f"As the bin's user, or with sudo: trashbin doctor; or set store: path in {config}.",
+        )
     elif not wrong:
-        yield good("files", f"{config} and {store} as they should be", "Nobody else may write.")
+        told = " and ".join(str(path) for path in (config, store) if path.exists())
+        yield good("files", f"{told or there} as they should be", "Nobody else may write.")
 
 
 def service(host: Host) -> Finding:

@@ -101,15 +101,22 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def pack(file: ModelFile, target: Path) -> str:
-    """Write a ZIP of a model's folder; its digest, which ``install`` asks for."""
+    """Write a ZIP of a model's folder; its digest, which ``install`` asks for.
+
+    ModelError where it cannot be written.
+    """
     folder = file.path.parent
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in _names(file.manifest):
-            archive.write(folder / name, name)
-        for name in BESIDE:
-            if (folder / name).is_file():
+    try:
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in _names(file.manifest):
                 archive.write(folder / name, name)
-    return _digest(target)
+            for name in BESIDE:
+                if (folder / name).is_file():
+                    archive.write(folder / name, name)
+        return _digest(target)
+    except OSError as error:
+        where = error.filename or target
+        raise ModelError(f"{where}: the package cannot be written ({error.strerror})") from error
 
 
 def _bring(source: str, sha256: str, coming: Path, folder: Path) -> None:
