@@ -15,6 +15,15 @@ def connection(box: Outbox) -> sqlite3.Connection:
         return db
 
 
+def damage(box: Outbox) -> None:
+    """Alter the store's file as a card does; the next use notices it."""
+    db = connection(box)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    raw = box.path.read_bytes()
+    box.path.write_bytes(raw[:4096] + b"\xff" * (len(raw) - 4096))
+    db.execute("PRAGMA shrink_memory")
+
+
 class FakeClock:
     """A clock that moves only when it is waited on or advanced."""
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from trashbin import status
 from trashbin.actuation import Actuation
-from trashbin.errors import CameraHungError, DeviceError, StoreError
+from trashbin.errors import CameraHungError, DeviceError, ModelError, StoreError
 from trashbin.events import Event
 from trashbin.looking import Looker, Sight
 from trashbin.losses import Losses
@@ -84,6 +84,7 @@ class Condition:
         self.on_event = on_event
         self.on_progress = on_progress
         self.on_recovered: Callable[[], None] = lambda: None
+        self.on_mended: Callable[[], None] = lambda: None  # a servo, while nothing else blocked
         self.learn: Callable[[], None] = lambda: None  # the empty tray
         self.waiting: Callable[[], Event | None] = lambda: None  # for an answer
         self.judged: tuple[Event, Sight] | None = None  # the last item, until it is looked at
@@ -270,7 +271,7 @@ class Condition:
             self.tell_state()
         return event
 
-    def part_failed(self, error: DeviceError, about: str | None = None) -> None:
+    def part_failed(self, error: DeviceError | ModelError, about: str | None = None) -> None:
         """A part raised: cut every drive, and tell."""
         self.parts.actuation.release()
         if error.part == "camera":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trashbin import decision
 from trashbin.condition import Condition
-from trashbin.errors import DeviceError, StoreError
+from trashbin.errors import DeviceError, ModelError, StoreError
 from trashbin.events import ITEM_EVENTS, Answer, Event, EventType, boot_id
 from trashbin.looking import Looker, Sight
 from trashbin.ports import Actuator
@@ -20,7 +20,8 @@ from trashbin.types import Action, Frame, Mode, Reason, Signal, Source
 
 log = logging.getLogger(__name__)
 
-MAX_ROUNDS = 3  # a thing that shifts with every move is a jam, too, and not for ever the next item
+MAX_TRIES = 3  # to sort what a servo that failed left
+MAX_ROUNDS = 5  # a thing that shifts with every move is a jam, too, and not for ever the next item
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,12 @@ class Cycle:
             self.recorder.album,
             keeps=self._knows_empty and config.pictures.keep != "none",
         )
-        self.cut_off = False  # a move, by the last end; set before the tray is learned
         condition.learn = self.learn
         condition.on_recovered = self._look_again
+        condition.on_mended = self._sort_again
         condition.waiting = self._waiting
         self._rounds = 0  # sorts in a row after which the tray was not empty
+        self._tried_again = 0  # times, what a servo that failed had left
 
     @property
     def waits(self) -> bool:
@@ -121,9 +123,10 @@ class Cycle:
         StoreError where the event cannot be committed; then nothing has moved.
         """
         self.condition.change(Change.SIGNAL)
+        self._memory.noticed()
         try:
             sight = self.looker.look(self.recorder.thresholds)
-        except DeviceError as error:
+        except (DeviceError, ModelError) as error:
             event = self.condition.note(self.recorder.unseen(signal))
             self.condition.part_failed(error, about=event.event_id if event else None)
             return event
@@ -131,9 +134,9 @@ class Cycle:
             self._wait_on()
             return None
         self._let_go()
-        empty = sight.decision.reason is Reason.EMPTY
-        self._judged_at = sight.frame.at if empty else sight.burst_at
-        if empty:
+        self._judged_at = sight.burst_at
+        if sight.decision.reason is Reason.EMPTY:
+            self._seen_empty(sight.frame)
             self.condition.change(Change.NOTHING)
             kind = EventType.EMPTY
             return None if quiet else self.condition.commit(self.recorder.item(kind, signal, sight))
@@ -164,6 +167,12 @@ class Cycle:
         """A part is back: something may have been dropped, or lie there still."""
         if self.parts.looker is not None and self._knows_empty:
             self._signal()
+
+    def _sort_again(self) -> None:
+        """The servo is back, and what it left lies there still. One that fails always is let be."""
+        if self._tried_again < MAX_TRIES:
+            self._tried_again += 1
+            self._look_again()
 
     def _signal(self) -> None:
         """Have a look at what may lie there, though no sensor fired."""
@@ -198,17 +207,28 @@ class Cycle:
                 break
             view, frame = self.looker.at_rest(), self.looker.seen
             if view.state is SceneState.EMPTY:
-                self._judged_at, self._rounds = frame.at, 0
+                self._seen_empty(frame)
                 break
-            if self._rounds < MAX_ROUNDS and self._something_new(sight, frame):
+            if self._something_new(sight, frame):
                 self._rounds += 1
+                if self._rounds > MAX_ROUNDS:  # and none of it belongs into this bin
+                    what = f"something lies there after {self._rounds} items in a row"
+                    self._jammed(what, sight, event)
+                    return
                 if not self._signalled_since(self._judged_at):
                     self._signal()
                 break
         else:
-            self._jammed(sight, event)
+            moves = 1 + self.config.sorting.jam_retries
+            self._jammed(f"the item still lies there after {moves} moves", sight, event)
             return
         self.condition.change(Change.DONE)
+
+    def _seen_empty(self, frame: Frame) -> None:
+        """Nothing lies there, so nothing is held, and what comes next is the next item."""
+        self._judged_at, self._rounds, self._held = frame.at, 0, None
+        self._tried_again = 0
+        self._memory.emptied()
 
     def _something_new(self, sight: Sight, now: Frame) -> bool:
         """Does something else lie there now, so that this is no jam but the next item?
@@ -217,14 +237,13 @@ class Cycle:
         """
         return not self.looker.scene.same_thing(sight.frame, now)
 
-    def _jammed(self, sight: Sight, event: Event) -> None:
+    def _jammed(self, what: str, sight: Sight, event: Event) -> None:
         self.condition.fault(
             "tray",
-            f"the item still lies there after {1 + self.config.sorting.jam_retries} moves; "
-            "take it out; if the tray is empty, start the bin again to learn it",
+            f"{what}; take it out; if the tray is empty, start the bin again to learn it",
             about=event.event_id,
         )
-        self._memory.forget()
+        self._memory.emptied()  # so that the next start does
         self._held = Held(sight, event, (Change.HOLD, None))
 
     # what a person says
@@ -294,7 +313,7 @@ class Cycle:
         self._let_go()
         self.condition.change(Change.NOTHING)
         if view.state is SceneState.EMPTY:
-            self._judged_at, self._rounds = frame.at, 0
+            self._seen_empty(frame)
         else:  # the answer was of something else: this one is to be judged, or asked about
             self._signal()
         return event
@@ -322,16 +341,15 @@ class Cycle:
         self._memory.forget()
 
     def learn(self) -> None:
-        """Learn the empty tray, but for what was held as the power went and lies there still.
+        """Learn the empty tray, but for what lay there as the power went and lies there still.
 
         DeviceError where the camera gives no frame.
         """
-        held = self._memory.learn(self.looker, cut_off=self.cut_off)
+        held = self._memory.learn(self.looker)
         if held is not None:
             self._hold_on(held)
-        elif self.cut_off and self._knows_empty:
-            self._signal()  # what was to be moved may lie there still
-        self.cut_off = False
+        elif self._memory.is_occupied:
+            self._signal()
 
     def _hold_on(self, held: Remembered) -> None:
         event = held.event
@@ -350,7 +368,7 @@ class Cycle:
 
     def end(self) -> None:
         """The bin is told to stop: whoever does it may empty the tray, to have it learned anew."""
-        self._memory.forget()
+        self._memory.emptied()
 
     def _wait_on(self) -> None:
         """The look is over, and what we hold lies there unchanged."""
@@ -376,8 +394,7 @@ class Cycle:
             self._signal()
             return
         if state is SceneState.EMPTY:
-            self._judged_at, self._rounds = self.looker.seen.at, 0
-            self._let_go()  # else kept, so that nobody is asked about it again
+            self._seen_empty(self.looker.seen)  # else kept, so that nobody is asked about it again
             self.condition.problems.pop("tray", None)
         elif self._held is not None and self.clock.monotonic() < self._held.until:
             return

@@ -115,7 +115,7 @@ class Daemon:
             self.condition.change(Change.PAUSE)
         for part, message in list(self.parts.problems.items()):
             self.condition.fault(part, message)
-        self.cycle.cut_off = self._go_home()
+        self._go_home()
         if self.parts.looker is not None and "camera" not in self.parts.problems:
             try:
                 self.cycle.learn()
@@ -131,18 +131,17 @@ class Daemon:
         """After ``run``, where the bin was told to stop."""
         self.cycle.end()
 
-    def _go_home(self) -> bool:
+    def _go_home(self) -> None:
         """Back to rest from a move that the power cut off: a tipped tray is none to learn.
 
         Told first, and tried once: a supply that fails at each move must not do so for ever.
-        False where no move was cut off.
         """
         try:
             cut_off = self.recorder.outbox.cut_off()
         except StoreError:
-            return False  # it is told as the store's problem
+            return  # it is told as the store's problem
         if cut_off is None:
-            return False
+            return
         self.condition.tell_health()
         failed = {"store", "actuator"} & self.parts.problems.keys()
         if not failed and self.recorder.mode is Mode.AUTO:
@@ -150,7 +149,6 @@ class Daemon:
                 self.parts.actuation.home()
             except DeviceError as error:
                 self.condition.part_failed(error)
-        return True
 
     def step(self) -> None:
         """Follow a signal, answer a request, do what is due by time: none waits for a flood."""
@@ -230,6 +228,8 @@ class Daemon:
 
     def _begin_anew(self) -> None:
         """What ended the bin again and again may be over: one more start, and not more an hour."""
+        if self.parts.restarts is not None:
+            self.parts.restarts.end()  # not one of those that are counted
         raise GivenUpError("the bin was off for long enough; it ends, to be started anew")
 
     def _until_due(self) -> float:
@@ -300,7 +300,7 @@ class Daemon:
         looker = self.parts.looker
         if looker is not None:
             try:
-                looker.glance()
+                looker.probe()
                 looker.classifier.check()
             except (DeviceError, ModelError) as error:
                 found["model" if isinstance(error, ModelError) else "camera"] = str(error)

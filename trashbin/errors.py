@@ -50,6 +50,7 @@ class ModelError(TrashbinError):
     """The model folder, its manifest or its .tflite does not fit."""
 
     exit_code = ExitCode.BAD_USAGE
+    part = "model"
 
 
 class FetchError(TrashbinError):

@@ -250,14 +250,19 @@ class Outbox:
             row = db.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
-    def set(self, key: str, value: str | None) -> None:
-        """Keep a runtime setting through restarts; None forgets it."""
-        if value is None:
-            self._write(lambda db: db.execute("DELETE FROM setting WHERE key = ?", (key,)))
-        else:
-            self._write(
-                lambda db: db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
-            )
+    def set(self, key: str, value: str | None, *, synced: bool = True) -> None:
+        """Keep a runtime setting through restarts; None forgets it.
+
+        One that is not ``synced`` outlives the process, and the power from the next commit on.
+        """
+
+        def change(db: sqlite3.Connection) -> None:
+            if value is None:
+                db.execute("DELETE FROM setting WHERE key = ?", (key,))
+            else:
+                db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
+
+        self._write(change, synced=synced)
         self._room = 0
 
     # how it is done

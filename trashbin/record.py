@@ -71,7 +71,7 @@ class Recorder:
         self.behind = False  # the broker may lack an event, and ``health`` has not told its end
         self.last_item: Event | None = None
         self.last_answer: Event | None = None
-        self._settings: dict[str, str | None] = {}  # as last read
+        self._settings: dict[str, tuple[str | None, str]] = {}  # as last read, and from which store
         self.promised = Promised(config.store.path, config.look.closely)
         self.moving: str | None = None  # the last event of this run that moved something
 
@@ -125,10 +125,16 @@ class Recorder:
         return event
 
     def _setting(self, key: str) -> str | None:
-        """What holds does not change because the store cannot be read now."""
+        """What holds does not change because the store cannot be read now, or another took over."""
+        known, store = self._settings.get(key, (None, ""))
         with suppress(StoreError):
-            self._settings[key] = self.outbox.get(key)
-        return self._settings.get(key)
+            found = self.outbox.get(key)
+            if found is None and known is not None and self.outbox.store_id != store:
+                self.outbox.set(key, known)  # a damaged store gave way to a new one
+                found = known
+            self._settings[key] = (found, self.outbox.store_id)
+            return found
+        return known
 
     # events
 

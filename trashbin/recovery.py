@@ -6,14 +6,15 @@ import logging
 from collections.abc import Sequence
 
 from trashbin.condition import Condition
-from trashbin.errors import CameraHungError, DeviceError, GivenUpError, StoreError
+from trashbin.errors import CameraHungError, DeviceError, GivenUpError, ModelError, StoreError
 from trashbin.looking import Looker
 from trashbin.ports import Actuator
+from trashbin.status import Status
 from trashbin.types import Mode
 
 log = logging.getLogger(__name__)
 
-CURABLE = frozenset({"camera", "actuator", "lamps", "stop", "store"})
+CURABLE = frozenset({"camera", "model", "actuator", "lamps", "stop", "store"})
 LID_S = 1.0  # how often the lid is looked at while it is open
 REOPEN_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses between tries at a part that failed
 
@@ -24,7 +25,7 @@ class Recovery:
     def __init__(self, condition: Condition) -> None:
         self.condition = condition
         self.parts = condition.parts
-        self._camera_tries = 0  # since it was last there
+        self._hung = 0  # tries in a row at which the camera's driver did not come back
 
     @property
     def due(self) -> bool:
@@ -46,24 +47,31 @@ class Recovery:
         if "camera" in problems and looker is not None:
             if self._sees_again(looker):
                 del problems["camera"]
-                self._camera_tries = 0
+                self._hung = 0
             else:
-                self._camera_tries += 1
+                self._hung = self._hung + 1 if self.condition.camera_hangs else 0
                 self._give_up_camera()
+        if "model" in problems and looker is not None and self._runs_again(looker):
+            del problems["model"]
         # a servo that is opened again first goes to rest, which only auto allows
-        broken = {"actuator", "lamps"} & before
+        broken, actuation = {"actuator", "lamps"} & before, self.parts.actuation
         auto = self.parts.recorder.mode is Mode.AUTO
-        if broken and auto and self._reopened(self.parts.actuation.actuators):
-            for part in broken:
-                del problems[part]
+        if broken and auto:
+            if self._reopened(actuation.actuators):
+                for part in broken:
+                    del problems[part]
+            actuation.show(self.condition.status, self.condition.bin)  # opened anew, all are dark
         if "stop" in problems and self._went_home(auto):
             del problems["stop"]
         if "store" in problems and self._records_again():
             del problems["store"]
-        if before - set(problems):
+        mended, idle = before - set(problems), self.condition.status is Status.IDLE
+        if mended:
             self.condition.tries = 0
             self.condition.recovered()
             self.condition.tell()
+        if idle and "actuator" in mended:
+            self.condition.on_mended()
 
     def _records_again(self) -> bool:
         """The event that tells of the failure is the one that shows whether it is over."""
@@ -100,6 +108,15 @@ class Recovery:
         except DeviceError as error:
             log.debug("%s: still not back (%s)", error.part, error)
             self.condition.camera_hangs = isinstance(error, CameraHungError)
+            self.condition.problems["camera"] = str(error)
+            return False
+        return True
+
+    def _runs_again(self, looker: Looker) -> bool:
+        try:
+            looker.classifier.predict(looker.seen)
+        except ModelError as error:
+            log.debug("model: %s", error)
             return False
         return True
 
@@ -109,10 +126,10 @@ class Recovery:
         GivenUpError where the budget of restarts allows it.
         """
         most = self.parts.recorder.config.watch.camera_tries
-        if not self.condition.camera_hangs or self._camera_tries != most:
+        if self._hung != most:
             return
         restarts = self.parts.restarts
-        why = f"{self.condition.problems['camera']} It was opened {self._camera_tries} times."
+        why = f"{self.condition.problems['camera']} It was opened {self._hung} times."
         if restarts is None or restarts.spent:
             self.condition.told("camera", f"{why} {self._no_restart()} It is tried on and on.")
             return

@@ -1,8 +1,8 @@
 """What is known of the tray, remembered over an end: how it looks empty, and what is held in it.
 
-Each start learns the empty tray anew. But in the dark there is nothing to learn, and what was held
-as the power went, or was to be moved, would be learned as part of the tray, and be missed there for
-ever.
+Each start learns the empty tray anew. But in the dark there is nothing to learn, and what lay there
+as the power went, held, about to be moved or not yet judged, would be learned as part of the tray,
+and be missed there for ever.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 # of the store's settings
 HELD = "held"
 TRAY = "tray"
+OCCUPIED = "occupied"  # something may lie there
 BOTH = (2 * SMALL[0], *SMALL[1:])  # the tray above what is seen
 # nothing that the scene model would take for a change
 FAITHFUL = (
@@ -61,7 +62,7 @@ class Memory:
         self._album = album
         self._keeps = keeps
         self._lease = Leases()
-        self._holds = True  # an earlier run may have left something
+        self._holds = self.is_occupied = True  # an earlier run may have left something
 
     def keep(self, event: Event, seen: Frame, looker: Looker) -> None:
         """Something that lies still is held from now on, in place of any other."""
@@ -77,25 +78,36 @@ class Memory:
         if self._holds and self._set(HELD, None):
             self._holds = False
 
+    def noticed(self) -> None:
+        """Something may lie in the tray from now on, until it is seen empty."""
+        if self._keeps and not self.is_occupied:
+            self.is_occupied = self._set(OCCUPIED, "yes", synced=False)
+
+    def emptied(self) -> None:
+        """Nothing lies in the tray, or what does is to be learned."""
+        self.forget()
+        if self.is_occupied and self._set(OCCUPIED, None, synced=False):
+            self.is_occupied = False
+
     def keep_tray(self, looker: Looker) -> None:
         """Remember how the empty tray looks by now."""
         tray = self._seen_empty(looker)
         if tray is not None:
             self._set(TRAY, self._written(tray))
 
-    def learn(self, looker: Looker, *, cut_off: bool) -> Remembered | None:
+    def learn(self, looker: Looker) -> Remembered | None:
         """Learn the empty tray; or the thing that is held on, with which the tray is known.
 
-        Where a move was ``cut_off`` something may lie there that was not held, and in the dark
-        nobody can tell: then the tray of an earlier run counts, if one is remembered. DeviceError
-        where the camera gives no frame.
+        Where something else may lie there (``is_occupied``), and in the dark, the tray of an
+        earlier run counts, if one is remembered. DeviceError where the camera gives no frame.
         """
         held = self._held() if self._keeps else None
         if held is not None and self._lies_there(held, looker):
             return held
         self.forget()
         tray = self._tray()
-        if tray is None or not cut_off:
+        self.is_occupied = tray is not None and self._get(OCCUPIED) is not None
+        if not self.is_occupied:
             looker.learn_empty_tray()
             if looker.scene.learned:
                 self.keep_tray(looker)
@@ -138,11 +150,7 @@ class Memory:
 
     def _tray(self) -> Pixels | None:
         """The empty tray of an earlier run."""
-        try:
-            value = self._outbox.get(TRAY)
-        except StoreError as error:
-            log.warning("the empty tray of the last run cannot be read: %s", error)
-            return None
+        value = self._get(TRAY)
         if value is not None and not self._keeps:
             self._set(TRAY, None)
             return None
@@ -154,9 +162,16 @@ class Memory:
         _, jpeg = cv2.imencode(".jpg", turned, FAITHFUL)
         return base64.b64encode(jpeg.tobytes()).decode()
 
-    def _set(self, key: str, value: str | None) -> bool:
+    def _get(self, key: str) -> str | None:
         try:
-            self._outbox.set(key, value)
+            return self._outbox.get(key)
+        except StoreError as error:
+            log.warning("what was remembered over the last end cannot be read: %s", error)
+            return None
+
+    def _set(self, key: str, value: str | None, *, synced: bool = True) -> bool:
+        try:
+            self._outbox.set(key, value, synced=synced)
         except StoreError as error:
             log.warning("not remembered over a power cut (%s): %s", key, error)
             return False

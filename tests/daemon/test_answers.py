@@ -243,7 +243,7 @@ def test_advisory_lights_the_bin_of_the_answer_and_moves_nothing(make: Callable[
 def test_a_move_that_fails_after_an_answer_is_a_fault_about_it(rig: Rig) -> None:
     rig.servo.broken = "no power"
     ask(rig, event_id=item(rig).event_id, label="paper")
-    _, answered, fault = rig.events()
+    _, answered, fault, *_ = rig.events()
     assert (fault.event_type, fault.about) == ("fault", answered.event_id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +278,28 @@ def test_a_school_with_two_bins_sorts_six_labels_and_says_which_goes_where(
         rig.drop()
         rig.go()
         assert (rig.events()[-1].label, rig.servo.visited[-1]) == (label, bin)
+
+
+@pytest.mark.parametrize("items", [4, 12])
+def test_items_in_quick_succession_go_into_no_other_bin_than_their_own(
+    rig: Rig, items: int
+) -> None:
+    labels = ["metal", "paper"] * items
+    went: list[tuple[str, str]] = []
+
+    def falls(number: int) -> None:
+        rig.network.usual = sure(labels[number])
+        rig.tray.things = {f"{labels[number]} {number}": (20 + 50 * (number % 2), 20)}
+        rig.signal()
+
+    def slides(bin: str) -> None:
+        went.extend((name.split()[0], bin) for name in rig.tray.things)
+        rig.tray.clear()
+        if len(went) < items:
+            rig.clock.at(rig.clock.elapsed + 0.9, partial(falls, len(went)))
+
+    rig.servo.on_sort = slides
+    falls(0)
+    rig.go(60)
+    assert {bin == rig.config.bin_of(label) for label, bin in went} == {True}
+    assert len(went) >= 4

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.daemon.rig import Rig
+from tests.daemon.rig import Rig, sure
 from trashbin import record
+from trashbin.errors import ModelError
 from trashbin.status import Status
 from trashbin.types import Mode, Reason
 
@@ -44,6 +46,49 @@ def test_a_servo_that_fails_leaves_the_lamps_at_work(rig: Rig) -> None:
     assert rig.kinds() == ["sorted", "fault"]
     assert not rig.servo.driven
     assert rig.daemon.status is Status.IDLE
+
+
+def test_what_a_servo_that_failed_left_is_sorted_once_it_is_mended(rig: Rig) -> None:
+    rig.servo.broken = "no pulse"
+    rig.clock.at(rig.clock.elapsed + 3, lambda: setattr(rig.servo, "broken", None))
+    rig.drop()
+    rig.go(60)
+    assert rig.servo.visited == ["rest"] and not rig.tray.things
+    assert rig.daemon.status is Status.IDLE and rig.daemon.parts.problems == {}
+
+
+def test_a_servo_that_fails_at_each_move_is_not_tried_for_ever(rig: Rig) -> None:
+    rig.servo.broken = "no pulse"
+    rig.drop()
+    rig.go(3600)
+    assert rig.kinds() == ["sorted", "fault"] * 4
+
+
+def test_the_lamps_show_what_waits_though_they_are_opened_anew(rig: Rig) -> None:
+    rig.servo.broken = "no pulse"
+    rig.drop()
+    rig.go(0.8)
+    rig.tray.clear()
+    rig.network.usual = sure("metal", 0.3)
+    rig.drop("jar", 100, 60)
+    rig.go(5)
+    assert rig.lamps.shown[-2:] == [(Status.HOLDING, None)] * 2
+
+
+def test_a_network_that_fails_is_a_fault_and_tried_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise ModelError("int8.tflite: does not run (no memory)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.network, "predict", fails)
+        rig.drop()
+        rig.go(60)
+        assert "no memory" in rig.daemon.parts.problems["model"]
+        assert rig.daemon.status is Status.FAULT and rig.kinds().count("fault") == 1
+    rig.go(60)
+    assert rig.kinds()[-1] == "sorted" and rig.daemon.status is Status.IDLE
 
 
 def test_requests_are_answered_with_status_and_transaction(rig: Rig) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.rig import Rig, sure
-from tests.support import connection
+from tests.support import connection, damage
 from tests.support_events import an_event
 from trashbin.errors import StoreError
 from trashbin.status import Status
@@ -231,6 +231,22 @@ def test_a_move_that_failed_is_told_once(rig: Rig) -> None:
     rig.servo.broken = "no pulse"
     rig.drop()
     rig.go(1)
+    rig.tray.clear()
     rig.start()
     rig.go(1)
     assert rig.kinds() == ["sorted", "fault"]
+
+
+def test_a_bin_stays_paused_though_its_store_gives_way_to_a_new_one(rig: Rig) -> None:
+    rig.daemon.request("mode", b'{"mode": "paused"}', False)
+    rig.daemon.request("threshold", b'{"gap": 0.8}', False)
+    rig.go(2)
+    before = rig.outbox.store_id
+    rig.tray.put()
+    damage(rig.outbox)
+    rig.go(200)
+    assert rig.outbox.store_id != before and rig.daemon.status is Status.PAUSED
+    rig.start()
+    rig.signal()
+    rig.go(5)
+    assert rig.servo.visited == [] and rig.daemon.recorder.thresholds.gap == 0.8

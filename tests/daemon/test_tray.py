@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.daemon.rig import Rig, sure
+from tests.daemon.rig import PowerCut, Rig, sure
 from trashbin.daemon import TRAY_EVERY_S
 from trashbin.errors import StoreError
 from trashbin.pictures import encode
 from trashbin.remembered import TRAY
 from trashbin.status import Status
+from trashbin.types import Reason
 
 NIGHT = 0.02
 OTHER = base64.b64encode(encode(np.zeros((8, 8, 3), np.uint8))).decode()
@@ -34,6 +35,10 @@ def morning(rig: Rig) -> None:
     rig.go(300)
     rig.tray.light = 1.0
     rig.go(30)
+
+
+def _power_cut() -> None:
+    raise PowerCut
 
 
 @pytest.mark.parametrize("changes", [{}, NOTHING_KEPT, {"look": {"empty_tray": "none"}}])
@@ -135,6 +140,79 @@ def test_where_it_fell_out_before_nothing_moves(tmp_path: Path, changes: dict[st
     rig.sorts_the_next()
 
 
+def test_a_supply_that_fails_as_it_goes_home_is_no_reason_to_learn_it(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.drop()
+    rig.go_until_the_servo_takes_the_power_down()
+    rests, rig.servo.rest = rig.servo.rest, _power_cut  # type: ignore[method-assign]
+    with pytest.raises(PowerCut):
+        rig.start()
+    rig.servo.rest = rests  # type: ignore[method-assign]
+    rig.start()
+    rig.go(10)
+    assert rig.kinds() == ["sorted", "fault", "sorted"] and not rig.tray.things
+    rig.sorts_the_next()
+
+
+def test_what_fell_at_night_before_the_power_cut_is_judged_in_the_morning(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.tray.light = NIGHT
+    rig.drop()
+    rig.go(5)
+    assert rig.events()[-1].reason is Reason.DARK
+    rig.tray.light = 1.0
+    rig.start()
+    rig.go(5)
+    assert rig.kinds() == ["uncertain", "sorted"] and not rig.tray.things
+
+
+@pytest.mark.parametrize("what", ["servo", "lid", "camera"])
+def test_what_a_fault_left_there_is_judged_by_the_next_start(tmp_path: Path, what: str) -> None:
+    rig = Rig(tmp_path)
+    if what == "servo":
+        rig.servo.broken = "no pulse"
+    elif what == "camera":
+        rig.clock.at(rig.clock.elapsed + 0.2, lambda: setattr(rig.tray, "broken", "hangs"))
+    else:
+        rig.servo.on_sort = lambda bin: setattr(rig.lid, "active", True)
+    rig.drop()
+    rig.go(3)
+    assert "fault" in rig.kinds() and rig.tray.things
+    rig.servo.broken, rig.lid.active, rig.tray.broken = None, False, None
+    rig.servo.on_sort = lambda bin: rig.tray.clear()
+    rig.start()
+    rig.go(10)
+    assert rig.kinds()[-1] == "sorted" and not rig.tray.things
+    rig.sorts_the_next()
+
+
+def test_whoever_stops_the_bin_has_it_learn_what_lies_there(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.servo.broken = "no pulse"
+    rig.drop()
+    rig.go(3)
+    rig.daemon.end()
+    rig.start()
+    rig.signal()
+    rig.go(5)
+    assert rig.kinds()[-1] == "empty"
+
+
+def test_a_self_test_learns_no_tray(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.network.usual = sure("metal", 0.3)
+    rig.drop()
+    rig.go(5)
+    rig.tray.broken = "not there yet"
+    rig.start()
+    rig.go(4)
+    rig.tray.broken = None
+    for _ in range(3):
+        rig.daemon.request("selftest", b"{}", False)
+    rig.go(60)
+    assert rig.daemon.status is Status.HOLDING and rig.kinds().count("uncertain") == 1
+
+
 def test_a_camera_that_comes_late_after_a_cut_off_move(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.drop()
@@ -171,7 +249,7 @@ def test_a_store_that_cannot_keep_it_is_no_reason_not_to_learn(
 ) -> None:
     rig = Rig(tmp_path)
 
-    def fails(*_: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise StoreError("the disk is full")
 
     for name in ("get", "set"):

@@ -77,6 +77,18 @@ def test_a_camera_that_hangs_is_opened_again_then_the_process_ends(rig: Rig) -> 
     assert after.count == 1
 
 
+def test_one_that_hangs_after_it_was_unplugged_ends_the_process_too(rig: Rig) -> None:
+    restarts = Restarts(rig.folder, 5, 3600.0, "boot", rig.clock.monotonic)
+    restarts.begin()
+    rig.daemon.parts.restarts = restarts
+    rig.tray.broken = "unplugged"
+    rig.go(600)
+    rig.tray.broken = None
+    Hanging(rig).hangs = True
+    with pytest.raises(GivenUpError, match="hangs"):
+        rig.go(600)
+
+
 def test_past_the_budget_it_stays_up_and_comes_back_by_itself(rig: Rig) -> None:
     for _ in range(3):
         restarts = Restarts(rig.folder, 2, 3600.0, "boot", rig.clock.monotonic)
@@ -98,6 +110,24 @@ def test_past_the_budget_it_stays_up_and_comes_back_by_itself(rig: Rig) -> None:
     rig.drop()
     rig.go()
     assert rig.kinds()[-1] == "sorted"
+
+
+@pytest.mark.parametrize("budget", [0, 1, 2])
+def test_what_ended_too_often_is_started_anew_once_an_hour(rig: Rig, budget: int) -> None:
+    def boot() -> Restarts:
+        rig.clock.advance(10)
+        made = Restarts(rig.folder, budget, 3600.0, "boot", rig.clock.monotonic)
+        made.begin()
+        return made
+
+    boots = [boot() for _ in range(1 + max(1, budget))]  # each ends without a word
+    assert boots[-1].nobody_knows_why
+    rig.daemon.parts.restarts = boots[-1]
+    rig.daemon.parts.problems["restarts"] = "too often"
+    with pytest.raises(GivenUpError):
+        rig.go(4000)
+    assert not boot().nobody_knows_why, "one more start"
+    assert boot().nobody_knows_why == (budget < 2), "which ended like the others"
 
 
 def test_a_camera_that_is_not_there_ends_no_process(rig: Rig) -> None:

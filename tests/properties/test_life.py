@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.daemon.rig import LABELS, PowerCut, Rig, sure
 from trashbin.events import ITEM_EVENTS, EventType
-from trashbin.remembered import HELD, TRAY
+from trashbin.remembered import HELD, OCCUPIED, TRAY
 from trashbin.status import Status
 from trashbin.types import Mode
 
@@ -123,12 +123,13 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def the_power_goes(self) -> None:
-        """What lies there at a start by day is taken for the empty tray, but for what was held."""
+        """What fell in meanwhile, by day, is taken for the empty tray."""
         tray, known = self.rig.tray, self.rig.outbox.get(HELD) is not None
         learns = not tray.things and not tray.broken and tray.light == 1.0
         night = not known and not tray.broken and tray.light == NIGHT and self.remembers_the_tray
         holds = known and tray.things in ({}, self.held)
-        if not self.rig.clock.due and (learns or night or holds):
+        occupied = self.rig.outbox.get(OCCUPIED) is not None and self.remembers_the_tray
+        if not self.rig.clock.due and (learns or night or holds or occupied):
             self.rig.start()
 
     @rule()

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import islice
 
 from trashbin.events import Event, Topics
 from trashbin.outbox import Outbox
@@ -19,6 +20,7 @@ MAX_LATE_IN_FLIGHT = 64  # the rest stays free for live events
 CATCH_UP_S = 0.1  # how far a late event's turn may lie back, so that timers need not be exact
 MAX_SEQ = 2**63 - 1  # SQLite's
 BATCH = 100  # events read from the outbox at a time
+MAX_ASKED = 2000  # events that wait because somebody asked for them; a request has at most 500
 
 Publish = Callable[[str, Event], int]  # topic and event -> the message's id
 
@@ -38,6 +40,7 @@ class EventFlow:
         self._backlog_seq = 0  # backlog is read up to here
         self._live_seq = 0  # live events are sent up to here
         self._late_due = 0.0  # monotonic time of the next late event
+        self._store_id = ""
 
     @property
     def live(self) -> bool:
@@ -65,8 +68,8 @@ class EventFlow:
             self._acked.append(event.event_id)
 
     def resend(self, events: Iterable[Event]) -> None:
-        """Send these once more, as backlog."""
-        self._late.extend(events)
+        """Send these once more, as backlog; what is too much for now is to be asked for again."""
+        self._late.extend(islice(events, max(0, MAX_ASKED - len(self._late))))
 
     def acknowledge(self) -> bool:
         """Mark in the outbox what the broker has; True where there was any. StoreError."""
@@ -82,11 +85,15 @@ class EventFlow:
             self._live_seq = self._outbox.last_seq()
             self._backlog_seq = 0
             self._backlog_end = self._live_seq
+            self._store_id = self._outbox.store_id
         self.send_live()
         return self._send_late(self._backlog_end)
 
     def send_live(self) -> None:
         """Send what happened since the connection was made."""
+        if self.live and self._outbox.store_id != self._store_id:
+            self._store_id = self._outbox.store_id  # a damaged one gave way to it: all is new
+            self._live_seq = self._backlog_seq = self._backlog_end = 0
         room = MAX_IN_FLIGHT - len(self._in_flight)
         for event in self._outbox.unacknowledged(self._live_seq, MAX_SEQ, room):
             self._send(self._topics.event, event)
