@@ -62,6 +62,13 @@ def test_the_password_opens_and_logout_closes(locked: TestClient) -> None:
     assert locked.get("/", cookies=cookies).status_code == 401
 
 
+def test_another_programs_cookie_on_this_host_is_no_hindrance(locked: TestClient) -> None:
+    locked.post("/login", data={"password": "open sesame"})
+    (name, token), *_ = locked.cookies.items()
+    odd = 'prefs={"a": [1,2]}'  # as Chromium sends it; cookies know no port
+    assert locked.get("/", headers={"cookie": f"{odd}; {name}={token}"}).text == "the page"
+
+
 def test_guessing_is_slowed_down(locked: TestClient) -> None:
     for _ in range(TRIES):
         locked.post("/login", data={"password": "guess"})

@@ -12,11 +12,10 @@ import secrets
 import time
 from collections import deque
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -119,13 +118,11 @@ class Guard:
         self, scope: Scope, receive: Receive, headers: dict[str, str], password: Password
     ) -> Response | None:
         """The login page for who has no session; None for who has."""
-        token = _cookie(headers.get("cookie", ""))
+        cookies = HTTPConnection(scope).cookies  # another program's may be no valid ones
+        token = cookies.get(COOKIE, "")
         known = self._sessions.get(token, 0.0) > time.monotonic()
         path = scope["path"]
-        words = Words(
-            _cookie(headers.get("cookie", ""), "language")
-            or preferred(headers.get("accept-language", ""))
-        )
+        words = Words(cookies.get("language") or preferred(headers.get("accept-language", "")))
         if path == "/logout":
             self._sessions.pop(token, None)
             gone = RedirectResponse("/login", 303)
@@ -169,14 +166,6 @@ class Guard:
             COOKIE, token, max_age=SESSION_S, httponly=True, samesite="strict", secure=secure
         )
         return answer
-
-
-def _cookie(header: str, name: str = COOKIE) -> str:
-    try:
-        found = SimpleCookie(header).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
 
 
 def _form(words: Words, wrong: str = "", status: int = 200) -> HTMLResponse:
