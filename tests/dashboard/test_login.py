@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -27,17 +31,25 @@ async def secret(request: object) -> PlainTextResponse:
     return PlainTextResponse("the page")
 
 
-def site(password: Password | None, host: str) -> TestClient:
+def guarded(password: Password | None, host: str) -> Guard:
     routes = [Route("/", secret, methods=["GET", "POST"]), WebSocketRoute("/ws", echo)]
-    guarded = Guard(Starlette(routes=routes), password, host)
-    return TestClient(guarded, base_url=f"http://{host}:8080", follow_redirects=False)
+    return Guard(Starlette(routes=routes), password, host)
+
+
+def site(guard: Guard, host: str) -> TestClient:
+    return TestClient(guard, base_url=f"http://{host}:8080", follow_redirects=False)
 
 
 @pytest.fixture
-def locked(tmp_path: Path) -> TestClient:
+def guard(tmp_path: Path) -> Guard:
     file = tmp_path / "password"
     file.write_text(hashed("open sesame") + "\n")
-    return site(Password(file), "192.0.2.7")
+    return guarded(Password(file), "192.0.2.7")
+
+
+@pytest.fixture
+def locked(guard: Guard) -> TestClient:
+    return site(guard, "192.0.2.7")
 
 
 def test_without_a_session_there_is_only_the_login_page(locked: TestClient) -> None:
@@ -75,8 +87,24 @@ def test_guessing_is_slowed_down(locked: TestClient) -> None:
     assert locked.post("/login", data={"password": "open sesame"}).status_code == 429
 
 
+def test_guesses_at_once_are_slowed_down_though_their_bodies_come_late(guard: Guard) -> None:
+    async def guesses() -> Counter[int]:
+        asked = asyncio.Barrier(2 * TRIES)
+
+        async def late() -> AsyncIterator[bytes]:
+            await asked.wait()
+            yield b"password=guess"
+
+        transport = httpx.ASGITransport(guard)
+        async with httpx.AsyncClient(transport=transport, base_url="http://192.0.2.7") as client:
+            tries = [client.post("/login", content=late()) for _ in range(2 * TRIES)]
+            return Counter(answer.status_code for answer in await asyncio.gather(*tries))
+
+    assert asyncio.run(guesses()) == {403: TRIES, 429: TRIES}
+
+
 def test_another_site_is_refused_on_loopback_too() -> None:
-    here = site(None, "127.0.0.1")
+    here = site(guarded(None, "127.0.0.1"), "127.0.0.1")
     assert here.get("/").text == "the page"
     assert here.post("/", headers={"origin": "http://127.0.0.1:8080"}).status_code == 200
     assert here.post("/", headers={"origin": "http://evil.example"}).status_code == 403

@@ -143,14 +143,14 @@ class Guard:
         return PlainTextResponse("Log in first.\n", 401)
 
     async def _log_in(self, request: Request, words: Words, password: Password) -> Response:
-        now = time.monotonic()
-        if len(self._failures) == TRIES and now - self._failures[0] < WINDOW_S:
-            return _form(words, words("login_slow"), 429)
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
             if len(body) > MAX_FORM:
                 return _form(words, words("login_wrong"), 413)
+        now = time.monotonic()  # counted once the body is there: many may wait for theirs
+        if len(self._failures) == TRIES and now - self._failures[0] < WINDOW_S:
+            return _form(words, words("login_slow"), 429)
         given = parse_qs(bytes(body).decode(errors="replace")).get("password", [""])[0]
         if not password.fits(given):
             self._failures.append(now)
