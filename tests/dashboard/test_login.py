@@ -15,10 +15,12 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from trashbin.dashboard import login
 from trashbin.dashboard.login import TRIES, Guard, Password, hashed
 from trashbin.errors import ConfigError
 
 SOCKET = "ws://192.0.2.7:8080/ws"
+OPEN_SOCKET = "ws://192.0.2.7:8080/stay"
 
 
 async def echo(socket: WebSocket) -> None:
@@ -27,12 +29,22 @@ async def echo(socket: WebSocket) -> None:
     await socket.close()
 
 
+async def stay(socket: WebSocket) -> None:
+    await socket.accept()
+    await asyncio.wait([asyncio.ensure_future(socket.receive())], timeout=10)
+    await socket.send_text("still open")
+
+
 async def secret(request: object) -> PlainTextResponse:
     return PlainTextResponse("the page")
 
 
 def guarded(password: Password | None, host: str) -> Guard:
-    routes = [Route("/", secret, methods=["GET", "POST"]), WebSocketRoute("/ws", echo)]
+    routes = [
+        Route("/", secret, methods=["GET", "POST"]),
+        WebSocketRoute("/ws", echo),
+        WebSocketRoute("/stay", stay),
+    ]
     return Guard(Starlette(routes=routes), password, host)
 
 
@@ -72,6 +84,34 @@ def test_the_password_opens_and_logout_closes(locked: TestClient) -> None:
     cookies = dict(locked.cookies)
     locked.get("/logout")
     assert locked.get("/", cookies=cookies).status_code == 401
+
+
+def test_logout_closes_what_is_open(locked: TestClient) -> None:
+    with locked:  # one event loop for all
+        locked.post("/login", data={"password": "open sesame"})
+        with (
+            locked.websocket_connect(OPEN_SOCKET) as socket,
+            pytest.raises(WebSocketDisconnect) as closed,
+        ):
+            locked.get("/logout")
+            socket.receive_text()
+        assert closed.value.code == 1008
+
+
+def test_no_socket_outlives_its_session(
+    locked: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(login, "SESSION_S", 1)
+    with locked:
+        locked.post("/login", data={"password": "open sesame"})
+        cookies = dict(locked.cookies)
+        with (
+            locked.websocket_connect(OPEN_SOCKET) as socket,
+            pytest.raises(WebSocketDisconnect) as closed,
+        ):
+            socket.receive_text()
+        assert closed.value.code == 1008
+        assert locked.get("/", cookies=cookies).status_code == 401
 
 
 def test_another_programs_cookie_on_this_host_is_no_hindrance(locked: TestClient) -> None:

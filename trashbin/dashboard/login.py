@@ -6,6 +6,7 @@ the page: a foreign Origin, or a name that is not this machine's, is refused.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -17,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trashbin.dashboard import glyphs
 from trashbin.dashboard.words import Words, preferred
@@ -80,7 +81,7 @@ class Guard:
         self._app = app
         self._password = password
         self._local = host in LOOPBACK
-        self._sessions: dict[str, float] = {}  # token -> until when, monotonic
+        self._sessions: dict[str, asyncio.Future[None]] = {}  # token -> done at the session's end
         self._failures: deque[float] = deque(maxlen=TRIES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,10 +92,14 @@ class Guard:
         headers = {
             key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
         }
+        cookies = HTTPConnection(scope).cookies  # another program's may be no valid ones
         refusal = self._foreign(scope, headers)
         if refusal is None and self._password is not None:
-            refusal = await self._unknown(scope, receive, headers, self._password)
+            refusal = await self._unknown(scope, receive, headers, cookies, self._password)
         if refusal is None:
+            over = self._sessions.get(cookies.get(COOKIE, ""))
+            if scope["type"] == "websocket" and over is not None:
+                receive, send = _until(over, receive, send)
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
@@ -115,16 +120,20 @@ class Guard:
         return None
 
     async def _unknown(
-        self, scope: Scope, receive: Receive, headers: dict[str, str], password: Password
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: dict[str, str],
+        cookies: dict[str, str],
+        password: Password,
     ) -> Response | None:
         """The login page for who has no session; None for who has."""
-        cookies = HTTPConnection(scope).cookies  # another program's may be no valid ones
         token = cookies.get(COOKIE, "")
-        known = self._sessions.get(token, 0.0) > time.monotonic()
+        known = token in self._sessions
         path = scope["path"]
         words = Words(cookies.get("language") or preferred(headers.get("accept-language", "")))
         if path == "/logout":
-            self._sessions.pop(token, None)
+            self._end(token)
             gone = RedirectResponse("/login", 303)
             gone.delete_cookie(COOKIE)
             return gone
@@ -155,17 +164,45 @@ class Guard:
         if not password.fits(given):
             self._failures.append(now)
             return _form(words, words("login_wrong"), 403)
-        self._sessions = {token: end for token, end in self._sessions.items() if end > now}
         while len(self._sessions) >= MAX_SESSIONS:
-            self._sessions.pop(next(iter(self._sessions)))
+            self._end(next(iter(self._sessions)))
         token = secrets.token_urlsafe(32)
-        self._sessions[token] = now + SESSION_S
+        loop = asyncio.get_running_loop()
+        self._sessions[token] = loop.create_future()
+        loop.call_later(SESSION_S, self._end, token)
         answer = RedirectResponse("/", 303)
         secure = request.url.scheme == "https"
         answer.set_cookie(
             COOKIE, token, max_age=SESSION_S, httponly=True, samesite="strict", secure=secure
         )
         return answer
+
+    def _end(self, token: str) -> None:
+        """Forget a session; the pages that it has open lose their sockets."""
+        over = self._sessions.pop(token, None)
+        if over is not None:
+            over.set_result(None)
+
+
+def _until(over: asyncio.Future[None], receive: Receive, send: Send) -> tuple[Receive, Send]:
+    """A socket's two ends while the session lasts; then it is closed, and nothing passes."""
+
+    async def hear() -> Message:
+        heard = asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait((heard, over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            heard.cancel()
+        if not over.done():
+            return heard.result()
+        await send({"type": "websocket.close", "code": 1008})
+        return {"type": "websocket.disconnect", "code": 1008}
+
+    async def tell(message: Message) -> None:
+        if not over.done():
+            await send(message)
+
+    return hear, tell
 
 
 def _form(words: Words, wrong: str = "", status: int = 200) -> HTMLResponse:
