@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -60,8 +61,15 @@ def at_work(folder: Path, broker: Broker, id: str, name: str, **changes: Any) ->
 class Dashboard:
     """``trashbin dashboard``, ready once it has printed its address."""
 
-    def __init__(self, store: Path, broker: Broker, *options: str, host: str = "127.0.0.1") -> None:
-        port = free_port()
+    def __init__(
+        self,
+        store: Path,
+        broker: Broker,
+        *options: str,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        port = port or free_port()
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "trashbin", "dashboard", "--store", str(store)),
@@ -85,9 +93,11 @@ class Dashboard:
 
 
 @contextmanager
-def shown(store: Path, broker: Broker, *options: str, host: str = "127.0.0.1") -> Iterator[str]:
+def shown(
+    store: Path, broker: Broker, *options: str, host: str = "127.0.0.1", port: int = 0
+) -> Iterator[str]:
     """The page's address, while the block lasts."""
-    page = Dashboard(store, broker, *options, host=host)
+    page = Dashboard(store, broker, *options, host=host, port=port)
     try:
         yield page.url
     finally:
@@ -124,11 +134,11 @@ def tab(
     dark: bool = False,
     locale: str = "en-GB",
     scale: float = 1,
-    status: int | None = None,
+    failure: str | None = None,
 ) -> Iterator[Page]:
     """A browser of its own. What asks beyond loopback or writes an error into the console fails.
 
-    ``status`` is one that the test provokes: Chromium notes it in the console by itself.
+    ``failure`` matches those that the test provokes: Chromium notes them in the console by itself.
     """
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
@@ -146,7 +156,7 @@ def tab(
             problems.append(f"it asks for {url}")
 
     def wrote(text: str) -> None:
-        if status is None or f"status of {status}" not in text:
+        if failure is None or not re.search(failure, text):
             problems.append(text)
 
     page = context.new_page()

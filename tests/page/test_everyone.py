@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.page
 
 SCENE = Path(scenes.__file__).parent / "glass-jar.jpg"
+# what the page was about to fetch as one logged out is refused, as it should be
+REFUSED = "status of 401|WebSocket connection to .* failed"
 
 
 def serious(page: Page) -> list[str]:
@@ -135,8 +138,21 @@ def test_it_speaks_indonesian(tab: Open, url: str) -> None:
     page.get_by_role("link", name="To answer").wait_for()
 
 
+@pytest.fixture
+def locked(tmp_path: Path) -> tuple[str, str]:
+    """What makes a page ask for the password."""
+    secret = tmp_path / "page.password"
+    secret.write_text(login.hashed("open sesame") + "\n")
+    return "--login", str(secret)
+
+
+def _log_in(page: Page, password: str = "open sesame") -> None:
+    page.locator("#password").fill(password)
+    page.keyboard.press("Enter")
+
+
 def test_beyond_loopback_it_asks_for_the_password(
-    browser: Browser, broker: Broker, bins: None, tmp_path: Path
+    browser: Browser, broker: Broker, bins: None, locked: tuple[str, str], tmp_path: Path
 ) -> None:
     refused = subprocess.run(
         [
@@ -148,20 +164,15 @@ def test_beyond_loopback_it_asks_for_the_password(
     )
     assert refused.returncode == 2
     assert "asks for a password" in refused.stderr and "--set-password" in refused.stderr
-    secret = tmp_path / "page.password"
-    secret.write_text(login.hashed("open sesame") + "\n")
-    options = ("--login", str(secret))
     with (
-        site.shown(tmp_path / "store", broker, *options, host="0.0.0.0") as url,
-        # what the page was about to fetch as one logged out is refused, as it should be
-        site.tab(browser, status=401) as page,
+        site.shown(tmp_path / "store", broker, *locked, host="0.0.0.0") as url,
+        site.tab(browser, failure=REFUSED) as page,
     ):
         page.goto(f"{url}/queue")
         page.wait_for_url("**/login")
         assert serious(page) == []
         assert page.request.get(f"{url}/events.csv").status == 401
-        page.get_by_label("Password").fill("open sesame")
-        page.keyboard.press("Enter")
+        _log_in(page)
         page.wait_for_url(f"{url}/")
         page.locator("article.item").first.wait_for()
         page.get_by_role("link", name="Log out").click()
@@ -170,15 +181,43 @@ def test_beyond_loopback_it_asks_for_the_password(
         page.wait_for_url("**/login")
 
 
-def test_a_wrong_password_is_told(browser: Browser, broker: Broker, tmp_path: Path) -> None:
-    secret = tmp_path / "page.password"
-    secret.write_text(login.hashed("open sesame") + "\n")
-    options = ("--login", str(secret))
+def test_a_wrong_password_is_told(
+    browser: Browser, broker: Broker, locked: tuple[str, str], tmp_path: Path
+) -> None:
     with (
-        site.shown(tmp_path / "store", broker, *options, host="0.0.0.0") as url,
-        site.tab(browser, status=403) as page,
+        site.shown(tmp_path / "store", broker, *locked, host="0.0.0.0") as url,
+        site.tab(browser, failure="status of 403") as page,
     ):
         page.goto(f"{url}/login")
-        page.get_by_label("Password").fill("guess")
-        page.keyboard.press("Enter")
+        _log_in(page, "guess")
         page.get_by_role("alert").get_by_text("That is not the password.").wait_for()
+
+
+def test_a_logout_ends_the_other_tabs_too(
+    browser: Browser, broker: Broker, locked: tuple[str, str], tmp_path: Path
+) -> None:
+    with (
+        site.shown(tmp_path / "store", broker, *locked, host="0.0.0.0") as url,
+        site.tab(browser, failure=REFUSED) as page,
+    ):
+        page.goto(f"{url}/login")
+        _log_in(page)
+        page.wait_for_url(f"{url}/")
+        ready(page, f"{url}/queue")
+        other = page.context.new_page()
+        other.goto(f"{url}/logout")
+        page.wait_for_url("**/login")
+
+
+def test_a_page_started_anew_asks_for_the_password_again(
+    browser: Browser, broker: Broker, locked: tuple[str, str], tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    with site.tab(browser, failure=f"{REFUSED}|net::ERR_") as page:
+        with site.shown(store, broker, *locked, host="0.0.0.0") as url:
+            page.goto(f"{url}/login")
+            _log_in(page)
+            page.wait_for_url(f"{url}/")
+            ready(page, url)
+        with site.shown(store, broker, *locked, host="0.0.0.0", port=urlsplit(url).port or 0):
+            page.wait_for_url("**/login")

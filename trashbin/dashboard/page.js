@@ -1,4 +1,4 @@
-// What the page does without the server: settings, and handing over a picture.
+// What the page does without the server: settings, handing over a picture, going to the login.
 "use strict";
 
 document.addEventListener("change", (event) => {
@@ -51,3 +51,11 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     if (kind === "drop" && event.dataTransfer.files.length) judge(event.dataTransfer.files[0]);
   });
 }
+
+// NiceGUI tries to reconnect for ever; who has no session any more must log in.
+document.addEventListener("DOMContentLoaded", () => {
+  window.socket.on("connect_error", async () => {
+    const answer = await fetch("/look/page.js", { cache: "no-store" }).catch(() => null);
+    if (answer?.status === 401) location.href = "/login";
+  });
+});
