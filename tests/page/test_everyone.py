@@ -213,11 +213,12 @@ def test_a_page_started_anew_asks_for_the_password_again(
     browser: Browser, broker: Broker, locked: tuple[str, str], tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
-    with site.tab(browser, failure=f"{REFUSED}|net::ERR_") as page:
+    with site.tab(browser, locale="id-ID", failure=f"{REFUSED}|net::ERR_") as page:
         with site.shown(store, broker, *locked, host="0.0.0.0") as url:
             page.goto(f"{url}/login")
             _log_in(page)
             page.wait_for_url(f"{url}/")
             ready(page, url)
+        page.get_by_text("Koneksi terputus.").wait_for()
         with site.shown(store, broker, *locked, host="0.0.0.0", port=urlsplit(url).port or 0):
             page.wait_for_url("**/login")

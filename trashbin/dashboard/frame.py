@@ -101,7 +101,9 @@ def sheet(watch: Watch, request: Request, path: str, *, logout: bool) -> Iterato
     ui.page_title(f"{heading} · {words('title')}")
     ui.add_head_html(
         f'<script>document.documentElement.lang = "{words.language}"</script>'
-        '<link rel="stylesheet" href="/look/style.css"><script src="/look/page.js" defer></script>'
+        '<link rel="stylesheet" href="/look/style.css"><script src="/look/page.js" defer '
+        f'data-lost="{escape(words("page_lost"))}" '
+        f'data-reconnecting="{escape(words("reconnecting"))}"></script>'
     )
     # once more, after Quasar has set its own
     ui.run_javascript(f'document.documentElement.lang = "{words.language}"')

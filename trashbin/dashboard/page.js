@@ -52,6 +52,11 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
   });
 }
 
+// NiceGUI's popup knows no Indonesian.
+const words = document.currentScript.dataset;
+document.getElementById("popup").innerHTML =
+  `<span>${words.lost}</span><span>${words.reconnecting}</span>`;
+
 // NiceGUI tries to reconnect for ever; who has no session any more must log in.
 document.addEventListener("DOMContentLoaded", () => {
   window.socket.on("connect_error", async () => {

@@ -35,6 +35,8 @@ TABLE: dict[str, tuple[str, str]] = {
         "Too many tries. Wait a minute, then try again.",
         "Terlalu banyak percobaan. Tunggu satu menit, lalu coba lagi.",
     ),
+    "page_lost": ("Connection lost.", "Koneksi terputus."),
+    "reconnecting": ("Trying to reconnect ...", "Mencoba menyambung kembali ..."),
     "broker_lost": ("No connection to the broker", "Tidak terhubung ke broker"),
     # statuses of a bin
     "idle": ("Ready", "Siap"),
