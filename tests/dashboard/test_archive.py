@@ -11,7 +11,7 @@ import pytest
 
 from tests.support_events import NOON, an_event
 from trashbin.dashboard.archive import ITEMS, NAME, Archive, Filter
-from trashbin.events import Event, EventType, new_event_id
+from trashbin.events import Answer, Event, EventType, new_event_id
 from trashbin.types import Action, Reason
 
 Opened = Callable[..., Archive]
@@ -101,7 +101,25 @@ def test_filters_name_bin_kind_label_and_text(opened: Opened) -> None:
     assert archive.count(Filter(kinds=ITEMS, label="paper")) == 2
     assert archive.count(Filter(text="The LEFT")) == 1
     assert archive.count(Filter(text="%")) == 0
+    assert archive.count(Filter(text="familiarity")) == 0, "a key of JSON is no text"
+    assert archive.count(Filter(text="kaca", meant=["glass"])) == 1
     assert [event.seq for event in archive.read(Filter())] == [1, 2, 10]
+
+
+def test_an_answer_is_found_by_its_label(opened: Opened) -> None:
+    archive = opened()
+    (item,) = events(1)
+    told = an_event(
+        seq=2,
+        store_id="s",
+        event_type=EventType.RESOLVED,
+        resolves=item.event_id,
+        answer=Answer("glass", "page"),
+        label=None,
+    )
+    archive.add([item, told])
+    for which in (Filter(label="glass"), Filter(text="glass"), Filter(text="x", meant=["glass"])):
+        assert archive.newest(9, which) == [told]
 
 
 def test_figures_count_by_hour_and_class(opened: Opened) -> None:

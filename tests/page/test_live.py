@@ -96,6 +96,19 @@ def test_a_wrong_sort_is_corrected_on_its_card(tab: Open, url: str, listener: Li
     assert [(e["answer"]["label"], e["answer"]["way"]) for e in told] == [("metal", "page")]
 
 
+def test_a_new_item_slides_no_other_from_under_the_pointer(tab: Open, url: str) -> None:
+    page = tab()
+    ready(page, f"{url}/?bin=hall")
+    page.locator("article.item h3").first.hover()
+    event_id = page.locator("article.item:hover").get_attribute("data-event")
+    top = (
+        f"document.querySelector('article[data-event=\"{event_id}\"]').getBoundingClientRect().top"
+    )
+    place = page.evaluate(top)
+    page.locator(f'article.item + article[data-event="{event_id}"]').wait_for()  # one came above
+    assert page.evaluate(top) == pytest.approx(place, abs=1)
+
+
 def test_a_card_tells_the_whole_decision(tab: Open, url: str, listener: Listener) -> None:
     page = tab()
     ready(page, f"{url}/queue?bin=yard")

@@ -56,17 +56,31 @@ CREATE TABLE gone (
 PRAGMA user_version = {VERSION};
 """
 
+# of an event: what a person said, and what is searched for a text
+ANSWERED = "json_extract(json, '$.answer.label')"
+TEXTS = " || ' ' || ".join(
+    f"coalesce({each}, '')"
+    for each in (
+        *("event_id", "device_id", "kind", "label", "reason", ANSWERED),
+        *(f"json_extract(json, '$.{key}')" for key in ("bin", "detail.part", "detail.message")),
+    )
+)
+
 ITEMS = (EventType.SORTED, EventType.UNCERTAIN)
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events: of one bin, of kinds, of a label, holding a text, since a moment (UTC)."""
+    """Which events: of one bin, of kinds, of a label, holding a text, since a moment (UTC).
+
+    ``meant`` are the kinds, labels and reasons that the text stands for in somebody's language.
+    """
 
     device: str | None = None
     kinds: Sequence[str] = ()
     label: str | None = None
     text: str = ""
+    meant: Sequence[str] = ()
     since: datetime | None = None
 
     def where(self) -> tuple[str, list[Any]]:
@@ -80,11 +94,14 @@ class Filter:
             terms.append(f"kind IN ({', '.join('?' * len(self.kinds))})")
             values += [str(kind) for kind in self.kinds]
         if self.label is not None:
-            terms.append("label = ?")
-            values.append(self.label)
+            terms.append(f"(label = ? OR {ANSWERED} = ?)")
+            values += [self.label] * 2
         if self.text:
-            terms.append("instr(lower(json), lower(?)) > 0")
-            values.append(self.text)
+            marks = ", ".join("?" * len(self.meant))
+            columns = ("kind", "label", "reason", ANSWERED)
+            among = " OR ".join(f"{column} IN ({marks})" for column in columns)
+            terms.append(f"(instr(lower({TEXTS}), lower(?)) > 0 OR {among})")
+            values += [self.text, *(each for _ in columns for each in self.meant)]
         if self.since is not None:
             terms.append("ts >= ?")
             values.append(timestamp(self.since))

@@ -112,7 +112,10 @@ def tile(bin: Bin, words: Words, now: datetime) -> str:
     counts = {
         label: count for label, count in bin.counts.items() if isinstance(count, int) and count
     }
-    if counts:
+    said = _moment(wire.text(bin.state, "ts"))
+    if said is not None and said.date() != now.astimezone().date():
+        rows.append((words("last_heard"), f"{said:%Y-%m-%d %H:%M}"))
+    elif counts:
         rows.append(
             (words("today"), ", ".join(f"{n} {words.known(name)}" for name, n in counts.items()))
         )
@@ -219,15 +222,20 @@ def _answer(event: Event, words: Words) -> str:
 
 def _time(event: Event) -> str:
     moment = when(event)
-    return f'<time datetime="{escape(event.ts)}">{moment:%H:%M:%S}</time>'
+    day = "" if moment.date() == datetime.now().date() else f"{moment:%Y-%m-%d} "
+    return f'<time datetime="{escape(event.ts)}">{day}{moment:%H:%M:%S}</time>'
 
 
 def when(event: Event) -> datetime:
     """The event's time in this machine's zone."""
+    return _moment(event.ts) or datetime.fromtimestamp(0).astimezone()
+
+
+def _moment(ts: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(event.ts).astimezone()
+        return datetime.fromisoformat(ts).astimezone()
     except (ValueError, OverflowError):
-        return datetime.fromtimestamp(0).astimezone()
+        return None
 
 
 def options(pairs: Sequence[tuple[str, str]], chosen: str) -> str:

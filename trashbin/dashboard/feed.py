@@ -51,6 +51,7 @@ class _Card:
         self.sheet = sheet
         self.event = event
         self._answer: Event | None = None
+        self._asked = False
         self._buttons: list[ui.element] = []
         kind = str(event.event_type)
         self.element = (
@@ -98,6 +99,8 @@ class _Card:
             self._buttons.append(button)
 
     async def _say(self, label: str) -> None:
+        if self._asked:
+            return
         words, name = self.sheet.words, self.sheet.name(self.event.device_id)
         self._enable(False)
         request = {"event_id": self.event.event_id, "label": label, "way": "page"}
@@ -114,9 +117,10 @@ class _Card:
         self._enable(True)
 
     def _enable(self, on: bool) -> None:
+        """While the bin is asked. A button that is disabled would lose the keyboard's focus."""
+        self._asked = not on
+        if self.element.is_deleted:  # answered, and no longer in the queue
+            return
         for button in self._buttons:
-            if on:
-                button.props.pop("disabled", None)
-            else:
-                button.props["disabled"] = True
+            button.props["aria-disabled"] = "false" if on else "true"
             button.update()

@@ -51,12 +51,17 @@ async def draw(sheet: Sheet) -> None:
             sanitize=False,
         )
         nothing = ui.html(escape(words("nothing_yet")), sanitize=False, tag="p")
-        plots = [_Plot(words(key)) for key in ("by_class", "by_share", "by_latency")]
+        plots = [
+            _Plot(words(key), words("as_table")) for key in ("by_class", "by_share", "by_latency")
+        ]
     await ui.context.client.connected()
     dark = {"light": False, "dark": True}.get(sheet.theme)
     if dark is None:
         asked = "matchMedia('(prefers-color-scheme: dark)').matches"
-        dark = bool(await ui.run_javascript(asked, timeout=5.0))
+        try:
+            dark = bool(await ui.run_javascript(asked, timeout=5.0))
+        except TimeoutError:  # gone already, or very slow
+            dark = False
 
     def redraw() -> None:
         since = datetime.now(UTC) - timedelta(hours=hours)
@@ -83,14 +88,17 @@ def _hours(text: str) -> int:
 class _Plot:
     """A plot for the eye, and the same as a table for everyone else."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, as_table: str) -> None:
         self._title = title
         with ui.element("section").classes("card stack"):
             ui.html(escape(title), sanitize=False, tag="h2")
             self._chart = ui.echart({}, renderer="svg").classes("plot")
             self._chart.props["role"] = "img"
             self._chart.props["aria-label"] = title
-            self._table = ui.html("", sanitize=False)
+            with ui.element("details"):  # stays open where the numbers in it are new
+                ui.html(escape(as_table), sanitize=False, tag="summary")
+                self._table = ui.html("", sanitize=False)
+                self._table.classes("scroll").props('tabindex="0"')
 
     def show(self, options: dict[str, Any], table: str, *, dark: bool) -> None:
         if self._table.content == table:
@@ -113,8 +121,8 @@ class _Plot:
                 "tooltip": {"trigger": "axis"},
                 # patterns besides colours; its own label would be English, and replace ours
                 "aria": {"enabled": True, "label": {"enabled": False}, "decal": {"show": True}},
-                "xAxis": options["xAxis"] | axis,
-                "yAxis": options["yAxis"] | axis,
+                "xAxis": _merged(options["xAxis"], axis),
+                "yAxis": _merged(options["yAxis"], axis),
             }
         )
         self._chart.update()
@@ -170,6 +178,7 @@ def by_share(counted: Hourly, sheet: Sheet) -> tuple[dict[str, Any], str]:
                 "type": "line",
                 "data": [None if share is None else round(100 * share, 1) for share in shares],
                 "symbolSize": 9,
+                "showAllSymbol": True,  # else a lone hour without an axis label has none
                 "lineStyle": {"width": 3},
                 "color": COLOURS["uncertain"],
                 "areaStyle": {"opacity": 0.15},
@@ -191,11 +200,11 @@ def by_latency(
     words = sheet.words
     names = (words("total_ms"), words("think_ms"))
     clouds = [
-        [(ts, round(total, 2)) for ts, total, _ in points],
-        [(ts, round(think, 2)) for ts, _, think in points if think],
+        [(_local(ts), round(total, 2)) for ts, total, _ in points],
+        [(_local(ts), round(think, 2)) for ts, _, think in points if think],
     ]
     options = {
-        "xAxis": {"type": "time"},
+        "xAxis": {"type": "time", "axisLabel": {"hideOverlap": True}},
         "yAxis": {"type": "log", "name": "ms"},
         "series": [
             {
@@ -220,16 +229,25 @@ def by_latency(
 
 
 def table(heads: list[str], rows: list[list[str]], sheet: Sheet) -> str:
-    """A plot's numbers, behind a summary."""
+    """A plot's numbers."""
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    return (
-        f"<details><summary>{escape(sheet.words('as_table'))}</summary>"
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div></details>"
-    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Both, and of what both have, both."""
+    return {
+        key: {**one.get(key, {}), **other[key]} if key in other else one[key]
+        for key in (one | other)
+    }
+
+
+def _local(ts: str) -> str:
+    """In this machine's zone, as everything else: a browser takes it for its own."""
+    return datetime.fromisoformat(ts).astimezone().replace(tzinfo=None).isoformat()
 
 
 def _hours_since(since: datetime) -> list[str]:

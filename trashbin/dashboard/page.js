@@ -24,7 +24,10 @@ document.addEventListener("input", (event) => {
   if (shown) shown.textContent = Number(event.target.value).toFixed(2);
 });
 
+let judged = 0;
+
 async function judge(file) {
+  const mine = ++judged; // a picture that was chosen later may be done earlier
   const result = document.getElementById("result");
   result.setAttribute("aria-busy", "true");
   result.innerHTML = result.dataset.judging;
@@ -33,10 +36,13 @@ async function judge(file) {
       method: "POST",
       body: file,
     });
-    result.innerHTML = await answer.text();
+    const text = await answer.text();
+    if (mine !== judged) return;
+    result.innerHTML = text;
     const preview = document.getElementById("preview");
     if (preview) preview.src = URL.createObjectURL(file);
   } catch (error) {
+    if (mine !== judged) return;
     result.textContent = String(error);
   }
   result.removeAttribute("aria-busy");
@@ -52,10 +58,23 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
   });
 }
 
+// A new item must not slide another from under the pointer: it would get the other's answer. Once a
+// page is scrolled, browsers see to that by themselves.
+new MutationObserver((changes) => {
+  for (const { target, addedNodes } of changes) {
+    if (scrollY > 0 || !target.matches?.(".feed:hover, .feed:focus-within")) continue;
+    const [card, next] = [addedNodes[0], addedNodes[0]?.nextElementSibling];
+    if (next && card === target.firstElementChild)
+      scrollBy({ top: next.offsetTop - card.offsetTop, behavior: "instant" });
+  }
+}).observe(document.documentElement, { childList: true, subtree: true });
+
 // NiceGUI's popup knows no Indonesian.
 const words = document.currentScript.dataset;
 document.getElementById("popup").innerHTML =
   `<span>${words.lost}</span><span>${words.reconnecting}</span>`;
+
+document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
 // NiceGUI tries to reconnect for ever; who has no session any more must log in.
 document.addEventListener("DOMContentLoaded", () => {

@@ -13,26 +13,31 @@ from nicegui import app, ui
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from trashbin import history
+from trashbin import history, resources
 from trashbin.dashboard import cards
 from trashbin.dashboard.archive import Archive, Filter
-from trashbin.dashboard.frame import Sheet
+from trashbin.dashboard.frame import Sheet, language_of
+from trashbin.dashboard.words import Words
 from trashbin.events import Event, EventType
+from trashbin.types import Reason
 
 CSV = "/events.csv"
 ROWS = 50
 MAX_TEXT = 100
+SHOWN = (*EventType, *resources.labels(), *Reason)  # what the table shows in words
 COLUMNS = ("device_id", *history.COLUMNS)
 
 
-def chosen(query: Mapping[str, str]) -> Filter:
+def chosen(query: Mapping[str, str], words: Words) -> Filter:
     """The filter that an address names; what makes no sense in it is left out."""
     kind = query.get("kind", "")
+    text = query.get("q", "")[:MAX_TEXT].strip()
     return Filter(
         device=query.get("bin") or None,
         kinds=[kind] if kind in set(EventType) else (),
         label=query.get("label") or None,
-        text=query.get("q", "")[:MAX_TEXT].strip(),
+        text=text,
+        meant=[key for key in SHOWN if text.lower() in words.reason(key).lower()] if text else (),
     )
 
 
@@ -42,7 +47,7 @@ def serve(archive: Archive) -> None:
     @app.get(CSV)
     def as_csv(request: Request) -> StreamingResponse:
         return StreamingResponse(
-            _lines(archive.read(chosen(request.query_params))),
+            _lines(archive.read(chosen(request.query_params, Words(language_of(request))))),
             media_type="text/csv; charset=utf-8",
             headers={"content-disposition": 'attachment; filename="trashbin-events.csv"'},
         )
@@ -67,7 +72,7 @@ def _lines(events: Iterator[Event]) -> Iterator[str]:
 def draw(sheet: Sheet) -> None:
     """Filters, the table, and ways to the next page and to the CSV."""
     words, query, archive = sheet.words, sheet.query, sheet.watch.archive
-    which = chosen(query)
+    which = chosen(query, words)
     count = archive.count(which)
     pages = max(1, -(-count // ROWS))
     number = query.get("page", "1")

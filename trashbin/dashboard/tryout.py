@@ -90,7 +90,8 @@ def result(name: str, decision: Decision, thresholds: Thresholds, words: Words) 
     """What ``trashbin classify`` prints, as HTML."""
     label = words.both(decision.label) if decision.label else words("no_class")
     acts = decision.action is Action.ACT
-    chip = words("unambiguous") if acts else words("ambiguous")
+    clear = acts or decision.reason is Reason.UNFAMILIAR
+    chip = words("unambiguous") if clear else words("ambiguous")
     would = words("would_sort") if acts else words("would_hold")
     confidence = words("confidence", words.percent(decision.top1 or 0.0))
     gates = [
@@ -123,4 +124,6 @@ def _why(decision: Decision, thresholds: Thresholds, words: Words) -> str:
         second = words.known(decision.second) if decision.second else "-"
         gap = f"{decision.gap or 0.0:.2f}"
         return words("not_ambiguous", gap, f"{thresholds.gap:.2f}", second)
+    if decision.reason is Reason.UNFAMILIAR:
+        return f"{words('unambiguous')}: {words.reason(decision.reason)}"
     return f"{words('ambiguous')}: {words.reason(decision.reason)}"

@@ -52,7 +52,8 @@ class Watch:
         self.connected = False
         self.problem = ""  # why there is no connection, in plain words
         self.ignored = 0  # messages that were no bin's
-        self._waiting: dict[str | None, tuple[float, int]] = {}
+        self._waiting: dict[str | None, tuple[float, int, int]] = {}  # when, at which version
+        self._count_again = False  # somebody was told an old count
         self._section = section
         self._inbox: queue.SimpleQueue[MQTTMessage | None] = queue.SimpleQueue()
         self._holes: dict[tuple[str, str], Holes] = {}
@@ -81,6 +82,7 @@ class Watch:
 
     def close(self) -> None:
         """Leave the broker, and write what was heard."""
+        self._client.on_disconnect = None  # that is no loss
         self._client.disconnect()
         self._client.loop_stop()
         self._inbox.put(None)
@@ -89,11 +91,13 @@ class Watch:
 
     def waiting_count(self, device: str | None) -> int:
         """How many uncertain items wait; counted once a second at most, whoever asks."""
-        at, count = self._waiting.get(device, (float("-inf"), 0))
-        now = time.monotonic()
-        if now - at >= COUNT_S:
+        at, version, count = self._waiting.get(device, (float("-inf"), -1, 0))
+        now, current = time.monotonic(), self.version
+        if version != current and now - at >= COUNT_S:
             count = self.archive.waiting_count(device)
-            self._waiting[device] = now, count
+            self._waiting[device] = now, current, count
+        elif version != current:
+            self._count_again = True
         return count
 
     def ask(self, device: str, verb: str, data: dict[str, Any]) -> Future[Answer]:
@@ -146,6 +150,8 @@ class Watch:
                 if time.monotonic() - ticked >= TICK_S:
                     ticked = time.monotonic()
                     self._mend(ticked)
+                    self.version += self._count_again
+                    self._count_again = False
             except StoreError as exc:
                 self._lost(str(exc))
                 time.sleep(STORE_RETRY_S)

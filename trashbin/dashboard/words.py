@@ -63,6 +63,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "uptime": ("Running for", "Berjalan selama"),
     "problems": ("Problems", "Masalah"),
     "none": ("none", "tidak ada"),
+    "last_heard": ("Last heard", "Terakhir terdengar"),
     "today": ("Sorted today", "Dipilah hari ini"),
     "no_bins": (
         "No bin has spoken yet. Start one with: trashbin run, or trashbin demo.",
