@@ -13,7 +13,7 @@ from trashbin import scenes
 
 ITEMS = 8
 PERSON = [{"kind": "simulated", "person_s": 1}, {"kind": "servo", "pin": 18}]
-SCENE = Path(scenes.__file__).parent / "glass-jar.jpg"
+SCENE = Path(scenes.__file__).parent / "metal-can-red.jpg"
 STILL = site.LOOK | {"settle_s": 1.5}  # tests do not wait until a thing lies still
 # name, size, dark, address
 SHOTS = (
@@ -34,7 +34,8 @@ def main(folder: Path) -> None:
                 here / "hall", broker, "hall", "Bin in the hall", look=STILL, actuators=PERSON
             )
         )
-        yard = {"look": STILL, "rules": {"gap": 0.9, "familiarity": 0}}
+        others = [{"kind": "simulated", "every_s": 2.0, "seed": 4}, {"kind": "mqtt"}]
+        yard = {"look": STILL, "rules": {"gap": 0.9, "familiarity": 0}, "triggers": others}
         stack.enter_context(site.at_work(here / "yard", broker, "yard", "Bin in the yard", **yard))
         url = stack.enter_context(site.shown(here / "page", broker))
         browser = stack.enter_context(site.browsing())
@@ -50,7 +51,7 @@ def main(folder: Path) -> None:
                 page.set_input_files("#picture", SCENE)
                 page.locator("#digits").wait_for(state="attached")
             else:
-                page.locator("article.item").first.wait_for()
+                page.locator("article.item .asks").first.scroll_into_view_if_needed()
             page.wait_for_function(
                 "() => [...document.images].slice(0, 3).every(one => one.naturalWidth > 0)"
             )
