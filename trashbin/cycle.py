@@ -73,8 +73,8 @@ class Cycle:
         condition.on_recovered = self._look_again
         condition.on_mended = self._sort_again
         condition.waiting = self._waiting
-        self._rounds = 0  # sorts in a row after which the tray was not empty
-        self._tried_again = 0  # times, what a servo that failed had left
+        # since the tray was empty last: sorts, and tries at what a servo that failed left
+        self._rounds = self._tried_again = 0
 
     @property
     def waits(self) -> bool:
@@ -226,8 +226,8 @@ class Cycle:
 
     def _seen_empty(self, frame: Frame) -> None:
         """Nothing lies there, so nothing is held, and what comes next is the next item."""
-        self._judged_at, self._rounds, self._held = frame.at, 0, None
-        self._tried_again = 0
+        self._judged_at, self._held = frame.at, None
+        self._rounds = self._tried_again = 0
         self._memory.emptied()
 
     def _something_new(self, sight: Sight, now: Frame) -> bool:

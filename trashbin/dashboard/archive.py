@@ -94,7 +94,7 @@ class Filter:
             terms.append(f"kind IN ({', '.join('?' * len(self.kinds))})")
             values += [str(kind) for kind in self.kinds]
         if self.label is not None:
-            terms.append(f"(label = ? OR {ANSWERED} = ?)")
+            terms.append(f"(label = ? OR kind = 'resolved' AND {ANSWERED} = ?)")
             values += [self.label] * 2
         if self.text:
             marks = ", ".join("?" * len(self.meant))
