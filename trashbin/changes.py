@@ -25,6 +25,7 @@ PIXELS = WIDTH * HEIGHT
 PLANES = (3, HEIGHT, WIDTH)
 SMALL = (HEIGHT, WIDTH, 3)
 LEVEL, LEVEL_SHARE = 8.0, 0.06  # a change: so many of 255 levels, and this share of the level
+DIM = 0.6  # share of the tray's own light, below which what lies there may seem to be gone
 EDGE = 5.0  # a change of slope, levels per small pixel
 BRIGHTEST = 232.0  # above it a camera clips, and no two levels can be told apart
 LUMA = (0.299, 0.587, 0.114)
@@ -175,8 +176,8 @@ class Changes:
         also = self._lease("also", PLANES, np.bool_)
         np.less(expected, 245, out=usable)
         np.logical_and(usable, np.less(now, 250, out=also), out=usable)
-        np.logical_and(usable, np.greater(light, 0.3, out=also), out=usable)
-        np.maximum(light, np.float32(0.3), out=least)
+        np.logical_and(usable, np.greater(light, DIM, out=also), out=usable)
+        np.maximum(light, np.float32(DIM), out=least)
         np.subtract(now, expected, out=step)
         np.divide(step, least, out=step)
         np.multiply(step, usable, out=step)

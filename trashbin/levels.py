@@ -78,7 +78,8 @@ class Levels:
         for bin, gauge in self._gauges.items():
             try:
                 gauge.read(self.sensors[bin].level())
-                self.problems.pop(bin, None)
+                if gauge.level is not None:  # one echo now and then is no end of it
+                    self.problems.pop(bin, None)
             except DeviceError as error:
                 gauge.read(None)
                 if self.problems.get(bin) != str(error):

@@ -92,7 +92,10 @@ class Wearing:
         classifier = recorder.classifier
         if isinstance(classifier, TFLiteClassifier) and classifier.file.rehearsal is not None:
             store = str(self.heads.folder.parent)
-            self._lesson = self._teach(["--store", store, "--model", str(classifier.file.path)])
+            try:
+                self._lesson = self._teach(["--store", store, "--model", str(classifier.file.path)])
+            except OSError as error:  # no memory, or too many processes
+                log.warning("teaching cannot begin: %s", error)
 
     def _tell(self, message: str) -> None:
         log.warning("head: %s", message)

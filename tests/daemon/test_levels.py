@@ -158,6 +158,13 @@ def test_a_silent_sensor_is_told_once_and_counting_takes_its_place(
     assert "level" not in rig.told.topics["state"]["problems"]
 
 
+def test_a_sensor_that_hears_an_echo_now_and_then_is_told_once(rig: Rig, sensor: Sensor) -> None:
+    for number in range(300):
+        sensor.sees, sensor.broken = 0.3, "hears no echo" if number % 3 else None
+        rig.go(5)
+    assert rig.kinds() == ["fault"]
+
+
 @given(st.lists(st.floats(0.86, 2.0), max_size=30))
 def test_a_level_that_wavers_about_full_changes_full_once_at_most(readings: list[float]) -> None:
     gauge, seen = Gauge(), [False]

@@ -26,6 +26,7 @@ from trashbin.model import head, rehearsal
 from trashbin.model.heads import Heads
 from trashbin.model.tflite import TFLiteClassifier
 from trashbin.outbox import Outbox
+from trashbin.status import Status
 from trashbin.types import Mode, ModelId
 from trashbin.wearing import Wearing, untried
 
@@ -281,6 +282,19 @@ def test_a_bin_teaches_itself_once_so_many_items_were_answered(taught: Taught) -
     recorder.answers = 9
     rig.go(10)
     assert len(begun) == 1  # one at a time
+
+
+def test_a_process_that_cannot_be_started_is_no_end_of_the_bin(taught: Taught) -> None:
+    rig = Rig(taught.store)
+
+    def teach(arguments: object) -> Lesson:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    rig.daemon.condition.use(taught.network)
+    rig.daemon.wearing = Wearing(rig.daemon.condition, Heads(taught.store), 3, teach)  # type: ignore[arg-type]
+    rig.daemon.recorder.answers = 3
+    rig.go(10)
+    assert rig.daemon.status is Status.IDLE
 
 
 def test_what_was_answered_becomes_folders_a_label(taught: Taught, tmp_path: Path) -> None:
