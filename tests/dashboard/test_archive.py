@@ -92,6 +92,17 @@ def test_an_uncertain_item_waits_until_somebody_answers(opened: Opened) -> None:
     assert archive.answers([first.event_id, second.event_id]) == {first.event_id: told}
 
 
+def test_what_its_bin_does_not_keep_waits_no_longer(opened: Opened) -> None:
+    archive = opened()
+    first, second = (uncertain(event) for event in events(2))
+    archive.add([first, second])
+    for _ in range(2):
+        archive.dismiss(first.event_id)
+    assert archive.waiting(10) == [second] and archive.waiting_count() == 1
+    archive.close()
+    assert opened().waiting(10) == [second]
+
+
 def test_filters_name_bin_kind_label_and_text(opened: Opened) -> None:
     archive = opened()
     archive.add(events(2))

@@ -8,6 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from uuid6 import uuid7
 
 from tests.page.site import SOON_MS, ready
 from tests.support_processes import Listener, wait_until
@@ -81,6 +82,22 @@ def test_an_answer_on_the_page_sorts_the_item(tab: Open, url: str, listener: Lis
     ready(page, f"{url}/?bin=yard")
     answered = page.locator(f'article[data-event="{event_id}"]')
     answered.get_by_text("A person said: glass (on this page) into glass").wait_for()
+
+
+def test_an_item_that_its_bin_does_not_keep_leaves_the_queue(
+    tab: Open, url: str, listener: Listener
+) -> None:
+    known = next(e for e in reversed(listener.events()) if e["event_type"] == "uncertain")
+    other = known | {"event_id": str(uuid7()), "store_id": "another", "seq": 1, "image_id": None}
+    other["ts"] = "2026-01-02T03:04:05.678Z"
+    listener.send(f"trashbin/{known['device_id']}/event", json.dumps(other))
+    page = tab()
+    ready(page, f"{url}/queue?bin={known['device_id']}")
+    card = page.locator(f'article[data-event="{other["event_id"]}"]')
+    card.get_by_text("2026-01-02").wait_for()
+    card.locator('button[data-label="glass"]').click()
+    page.get_by_text("older than the history").wait_for()
+    card.wait_for(state="detached")
 
 
 def test_a_wrong_sort_is_corrected_on_its_card(tab: Open, url: str, listener: Listener) -> None:

@@ -55,6 +55,8 @@ CREATE TABLE gone (
 );
 PRAGMA user_version = {VERSION};
 """
+# items whose bin takes no answer: it does not keep them any more
+DISMISSED = "CREATE TABLE IF NOT EXISTS dismissed (event_id TEXT PRIMARY KEY) WITHOUT ROWID"
 
 # of an event: what a person said, and what is searched for a text
 ANSWERED = "json_extract(json, '$.answer.label')"
@@ -199,6 +201,7 @@ class Archive:
     _WAITING = (
         "kind = 'uncertain' AND NOT EXISTS"
         " (SELECT 1 FROM event AS answer WHERE answer.resolves = event.event_id)"
+        " AND event_id NOT IN (SELECT event_id FROM dismissed)"
     )
 
     def waiting(self, limit: int, device: str | None = None) -> list[Event]:
@@ -215,6 +218,11 @@ class Archive:
         query = f"SELECT count(*) FROM event WHERE {where} AND {self._WAITING}"
         with self._using() as db:
             return int(db.execute(query, values).fetchone()[0])
+
+    def dismiss(self, event_id: str) -> None:
+        """Ask nobody about this item any more."""
+        with self._using() as db:
+            db.execute("INSERT OR IGNORE INTO dismissed VALUES (?)", (event_id,))
 
     def answers(self, event_ids: Sequence[str]) -> dict[str, Event]:
         """The newest ``resolved`` event of each item that has one."""
@@ -323,6 +331,7 @@ def _opened(path: Path) -> sqlite3.Connection:
             raise StoreError(f"{path}: written by a newer trashbin; name another --store")
         if version == 0:
             db.executescript(TABLES)
+        db.execute(DISMISSED)
     except BaseException:
         db.close()
         raise

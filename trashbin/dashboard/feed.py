@@ -114,6 +114,8 @@ class _Card:
                 self.sheet.toast(words("sent", words.known(label)))
             else:
                 self.sheet.toast(words("refused", name, wire.text(told, "error")))
+                if wire.text(told, "status") == "refused":  # it does not keep the item any more
+                    self.sheet.watch.dismiss(self.event.event_id)
         self._enable(True)
 
     def _enable(self, on: bool) -> None:

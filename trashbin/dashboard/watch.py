@@ -111,6 +111,11 @@ class Watch:
         self._client.publish(Topics(device).request(verb), payload, qos=1)
         return future
 
+    def dismiss(self, event_id: str) -> None:
+        """Ask nobody about this item any more."""
+        self.archive.dismiss(event_id)
+        self.version += 1
+
     # paho's thread
 
     def _on_connect(self, client: Client, userdata: Any, flags: Any, reason: Any, _: Any) -> None:
