@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ def hour(mb_an_hour: float = 0.0, every: int = 2, more: float = 0.0) -> list[Sam
 def test_what_stays_as_it_is_passes() -> None:
     assert leaks(hour()) == []
     assert leaks(hour(mb_an_hour=4)) == []
+
+
+def test_a_thread_that_comes_and_goes_is_no_leak() -> None:
+    at_times = [replace(sample, threads=6 + n % 2) for n, sample in enumerate(hour()[:8])]
+    assert leaks([*hour()[:4], *at_times]) == []
 
 
 def test_a_leak_is_told() -> None:
