@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,8 +28,8 @@ def test_what_stays_as_it_is_passes() -> None:
 
 
 def test_a_thread_that_comes_and_goes_is_no_leak() -> None:
-    at_times = [replace(sample, threads=6 + n % 2) for n, sample in enumerate(hour()[:8])]
-    assert leaks([*hour()[:4], *at_times]) == []
+    alone, beside = Sample(0, 150, 100, 10, 6), Sample(0, 150, 100, 10, 7)
+    assert leaks([alone] * 20 + [alone, beside] * 5) == []
 
 
 def test_a_leak_is_told() -> None:
