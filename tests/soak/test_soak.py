@@ -29,7 +29,8 @@ def test_what_stays_as_it_is_passes() -> None:
 
 def test_a_thread_that_comes_and_goes_is_no_leak() -> None:
     alone, beside = Sample(0, 150, 100, 10, 6), Sample(0, 150, 100, 10, 7)
-    assert leaks([alone] * 20 + [alone, beside] * 5) == []
+    assert leaks([alone] * 20 + [beside] * 9 + [alone] * 11) == []
+    assert leaks([alone] * 20 + [beside] * 20) == ["threads grew by 1"]
 
 
 def test_a_leak_is_told() -> None:
