@@ -138,6 +138,17 @@ def test_it_speaks_indonesian(tab: Open, url: str) -> None:
     page.get_by_role("link", name="To answer").wait_for()
 
 
+def test_a_phone_shows_which_page_it_is(tab: Open, url: str) -> None:
+    page = tab(size=PHONE, locale="id-ID")
+    for path in PAGES:
+        ready(page, url + path)
+        left, right = page.locator("nav [aria-current]").evaluate(
+            "link => [link.getBoundingClientRect().left, link.getBoundingClientRect().right]"
+        )
+        assert left >= 0 and right <= PHONE[0], path
+        assert page.evaluate("document.activeElement === document.body"), "it takes no focus"
+
+
 @pytest.fixture
 def locked(tmp_path: Path) -> tuple[str, str]:
     """What makes a page ask for the password."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from uuid6 import uuid7
 
+from tests.page import site
 from tests.page.site import SOON_MS, ready
 from tests.support_processes import Listener, wait_until
+from trashbin.events import timestamp
 
 if TYPE_CHECKING:
     from tests.page.conftest import Open
@@ -33,6 +35,16 @@ NOTE = """() => {
 def of_type(listener: Listener, device: str, kind: str) -> list[dict[str, Any]]:
     events = listener.events()
     return [e for e in events if (e["device_id"], e["event_type"]) == (device, kind)]
+
+
+def tell_uncertain(listener: Listener, device: str, **changes: Any) -> str:
+    """Send an event as a bin would that keeps it no more; its id."""
+    assert wait_until(lambda: bool(of_type(listener, "yard", "uncertain")))
+    event_id, now = str(uuid7()), timestamp(datetime.now(UTC))
+    known = of_type(listener, "yard", "uncertain")[-1] | {"device_id": device, "image_id": None}
+    new = {"event_id": event_id, "ts": now, "store_id": event_id, "seq": 1}
+    listener.send(f"trashbin/{device}/event", json.dumps(known | new | changes))
+    return event_id
 
 
 def test_an_item_is_on_the_page_within_a_second(
@@ -87,13 +99,10 @@ def test_an_answer_on_the_page_sorts_the_item(tab: Open, url: str, listener: Lis
 def test_an_item_that_its_bin_does_not_keep_leaves_the_queue(
     tab: Open, url: str, listener: Listener
 ) -> None:
-    known = next(e for e in reversed(listener.events()) if e["event_type"] == "uncertain")
-    other = known | {"event_id": str(uuid7()), "store_id": "another", "seq": 1, "image_id": None}
-    other["ts"] = "2026-01-02T03:04:05.678Z"
-    listener.send(f"trashbin/{known['device_id']}/event", json.dumps(other))
+    event_id = tell_uncertain(listener, "yard", ts="2026-01-02T03:04:05.678Z")
     page = tab()
-    ready(page, f"{url}/queue?bin={known['device_id']}")
-    card = page.locator(f'article[data-event="{other["event_id"]}"]')
+    ready(page, f"{url}/queue?bin=yard")
+    card = page.locator(f'article[data-event="{event_id}"]')
     card.get_by_text("2026-01-02").wait_for()
     card.locator('button[data-label="glass"]').click()
     page.get_by_text("older than the history").wait_for()
@@ -113,17 +122,29 @@ def test_a_wrong_sort_is_corrected_on_its_card(tab: Open, url: str, listener: Li
     assert [(e["answer"]["label"], e["answer"]["way"]) for e in told] == [("metal", "page")]
 
 
-def test_a_new_item_slides_no_other_from_under_the_pointer(tab: Open, url: str) -> None:
+def test_new_items_slide_no_button_from_under_the_pointer(
+    tab: Open, url: str, listener: Listener
+) -> None:
     page = tab()
-    ready(page, f"{url}/?bin=hall")
-    page.locator("article.item h3").first.hover()
-    event_id = page.locator("article.item:hover").get_attribute("data-event")
-    top = (
-        f"document.querySelector('article[data-event=\"{event_id}\"]').getBoundingClientRect().top"
-    )
-    place = page.evaluate(top)
-    page.locator(f'article.item + article[data-event="{event_id}"]').wait_for()  # one came above
-    assert page.evaluate(top) == pytest.approx(place, abs=1)
+    event_id = tell_uncertain(listener, "alone")
+    ready(page, f"{url}/queue?bin=alone")
+    button = page.locator(f'article[data-event="{event_id}"] button[data-label="paper"]')
+    button.wait_for()
+    site.settled(page)
+    button.hover()
+    place = button.evaluate("button => button.getBoundingClientRect().top")
+    # the page is too short to scroll; then it is scrolled
+    for _ in range(2):
+        other = tell_uncertain(listener, "alone")
+        page.locator(f'article[data-event="{other}"]').wait_for()
+        top = button.evaluate("button => button.getBoundingClientRect().top")
+        assert top == pytest.approx(place, abs=1)
+    page.mouse.move(0, 0)
+    ready(page, f"{url}/queue?bin=alone")
+    page.locator("article.item h3").first.hover()  # nothing there to press: let new items be seen
+    other = tell_uncertain(listener, "alone")
+    page.locator(f'article[data-event="{other}"]').wait_for()
+    assert page.evaluate("scrollY") == 0
 
 
 def test_a_card_tells_the_whole_decision(tab: Open, url: str, listener: Listener) -> None:

@@ -58,15 +58,25 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
   });
 }
 
-// A new item must not slide another from under the pointer: it would get the other's answer. Once a
-// page is scrolled, browsers see to that by themselves.
-new MutationObserver((changes) => {
-  for (const { target, addedNodes } of changes) {
-    if (scrollY > 0 || !target.matches?.(".feed:hover, .feed:focus-within")) continue;
-    const [card, next] = [addedNodes[0], addedNodes[0]?.nextElementSibling];
-    if (next && card === target.firstElementChild)
-      scrollBy({ top: next.offsetTop - card.offsetTop, behavior: "instant" });
-  }
+// Cards come and go above the buttons under the pointer. These stay where they are: another item
+// would get the answer.
+let pointed = null;
+let place = 0;
+
+function note() {
+  if (pointed) place = pointed.getBoundingClientRect().top;
+}
+
+document.addEventListener("scroll", note);
+document.addEventListener("pointermove", (event) => {
+  pointed = event.target.closest?.(".asks, .item summary");
+  note();
+});
+new MutationObserver(() => {
+  const moved = pointed?.isConnected ? pointed.getBoundingClientRect().top - place : 0;
+  if (!moved) return;
+  document.body.style.minHeight = `${scrollY + innerHeight + moved}px`; // else it may be too short
+  scrollBy({ top: moved, behavior: "instant" });
 }).observe(document.documentElement, { childList: true, subtree: true });
 
 // NiceGUI's popup knows no Indonesian.
@@ -74,7 +84,11 @@ const words = document.currentScript.dataset;
 document.getElementById("popup").innerHTML =
   `<span>${words.lost}</span><span>${words.reconnecting}</span>`;
 
-document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+// On a phone the page's own link may be out of sight. Vue has drawn it by then.
+document.addEventListener("DOMContentLoaded", () => {
+  const current = document.querySelector("nav [aria-current]");
+  current.scrollIntoView({ inline: "center", block: "nearest" });
+});
 
 // NiceGUI tries to reconnect for ever; who has no session any more must log in.
 document.addEventListener("DOMContentLoaded", () => {
