@@ -54,7 +54,8 @@ async def draw(sheet: Sheet) -> None:
         plots = [
             _Plot(words(key), words("as_table")) for key in ("by_class", "by_share", "by_latency")
         ]
-    await ui.context.client.connected()
+    if not await sheet.wanted():
+        return
     dark = {"light": False, "dark": True}.get(sheet.theme)
     if dark is None:
         asked = "matchMedia('(prefers-color-scheme: dark)').matches"

@@ -53,6 +53,12 @@ class Sheet:
         bin = self.watch.bins.get(device)
         return bin.name if bin else device
 
+    async def wanted(self) -> bool:
+        """Wait until a browser shows the page; False where it left before, or never was one."""
+        client = ui.context.client
+        await client.connected()
+        return not client.is_deleted
+
     def toast(self, text: str) -> None:
         """Say something for a while; screen readers read it out."""
         with self.toasts:

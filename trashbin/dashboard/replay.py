@@ -24,7 +24,8 @@ async def draw(sheet: Sheet) -> None:
     words = sheet.words
     with ui.element("div").classes("main") as main:
         ui.html(escape(words("replay_intro")), sanitize=False, tag="p").classes("soft")
-    await ui.context.client.connected()
+    if not await sheet.wanted():
+        return
     which = Filter(sheet.device, ITEMS)
     items = await asyncio.to_thread(sheet.watch.archive.newest, NEWEST, which)
     with main:
