@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from nicegui import Client, core, ui
 from starlette.requests import Request
 
+from tests.support_processes import free_port
 from trashbin.dashboard import pages
 from trashbin.dashboard.archive import NAME, Archive
 from trashbin.dashboard.watch import Watch
@@ -46,3 +51,28 @@ def test_nothing_is_drawn_for_who_never_came(
     with caplog.at_level(logging.WARNING):
         asyncio.run(open_and_leave())
     assert caplog.text == ""
+
+
+def test_a_browser_that_goes_on_leaves_no_traceback(tmp_path: Path) -> None:
+    port, broker = free_port(), free_port()
+    page = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "trashbin", "dashboard", "--store", str(tmp_path)),
+            *("--broker", f"127.0.0.1:{broker}", "--listen", f"127.0.0.1:{port}"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert page.stdout is not None and page.stdout.readline()
+        for _ in range(10):
+            with socket.create_connection(("127.0.0.1", port)) as browser:
+                asked = f"GET /look/style.css HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
+                browser.sendall(asked.encode())
+        with urlopen(f"http://127.0.0.1:{port}/look/style.css") as answer:
+            assert answer.read()
+    finally:
+        page.terminate()
+        _, told = page.communicate()
+    assert "cannot be reached" in told and "Traceback" not in told

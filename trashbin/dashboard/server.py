@@ -39,6 +39,7 @@ class Options:
 def main(options: Options) -> ExitCode:
     """Serve until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_telling)
     # NiceGUI takes itself for a test of its own where it runs below pytest
     os.environ.pop("PYTEST_CURRENT_TEST", None)
     try:
@@ -82,6 +83,11 @@ def main(options: Options) -> ExitCode:
     )
     archive.close()
     return ExitCode.GOOD
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """Not that a browser went on before a file came: Starlette takes that for an error of ours."""
+    return not (record.exc_info and str(record.exc_info[1]) == "No response returned.")
 
 
 async def _tell(options: Options) -> None:
