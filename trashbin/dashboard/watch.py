@@ -155,8 +155,9 @@ class Watch:
                 if time.monotonic() - ticked >= TICK_S:
                     ticked = time.monotonic()
                     self._mend(ticked)
-                    self.version += self._count_again
-                    self._count_again = False
+                    if self._count_again:
+                        self._count_again = False  # first: a page may ask meanwhile
+                        self.version += 1
             except StoreError as exc:
                 self._lost(str(exc))
                 time.sleep(STORE_RETRY_S)
