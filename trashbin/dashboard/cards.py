@@ -112,10 +112,12 @@ def tile(bin: Bin, words: Words, now: datetime) -> str:
     counts = {
         label: count for label, count in bin.counts.items() if isinstance(count, int) and count
     }
-    said = _moment(wire.text(bin.state, "ts"))
-    if said is not None and said.date() != now.astimezone().date():
-        rows.append((words("last_heard"), f"{said:%Y-%m-%d %H:%M}"))
-    elif counts:
+    said, measured = (_moment(wire.text(told, "ts")) for told in (bin.state, bin.health))
+    today = now.astimezone().date()
+    heard = max(filter(None, (said, measured)), default=None)
+    if heard is not None and heard.date() != today:
+        rows.append((words("last_heard"), f"{heard:%Y-%m-%d %H:%M}"))
+    elif counts and (said is None or said.date() == today):  # else nothing was sorted today
         rows.append(
             (words("today"), ", ".join(f"{n} {words.known(name)}" for name, n in counts.items()))
         )

@@ -1,0 +1,32 @@
+"""What is drawn of bins and their items."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.support_events import NOON
+from trashbin.dashboard import cards
+from trashbin.dashboard.bins import Bin
+from trashbin.dashboard.words import Words
+from trashbin.events import timestamp
+
+EARLIER = timedelta(days=3)
+
+
+@pytest.mark.parametrize(
+    ("said", "measured", "told", "untold"),
+    [
+        (NOON, NOON, "42 glass", "Last heard"),
+        (NOON - EARLIER, NOON - EARLIER, "2026-11-20", "42 glass"),
+        (NOON - EARLIER, NOON, "", "42 glass"),  # it is there, and has sorted nothing today
+        (NOON - EARLIER, NOON, "", "Last heard"),
+    ],
+)
+def test_no_counts_of_another_day_are_todays(
+    said: datetime, measured: datetime, told: str, untold: str
+) -> None:
+    state = {"ts": timestamp(said), "counts": {"today": {"glass": 42}}}
+    tile = cards.tile(Bin("hall", True, {}, state, {"ts": timestamp(measured)}), Words(), NOON)
+    assert told in tile and untold not in tile
