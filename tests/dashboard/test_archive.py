@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support_events import NOON, an_event
-from trashbin.dashboard.archive import ITEMS, NAME, Archive, Filter
+from trashbin.dashboard.archive import ANSWERED, ITEMS, NAME, Archive, Filter
 from trashbin.events import Answer, Event, EventType, new_event_id
 from trashbin.types import Action, Reason
 
@@ -113,7 +113,9 @@ def test_filters_name_bin_kind_label_and_text(opened: Opened) -> None:
     assert archive.count(Filter(text="The LEFT")) == 1
     assert archive.count(Filter(text="%")) == 0
     assert archive.count(Filter(text="familiarity")) == 0, "a key of JSON is no text"
-    assert archive.count(Filter(text="kaca", meant=["glass"])) == 1
+    assert archive.count(Filter(text="kaca", meant={"label": ["glass"], "reason": []})) == 1
+    day = (NOON + timedelta(seconds=1)).astimezone()
+    assert archive.count(Filter(text=f"{day:%Y-%m-%d %H:%M:%S}")) == 1
     assert [event.seq for event in archive.read(Filter())] == [1, 2, 10]
 
 
@@ -129,8 +131,10 @@ def test_an_answer_is_found_by_its_label(opened: Opened) -> None:
         label=None,
     )
     archive.add([item, told])
-    for which in (Filter(label="glass"), Filter(text="glass"), Filter(text="x", meant=["glass"])):
+    meant = {ANSWERED: ["glass"]}
+    for which in (Filter(label="glass"), Filter(text="glass"), Filter(text="x", meant=meant)):
         assert archive.newest(9, which) == [told]
+    assert archive.labels() == ["glass", "paper"]
 
 
 def test_figures_count_by_hour_and_class(opened: Opened) -> None:

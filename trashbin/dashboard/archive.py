@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,12 @@ PRAGMA user_version = {VERSION};
 # items whose bin takes no answer: it does not keep them any more
 DISMISSED = "CREATE TABLE IF NOT EXISTS dismissed (event_id TEXT PRIMARY KEY) WITHOUT ROWID"
 
-# of an event: what a person said, and what is searched for a text
+# of an event: what a person said, and what is searched for a text, its time in this machine's zone
 ANSWERED = "json_extract(json, '$.answer.label')"
 TEXTS = " || ' ' || ".join(
     f"coalesce({each}, '')"
     for each in (
+        "strftime('%Y-%m-%d %H:%M:%S', ts, 'localtime')",
         *("event_id", "device_id", "kind", "label", "reason", ANSWERED),
         *(f"json_extract(json, '$.{key}')" for key in ("bin", "detail.part", "detail.message")),
     )
@@ -75,14 +76,14 @@ ITEMS = (EventType.SORTED, EventType.UNCERTAIN)
 class Filter:
     """Which events: of one bin, of kinds, of a label, holding a text, since a moment (UTC).
 
-    ``meant`` are the kinds, labels and reasons that the text stands for in somebody's language.
+    ``meant`` is what the text stands for in somebody's language: a column -> its values.
     """
 
     device: str | None = None
     kinds: Sequence[str] = ()
     label: str | None = None
     text: str = ""
-    meant: Sequence[str] = ()
+    meant: Mapping[str, Sequence[str]] = field(default_factory=dict)
     since: datetime | None = None
 
     def where(self) -> tuple[str, list[Any]]:
@@ -99,11 +100,12 @@ class Filter:
             terms.append(f"(label = ? OR kind = 'resolved' AND {ANSWERED} = ?)")
             values += [self.label] * 2
         if self.text:
-            marks = ", ".join("?" * len(self.meant))
-            columns = ("kind", "label", "reason", ANSWERED)
-            among = " OR ".join(f"{column} IN ({marks})" for column in columns)
-            terms.append(f"(instr(lower({TEXTS}), lower(?)) > 0 OR {among})")
-            values += [self.text, *(each for _ in columns for each in self.meant)]
+            among = [f"instr(lower({TEXTS}), lower(?)) > 0"]
+            values.append(self.text)
+            for column, keys in self.meant.items():
+                among.append(f"{column} IN ({', '.join('?' * len(keys))})")
+                values += keys
+            terms.append(f"({' OR '.join(among)})")
         if self.since is not None:
             terms.append("ts >= ?")
             values.append(timestamp(self.since))
@@ -258,10 +260,12 @@ class Archive:
             return db.execute(query, (*values, limit)).fetchall()[::-1]
 
     def labels(self) -> list[str]:
-        """Every label that an event named."""
+        """Every label that an event or a person named."""
         with self._using() as db:
             rows = db.execute(
-                "SELECT DISTINCT label FROM event WHERE label IS NOT NULL ORDER BY label LIMIT 200"
+                "SELECT DISTINCT label FROM event WHERE label IS NOT NULL"
+                f" UNION SELECT {ANSWERED} FROM event WHERE kind = 'resolved' AND {ANSWERED} > ''"
+                " ORDER BY 1 LIMIT 200"
             ).fetchall()
         return [label for (label,) in rows]
 

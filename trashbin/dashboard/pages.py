@@ -40,7 +40,7 @@ def register(watch: Watch, judge: Judge, *, logout: bool) -> None:
     here = Path(__file__).parent
     for name in ("style.css", "page.js"):
         app.add_static_file(local_file=here / name, url_path=f"/look/{name}")
-    table.serve(watch.archive)
+    table.serve(watch)
     tryout.serve(judge)
     album = Album(watch)
     safe = {"x-content-type-options": "nosniff"}

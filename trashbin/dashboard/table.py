@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
 from urllib.parse import urlencode
 
@@ -15,8 +15,9 @@ from starlette.responses import StreamingResponse
 
 from trashbin import history, resources
 from trashbin.dashboard import cards
-from trashbin.dashboard.archive import Archive, Filter
+from trashbin.dashboard.archive import ANSWERED, Filter
 from trashbin.dashboard.frame import Sheet, language_of
+from trashbin.dashboard.watch import Watch
 from trashbin.dashboard.words import Words
 from trashbin.events import Event, EventType
 from trashbin.types import Reason
@@ -24,11 +25,10 @@ from trashbin.types import Reason
 CSV = "/events.csv"
 ROWS = 50
 MAX_TEXT = 100
-SHOWN = (*EventType, *resources.labels(), *Reason)  # what the table shows in words
 COLUMNS = ("device_id", *history.COLUMNS)
 
 
-def chosen(query: Mapping[str, str], words: Words) -> Filter:
+def chosen(query: Mapping[str, str], words: Words, watch: Watch) -> Filter:
     """The filter that an address names; what makes no sense in it is left out."""
     kind = query.get("kind", "")
     text = query.get("q", "")[:MAX_TEXT].strip()
@@ -37,17 +37,35 @@ def chosen(query: Mapping[str, str], words: Words) -> Filter:
         kinds=[kind] if kind in set(EventType) else (),
         label=query.get("label") or None,
         text=text,
-        meant=[key for key in SHOWN if text.lower() in words.reason(key).lower()] if text else (),
+        meant=_meant(text.lower(), words, watch) if text else {},
     )
 
 
-def serve(archive: Archive) -> None:
+def _meant(text: str, words: Words, watch: Watch) -> dict[str, list[str]]:
+    """What the table shows in words that hold ``text``, by the archive's columns."""
+
+    def among(keys: Iterable[str], shown: Callable[[str], str]) -> list[str]:
+        return [key for key in keys if text in shown(key).lower()]
+
+    labels = among(resources.labels(), words.known)
+    names = {bin.id: bin.name for bin in list(watch.bins.values())}
+    return {
+        "device_id": among(names, names.__getitem__),
+        "kind": among(EventType, words.known),
+        "label": labels,
+        ANSWERED: labels,
+        "reason": among(Reason, words.reason),
+    }
+
+
+def serve(watch: Watch) -> None:
     """The CSV's address."""
 
     @app.get(CSV)
     def as_csv(request: Request) -> StreamingResponse:
+        which = chosen(request.query_params, Words(language_of(request)), watch)
         return StreamingResponse(
-            _lines(archive.read(chosen(request.query_params, Words(language_of(request))))),
+            _lines(watch.archive.read(which)),
             media_type="text/csv; charset=utf-8",
             headers={"content-disposition": 'attachment; filename="trashbin-events.csv"'},
         )
@@ -72,7 +90,7 @@ def _lines(events: Iterator[Event]) -> Iterator[str]:
 def draw(sheet: Sheet) -> None:
     """Filters, the table, and ways to the next page and to the CSV."""
     words, query, archive = sheet.words, sheet.query, sheet.watch.archive
-    which = chosen(query, words)
+    which = chosen(query, words, sheet.watch)
     count = archive.count(which)
     pages = max(1, -(-count // ROWS))
     number = query.get("page", "1")
