@@ -8,7 +8,7 @@ from html import escape
 
 from trashbin.dashboard import glyphs, wire
 from trashbin.dashboard.bins import Bin
-from trashbin.dashboard.words import Words, spans
+from trashbin.dashboard.words import Words
 from trashbin.events import Event, EventType
 
 SHOWN = 8  # bars on a card; a network of ours has six labels
@@ -162,10 +162,10 @@ def _health(bin: Bin, words: Words) -> list[tuple[str, str]]:
         rows.append((words("temperature"), f"{celsius:.0f} °C"))
     free = wire.number(bin.health, "disk_free_mb")
     if free is not None:
-        rows.append((words("disk"), f"{free / 1024:.1f} GB"))
+        rows.append((words("disk"), f"{words.number(free / 1024, 1)} GB"))
     up = wire.number(bin.health, "uptime_s")
     if up is not None:
-        rows.append((words("uptime"), spans(up)))
+        rows.append((words("uptime"), words.span(up)))
     limits = wire.number(bin.state, "thresholds", "gap")
     if limits is not None:
         rows.append((words("thresholds"), f"{words('gap').lower()} {words.percent(limits, 0)}"))

@@ -222,7 +222,7 @@ def by_latency(
         ],
     }
     rows = [
-        [name, f"{median([value for _, value in cloud]):.1f}"]
+        [name, words.number(median([value for _, value in cloud]), 1)]
         for name, cloud in zip(names, clouds, strict=True)
         if cloud
     ]

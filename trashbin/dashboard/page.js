@@ -21,7 +21,9 @@ document.addEventListener("change", (event) => {
 
 document.addEventListener("input", (event) => {
   const shown = event.target.type === "range" && document.getElementById(`${event.target.id}-value`);
-  if (shown) shown.textContent = Number(event.target.value).toFixed(2);
+  if (!shown) return;
+  const language = document.documentElement.lang;
+  shown.textContent = Number(event.target.value).toLocaleString(language, { minimumFractionDigits: 2 });
 });
 
 let judged = 0;

@@ -71,7 +71,7 @@ class _Replay:
                 throttle=0.1,
                 js_handler="(event) => emit(Number(event.target.value))",
             )
-            ui.html(f"{value:.2f}", sanitize=False, tag="output").props(
+            ui.html(words.number(value, 2), sanitize=False, tag="output").props(
                 f'for="{key}" id="{key}-value"'
             )
 

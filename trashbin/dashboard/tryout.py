@@ -122,8 +122,8 @@ def result(name: str, decision: Decision, thresholds: Thresholds, words: Words) 
 def _why(decision: Decision, thresholds: Thresholds, words: Words) -> str:
     if decision.reason is Reason.CLEAR:
         second = words.known(decision.second) if decision.second else "-"
-        gap = f"{decision.gap or 0.0:.2f}"
-        return words("not_ambiguous", gap, f"{thresholds.gap:.2f}", second)
+        gap, needed = (words.number(value, 2) for value in (decision.gap or 0.0, thresholds.gap))
+        return words("not_ambiguous", gap, needed, second)
     if decision.reason is Reason.UNFAMILIAR:
-        return f"{words('unambiguous')}: {words.reason(decision.reason)}"
+        return words("unambiguous_but", words.reason(decision.reason))
     return f"{words('ambiguous')}: {words.reason(decision.reason)}"

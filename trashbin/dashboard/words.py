@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 
 # key -> English, Indonesian
@@ -61,6 +58,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "frame_age": ("Last picture", "Gambar terakhir"),
     "ago": ("{} ago", "{} yang lalu"),
     "uptime": ("Running for", "Berjalan selama"),
+    "unit_d": ("d", "hari"),
+    "unit_h": ("h", "jam"),
+    "unit_min": ("min", "mnt"),
+    "unit_s": ("s", "dtk"),
     "problems": ("Problems", "Masalah"),
     "none": ("none", "tidak ada"),
     "last_heard": ("Last heard", "Terakhir terdengar"),
@@ -191,6 +192,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "Not ambiguous: gap {}, needed {}; second is {}",
         "Tidak ambigu: selisih {}, perlu {}; kedua {}",
     ),
+    "unambiguous_but": ("Not ambiguous, but {}", "Tidak ambigu, tetapi {}"),
     "ambiguous": ("Ambiguous", "Ambigu"),
     "unambiguous": ("Not ambiguous", "Tidak ambigu"),
     "no_class": ("no class: held", "tanpa kelas: ditahan"),
@@ -235,8 +237,19 @@ class Words:
 
     def percent(self, share: float, digits: int = 1) -> str:
         """A share as people write it."""
-        text = f"{share:.{digits}%}"
+        return f"{self.number(100 * share, digits)}%"
+
+    def number(self, value: float, digits: int) -> str:
+        """A number with decimals, as people write it."""
+        text = f"{value:.{digits}f}"
         return text.replace(".", ",") if self.language == "id" else text
+
+    def span(self, seconds: float) -> str:
+        """A span of time, short."""
+        for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+            if seconds >= size:
+                return f"{seconds / size:.0f} {self(f'unit_{unit}')}"
+        return f"{seconds:.0f} {self('unit_s')}"
 
 
 def preferred(header: str) -> str:
@@ -250,12 +263,3 @@ def preferred(header: str) -> str:
             continue
     found = [name for _, name in sorted(wanted, key=lambda pair: pair[0])]
     return next((name for name in found if name in LANGUAGES), "en")
-
-
-def spans(seconds: float) -> str:
-    """A span of time, short."""
-    units: Mapping[str, Any] = {"d": 86400, "h": 3600, "min": 60}
-    for unit, size in units.items():
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
