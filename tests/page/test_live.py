@@ -12,7 +12,7 @@ from uuid6 import uuid7
 
 from tests.page import site
 from tests.page.site import SOON_MS, ready
-from tests.support_processes import Listener, wait_until
+from tests.support_processes import Broker, Listener, wait_until
 from trashbin.events import timestamp
 
 if TYPE_CHECKING:
@@ -145,6 +145,25 @@ def test_new_items_slide_no_button_from_under_the_pointer(
     other = tell_uncertain(listener, "alone")
     page.locator(f'article[data-event="{other}"]').wait_for()
     assert page.evaluate("scrollY") == 0
+
+
+def test_a_pressed_button_keeps_the_focus_and_asks_once(
+    tab: Open, url: str, broker: Broker, listener: Listener
+) -> None:
+    asked = Listener(broker, "trashbin/alone/request/resolve")
+    page = tab()
+    event_id = tell_uncertain(listener, "alone")
+    ready(page, f"{url}/queue?bin=alone")
+    button = page.locator(f'article[data-event="{event_id}"] button[data-label="paper"]')
+    button.press("Enter")
+    page.locator(f'article[data-event="{event_id}"] [aria-disabled="true"]').last.wait_for()
+    for key in ("Enter", "Space"):
+        page.keyboard.press(key)
+    assert button.evaluate("button => button === document.activeElement")
+    page.locator(f'article[data-event="{event_id}"] [aria-disabled="false"]').last.wait_for()
+    page.get_by_text("alone did not answer").wait_for()
+    assert len(asked.seen) == 1 and button.is_visible(), "the item stays"
+    asked.close()
 
 
 def test_a_card_tells_the_whole_decision(tab: Open, url: str, listener: Listener) -> None:

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 import cv2
 import pytest
 
-from tests.page.site import ready
+from tests.page.site import PHONE, ready
 from tests.support_processes import Listener, wait_until
 from trashbin import scenes
+from trashbin.dashboard.figures import COLOURS
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Route
+
     from tests.page.conftest import Open
 
 pytestmark = pytest.mark.page
@@ -166,3 +169,38 @@ def test_events_are_found_by_the_words_that_the_table_shows(tab: Open, url: str)
     page.get_by_role("searchbox").fill("gap")
     page.get_by_role("searchbox").press("Enter")
     page.get_by_text("0 peristiwa").wait_for()
+
+
+def test_a_late_verdict_replaces_no_newer_one(tab: Open, url: str) -> None:
+    page = tab()
+    ready(page, f"{url}/try")
+    late: list[Route] = []
+    page.route("**/judge?name=late.jpg", lambda route: late.append(route))
+    jar = (SCENES / "glass-jar.jpg").read_bytes()
+    page.set_input_files("#picture", {"name": "late.jpg", "mimeType": "image/jpeg", "buffer": jar})
+    page.set_input_files("#picture", SCENES / "paper-news.jpg")
+    page.locator("#digits").wait_for(state="attached")
+    with page.expect_response("**/judge?name=late.jpg") as answered:
+        late[0].fulfill(body="that was the jar")
+    answered.value.finished()
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert "paper-news.jpg" in page.locator("#result").inner_text()
+
+
+def test_a_phone_shows_the_share_of_a_lone_hour(tab: Open, url: str) -> None:
+    page = tab(size=PHONE)
+    ready(page, f"{url}/figures")
+    plot = page.get_by_role("img", name="Share of uncertain items")
+    # the line's own symbol; the legend's stands elsewhere
+    symbol = plot.locator(f'path[stroke="{COLOURS["uncertain"]}"][transform^="matrix"]')
+    symbol.first.wait_for(state="attached")
+
+
+def test_the_replays_numbers_are_indonesian(tab: Open, url: str) -> None:
+    page = tab(locale="id-ID")
+    ready(page, f"{url}/replay?bin=hall")
+    page.locator("caption").wait_for()
+    shown = page.locator("output").first
+    assert "," in shown.inner_text()
+    page.get_by_role("slider").first.press("End")
+    assert shown.inner_text() == "1,00"
