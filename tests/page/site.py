@@ -70,18 +70,25 @@ class Dashboard:
         port: int = 0,
     ) -> None:
         port = port or free_port()
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "trashbin", "dashboard", "--store", str(store)),
                 *("--broker", f"127.0.0.1:{broker.port}", "--listen", f"{host}:{port}", *options),
             ],
             stdout=subprocess.PIPE,
+            stderr=self.log,
             text=True,
         )
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
-        assert said.startswith(SAYS), said or "it ended before it told its address"
+        assert said.startswith(SAYS), said + self.logged()
         self.url = said.removeprefix(SAYS).strip().rstrip("/")
+
+    def logged(self) -> str:
+        """What it wrote into its log so far."""
+        self.log.seek(0)
+        return self.log.read()
 
     def close(self) -> None:
         self.process.terminate()
@@ -96,12 +103,14 @@ class Dashboard:
 def shown(
     store: Path, broker: Broker, *options: str, host: str = "127.0.0.1", port: int = 0
 ) -> Iterator[str]:
-    """The page's address, while the block lasts."""
+    """The page's address, while the block lasts. A traceback in its log fails."""
     page = Dashboard(store, broker, *options, host=host, port=port)
     try:
         yield page.url
     finally:
         page.close()
+    if found := re.search(r"Traceback|still being used", page.logged()):
+        raise AssertionError(page.logged()[found.start() - 500 :][:5000])
 
 
 def chromium() -> str:
