@@ -28,7 +28,7 @@ from trashbin.daemon import Daemon
 from trashbin.errors import ExitCode, GivenUpError, StoreError, TrashbinError
 from trashbin.events import Event, boot_id
 from trashbin.limits import LimitedActuator, LimitedCamera
-from trashbin.looking import Looker
+from trashbin.looking import Looker, scene_of
 from trashbin.model import tflite
 from trashbin.model.heads import Heads
 from trashbin.model.shelf import Ref, Shelf
@@ -46,7 +46,6 @@ from trashbin.ports import (
 )
 from trashbin.record import Recorder
 from trashbin.restarts import Restarts
-from trashbin.scene import Scene
 from trashbin.settings import Config, SimulatedTrigger
 from trashbin.watchdog import Watchdog
 from trashbin.wearing import Wearing
@@ -235,11 +234,7 @@ class _Parts:
         if _wants_pins(config):
             context = replace(context, pins=self._try("gpio", lambda: _pins(config)))
         look = config.look
-        scene = Scene(
-            changed_area=look.changed_area,
-            learn=look.empty_tray == "learn",
-            dark_level=look.dark_level,
-        )
+        scene = scene_of(look)
         camera = self._make("camera", config.camera, context)
         self.camera = None if camera is None else LimitedCamera(camera)
         self.classifier = self._try("model", lambda: self._model(config))

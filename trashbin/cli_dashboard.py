@@ -22,7 +22,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     help="The MQTT broker that the bins publish to.",
 )
 @click.option("--username", "--user", "user", help="The user that the broker knows.")
-@click.option("--password-file", type=FILE, help="Its first line is the password of --user.")
+@click.option("--password-file", type=FILE, help="Its first line is the password of --username.")
 @click.option("--ca", type=FILE, help="Talk TLS to the broker; this file says whom to trust.")
 @click.option("--cert", type=FILE, help="A client certificate, where the broker asks for one.")
 @click.option("--key", type=FILE, help="The key of --cert.")

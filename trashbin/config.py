@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -128,9 +129,7 @@ class _Reader:
         mistakes = tuple(sorted(self.document.mistakes, key=lambda m: (m.line, m.column, m.key)))
         if not mistakes:
             return Loaded(self._whole(), mistakes, self._sound(mistakes))
-        return Loaded(
-            None, mistakes, self._store(data.get("store"), mistakes) | self._sound(mistakes)
-        )
+        return Loaded(None, mistakes, {"store": self._store(data)} | self._sound(mistakes))
 
     def _section(self, name: str, shape: _Shape, data: Any) -> None:
         if shape.many is None:
@@ -234,15 +233,16 @@ class _Reader:
             if not any(key == name or key.startswith(f"{name}.") for key in wrong)
         }
 
-    def _store(self, data: Any, mistakes: Sequence[Mistake]) -> dict[str, Section]:
-        """The store by those of its keys that no mistake lies in."""
-        wrong = [mistake.key for mistake in mistakes]
-        keys = data.items() if isinstance(data, dict) else ()
-        sound = {key: value for key, value in keys if f"store.{key}" not in wrong}
-        store = Store.model_validate_json(
-            json.dumps(sound), strict=True, context={"folder": self.folder}
-        )
-        return {"store": store}
+    def _store(self, data: dict[str, Any]) -> Store:
+        """The store by those of its keys that are sound by themselves."""
+        found, context = Store(), {"folder": self.folder}
+        given = data.get("store")
+        for key, value in given.items() if isinstance(given, dict) else ():
+            with suppress(ValidationError):
+                told = json.dumps({key: value})
+                one = Store.model_validate_json(told, strict=True, context=context)
+                found = found.model_copy(update={key: getattr(one, key)})
+        return found
 
     def _whole(self) -> Config:
         values: dict[str, Any] = {"version": 1}

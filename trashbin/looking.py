@@ -72,6 +72,15 @@ def turned(classifier: Classifier, frame: Frame) -> list[Prediction]:
     return [classifier.predict(frame, turns) for turns in range(TURNS)]
 
 
+def scene_of(settings: LookSettings) -> Scene:
+    """A scene model as a configuration has it."""
+    return Scene(
+        changed_area=settings.changed_area,
+        learn=settings.empty_tray == "learn",
+        dark_level=settings.dark_level,
+    )
+
+
 class Looker:
     """Looks with a camera, a scene model and a network; remembers the last frame alone."""
 

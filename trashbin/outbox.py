@@ -255,14 +255,10 @@ class Outbox:
 
         One that is not ``synced`` outlives the process, and the power from the next commit on.
         """
-
-        def change(db: sqlite3.Connection) -> None:
-            if value is None:
-                db.execute("DELETE FROM setting WHERE key = ?", (key,))
-            else:
-                db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
-
-        self._write(change, synced=synced)
+        change, values = "INSERT OR REPLACE INTO setting VALUES (?, ?)", [key, value]
+        if value is None:
+            change, values = "DELETE FROM setting WHERE key = ?", [key]
+        self._write(lambda db: db.execute(change, values), synced=synced)
         self._room = 0
 
     # how it is done

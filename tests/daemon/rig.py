@@ -18,10 +18,9 @@ from trashbin.condition import Parts
 from trashbin.daemon import Daemon
 from trashbin.errors import ActuatorError, CameraError
 from trashbin.events import Event
-from trashbin.looking import Looker
+from trashbin.looking import Looker, scene_of
 from trashbin.outbox import Outbox
 from trashbin.record import Recorder
-from trashbin.scene import Scene
 from trashbin.settings import Config
 from trashbin.status import Status
 from trashbin.types import Features, Frame, ModelId, Pixels, Prediction, Signal, Source, Thresholds
@@ -246,11 +245,7 @@ class Rig:
             self.folder / "events.sqlite", max_bytes=self.config.store.max_mb * 2**20
         )
         look = self.config.look
-        self.scene = Scene(
-            changed_area=look.changed_area,
-            learn=look.empty_tray == "learn",
-            dark_level=look.dark_level,
-        )
+        self.scene = scene_of(look)
         recorder = Recorder(
             self.config, self.clock, self.outbox, self.told, self.network, self.levels
         )

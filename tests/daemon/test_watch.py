@@ -56,13 +56,18 @@ class Hanging:
     def close(self) -> None: ...
 
 
+def may_end(rig: Rig) -> None:
+    """Somebody starts the process again, five times an hour."""
+    restarts = Restarts(rig.folder, 5, 3600.0, "boot", rig.clock.monotonic)
+    restarts.begin()
+    rig.daemon.parts.restarts = restarts
+
+
 # a camera that hangs
 
 
 def test_a_camera_that_hangs_is_opened_again_then_the_process_ends(rig: Rig) -> None:
-    restarts = Restarts(rig.folder, 5, 3600.0, "boot", rig.clock.monotonic)
-    restarts.begin()
-    rig.daemon.parts.restarts = restarts
+    may_end(rig)
     camera = Hanging(rig)
     camera.hangs = True
     rig.drop()
@@ -78,9 +83,7 @@ def test_a_camera_that_hangs_is_opened_again_then_the_process_ends(rig: Rig) -> 
 
 
 def test_one_that_hangs_after_it_was_unplugged_ends_the_process_too(rig: Rig) -> None:
-    restarts = Restarts(rig.folder, 5, 3600.0, "boot", rig.clock.monotonic)
-    restarts.begin()
-    rig.daemon.parts.restarts = restarts
+    may_end(rig)
     rig.tray.broken = "unplugged"
     rig.go(600)
     rig.tray.broken = None
@@ -131,9 +134,7 @@ def test_what_ended_too_often_is_started_anew_once_an_hour(rig: Rig, budget: int
 
 
 def test_a_camera_that_is_not_there_ends_no_process(rig: Rig) -> None:
-    restarts = Restarts(rig.folder, 5, 3600.0, "boot", rig.clock.monotonic)
-    restarts.begin()
-    rig.daemon.parts.restarts = restarts
+    may_end(rig)
     rig.tray.broken = "There is no /dev/video0"
     rig.go(3600)
     assert len(faults(rig)) == 1

@@ -157,6 +157,7 @@ def test_a_mistake_leaves_the_other_sections_sound(folder: Path) -> None:
     ("store", "there"),
     [
         ("{path: events, history_days: many, pasword: x}", "events"),
+        (f"{{path: events, {'k' * 300}: 1}}", "events"),
         ("{path: 5, max_mb: 9}", None),
         ("[]", None),
     ],
