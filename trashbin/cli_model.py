@@ -139,7 +139,7 @@ def list_(config: Path | None, store: Path | None, as_json: bool) -> None:
         return
     for entry in told["models"]:
         mark = {"running": "*", "trial": "?", "before": "<"}.get(entry["state"], " ")
-        where = f"in {_folder(entry)}" if entry["installed"] else "with trashbin"
+        where = "installed" if entry["installed"] else "with trashbin"
         click.echo(
             f"{mark} {entry['name']}:{entry['variant']}  {entry['version']}  "
             f"{entry['sha256'][:12]}  {where}"
@@ -209,12 +209,13 @@ def rollback(config: Path | None, store: Path | None) -> None:
 
 
 @model.command(epilog=EXIT_STATUSES)
-@click.argument("name", metavar="FOLDER|DIGEST")
+@click.argument("name", metavar="DIGEST|FOLDER")
 @_where
 def remove(name: str, config: Path | None, store: Path | None) -> int:
     """Delete an installed network that neither runs, nor is tried, nor is the way back.
 
-    FOLDER or the first digits of its DIGEST, as `trashbin model list` tells them.
+    DIGEST are its first digits, as `trashbin model list` shows them; FOLDER is its name below
+    models/.
     """
     import shutil
 
