@@ -30,3 +30,10 @@ def test_no_counts_of_another_day_are_todays(
     state = {"ts": timestamp(said), "counts": {"today": {"glass": 42}}}
     tile = cards.tile(Bin("hall", True, {}, state, {"ts": timestamp(measured)}), Words(), NOON)
     assert told in tile and untold not in tile
+
+
+def test_a_part_has_a_word_in_each_language_and_the_bins_own_words_are_marked_english() -> None:
+    state = {"problems": {"camera": "No <frames>.", "hatch": "Stuck."}}
+    tile = cards.tile(Bin("hall", True, {}, state, {}), Words("id"), NOON)
+    assert '<li>✕ kamera: <span lang="en">No &lt;frames&gt;.</span></li>' in tile
+    assert '<li>✕ hatch: <span lang="en">Stuck.</span></li>' in tile

@@ -33,6 +33,8 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
     [
         ("id", "gangguan", [FAULT]),
         ("id", "kertas", [ITEM]),
+        ("id", "kamera: ", []),
+        ("id", "kamera", [FAULT]),
         ("id", "JELAS", [ITEM]),
         ("id", "gap", []),
         ("en", "in the hall", [FAULT, ITEM]),

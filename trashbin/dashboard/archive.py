@@ -58,14 +58,16 @@ PRAGMA user_version = {VERSION};
 # items whose bin takes no answer: it does not keep them any more
 DISMISSED = "CREATE TABLE IF NOT EXISTS dismissed (event_id TEXT PRIMARY KEY) WITHOUT ROWID"
 
-# of an event: what a person said, and what is searched for a text, its time in this machine's zone
+# of an event: what a person said, what of the bin it is about, and what is searched for a text, its
+# time in this machine's zone
 ANSWERED = "json_extract(json, '$.answer.label')"
+PART = "json_extract(json, '$.detail.part')"
 TEXTS = " || ' ' || ".join(
     f"coalesce({each}, '')"
     for each in (
         "strftime('%Y-%m-%d %H:%M:%S', ts, 'localtime')",
-        *("event_id", "device_id", "kind", "label", "reason", ANSWERED),
-        *(f"json_extract(json, '$.{key}')" for key in ("bin", "detail.part", "detail.message")),
+        *("event_id", "device_id", "kind", "label", "reason", ANSWERED, PART),
+        *(f"json_extract(json, '$.{key}')" for key in ("bin", "detail.message")),
     )
 )
 

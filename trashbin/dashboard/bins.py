@@ -44,10 +44,10 @@ class Bin:
         return wire.text(self.state, "mode")
 
     @property
-    def problems(self) -> list[str]:
-        """What is wrong with it, in its own words."""
+    def problems(self) -> dict[str, str]:
+        """What is wrong with it: a part -> the bin's own words."""
         told = {**wire.table(self.health, "problems"), **wire.table(self.state, "problems")}
-        return [f"{part}: {message}" for part, message in told.items() if isinstance(message, str)]
+        return {part: message for part, message in told.items() if isinstance(message, str)}
 
     @property
     def compartments(self) -> dict[str, list[str]]:

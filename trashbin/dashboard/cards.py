@@ -39,15 +39,25 @@ def said(event: Event, bin_name: str, words: Words) -> str:
 def line(event: Event, bin_name: str, words: Words) -> str:
     """An event that is no item, in one line."""
     kind = str(event.event_type)
-    text = event.detail.message if event.detail else ""
+    text = _told(event.detail.message) if event.detail else ""
     if event.event_type is EventType.RESOLVED and event.answer is not None:
-        text = _answer(event, words)
+        text = escape(_answer(event, words))
     mark = {"fault": "✕", "notice": "i", "resolved": "✓"}.get(kind, "·")
     return (
         f'<span class="mark" aria-hidden="true">{mark}</span>'
         f"<strong>{escape(words.known(kind))}</strong> "
-        f'<span class="meta">{escape(bin_name)} · {_time(event)}</span> {escape(text)}'
+        f'<span class="meta">{escape(bin_name)} · {_time(event)}</span> {text}'
     )
+
+
+def trouble(part: str, message: str, words: Words) -> str:
+    """What a bin says of one of its parts."""
+    return f"{escape(words.part(part))}: {_told(message)}"
+
+
+def _told(message: str) -> str:
+    """A bin speaks English on every page: who listens is told so, and hears it well."""
+    return f'<span lang="en">{escape(message)}</span>'
 
 
 def bars(
@@ -122,7 +132,9 @@ def tile(bin: Bin, words: Words, now: datetime) -> str:
             (words("today"), ", ".join(f"{n} {words.known(name)}" for name, n in counts.items()))
         )
     listed = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in rows)
-    problems = "".join(f"<li>✕ {escape(problem)}</li>" for problem in bin.problems)
+    problems = "".join(
+        f"<li>✕ {trouble(part, message, words)}</li>" for part, message in bin.problems.items()
+    )
     return (
         f'<div class="top"><h3>{escape(bin.name)}</h3>{badge(status, words)}</div>'
         f"<dl>{listed}</dl>" + (f'<ul class="problems">{problems}</ul>' if problems else "")

@@ -15,10 +15,10 @@ from starlette.responses import StreamingResponse
 
 from trashbin import history, resources
 from trashbin.dashboard import cards
-from trashbin.dashboard.archive import ANSWERED, Filter
+from trashbin.dashboard.archive import ANSWERED, PART, Filter
 from trashbin.dashboard.frame import Sheet, language_of
 from trashbin.dashboard.watch import Watch
-from trashbin.dashboard.words import Words
+from trashbin.dashboard.words import PARTS, Words
 from trashbin.events import Event, EventType
 from trashbin.types import Reason
 
@@ -55,6 +55,7 @@ def _meant(text: str, words: Words, watch: Watch) -> dict[str, list[str]]:
         "label": labels,
         ANSWERED: labels,
         "reason": among(Reason, words.reason),
+        PART: among(PARTS, words.part),
     }
 
 
@@ -142,9 +143,9 @@ def draw(sheet: Sheet) -> None:
 def _row(event: Event, sheet: Sheet) -> str:
     words = sheet.words
     moment = cards.when(event)
-    why = words.reason(str(event.reason)) if event.reason else ""
+    why = escape(words.reason(str(event.reason))) if event.reason else ""
     if event.detail is not None:
-        why = f"{event.detail.part}: {event.detail.message}"
+        why = cards.trouble(event.detail.part, event.detail.message, words)
     label = event.label or (event.answer.label if event.answer else None)
     cells = (
         (f'<time datetime="{escape(event.ts)}">{moment:%Y-%m-%d %H:%M:%S}</time>', ""),
@@ -153,7 +154,7 @@ def _row(event: Event, sheet: Sheet) -> str:
         (escape(words.known(label)) if label else "", ""),
         ("" if event.top1 is None else words.percent(event.top1), "n"),
         ("" if event.gap is None else words.percent(event.gap), "n"),
-        (escape(why), ""),
+        (why, ""),
         (escape(event.bin or ""), ""),
     )
     return "<tr>" + "".join(f'<td class="{kind}">{text}</td>' for text, kind in cells) + "</tr>"

@@ -128,6 +128,24 @@ TABLE: dict[str, tuple[str, str]] = {
     "dark": ("too dark", "terlalu gelap"),
     "invalid": ("the network gave no answer", "jaringan tidak menjawab"),
     "reason_fault": ("a part failed", "ada bagian yang gagal"),
+    # parts of a bin, as its faults and problems name them
+    "part_actuator": ("actuator", "penggerak"),
+    "part_broker": ("broker", "broker"),
+    "part_calibration": ("calibration", "kalibrasi"),
+    "part_camera": ("camera", "kamera"),
+    "part_clock": ("clock", "jam"),
+    "part_configuration": ("configuration", "konfigurasi"),
+    "part_device": ("device", "perangkat"),
+    "part_head": ("head", "lapisan akhir"),
+    "part_lamps": ("lamps", "lampu"),
+    "part_level": ("level", "tingkat isi"),
+    "part_model": ("model", "model"),
+    "part_overflow": ("overflow", "penyimpanan penuh"),
+    "part_pictures": ("pictures", "gambar"),
+    "part_restarts": ("restarts", "mulai ulang"),
+    "part_stop": ("stop", "sakelar henti"),
+    "part_store": ("store", "penyimpanan"),
+    "part_trigger": ("trigger", "pemicu"),
     # labels
     "cardboard": ("cardboard", "kardus"),
     "glass": ("glass", "kaca"),
@@ -208,6 +226,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "cannot_judge": ("This picture cannot be judged: {}", "Gambar ini tidak dapat dinilai: {}"),
 }
 
+PARTS = [key.removeprefix("part_") for key in TABLE if key.startswith("part_")]
+
 
 class Words:
     """The table in one language. KeyError for a key that is not there: a bug."""
@@ -230,6 +250,11 @@ class Words:
         here = self.known(label)
         other = TABLE[label][1 - self._column] if label in TABLE else label
         return here if other == here else f"{here} ({other})"
+
+    def part(self, part: str) -> str:
+        """A part of a bin, or the bin's own name for it."""
+        key = f"part_{part}"
+        return self(key) if key in TABLE else part
 
     def reason(self, reason: str) -> str:
         """Why a bin acted or held."""
