@@ -239,7 +239,10 @@ class _Parts:
         self.camera = None if camera is None else LimitedCamera(camera)
         self.classifier = self._try("model", lambda: self._model(config))
         context = replace(context, camera=self.camera, scene=scene)
-        if config.gpio.stop is not None and context.pins is not None:
+        if config.gpio.stop is not None and context.pins is None:
+            # a servo on a board needs no pin, and must not move past a switch that nobody reads
+            problems["stop"] = f"The stop switch on pin {config.gpio.stop} cannot be read: see gpio"
+        elif config.gpio.stop is not None:
             pin = config.gpio.stop
             # looked up when it fires: the actuators are made below
             stop = self._try(

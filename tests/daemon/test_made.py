@@ -1,0 +1,32 @@
+"""What the composition root makes of a configuration whose parts are not all there."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.support import FakeClock
+from trashbin import app, config
+from trashbin.status import Status
+
+NO_PINS = """\
+version: 1
+device: {id: b}
+bins: {a: {labels: [cardboard, glass, metal, paper, plastic, trash]}}
+camera: {kind: simulated}
+triggers: [{kind: simulated}]
+actuators: [{kind: simulated}]
+publisher: {kind: none}
+gpio: {pins: pigpio, stop: 27}
+store: {path: store}
+"""
+
+
+def test_nothing_moves_where_the_stop_switch_cannot_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "trashbin.yaml"
+    file.write_text(NO_PINS)
+    with ExitStack() as stack:
+        daemon = app.build(config.read(file), FakeClock(), stack)
+        daemon.begin()
+        assert {"gpio", "stop"} <= daemon.parts.problems.keys()
+        assert daemon.status is Status.FAULT
