@@ -65,6 +65,12 @@ def test_a_broken_picture_is_skipped_with_one_warning(
     assert [record.message.count("20.png") for record in caplog.records] == [1]
 
 
+def test_a_folder_that_may_not_be_looked_into_is_a_camera_error(bench: Bench) -> None:
+    camera = bench.make("folder", path=Path("/", 300 * "x"))  # to root, too, is this refused
+    with pytest.raises(CameraError, match="cannot be looked into"):
+        camera.open()
+
+
 def test_a_folder_without_a_whole_picture_is_a_camera_error(bench: Bench, tmp_path: Path) -> None:
     folder = tmp_path / "bare"
     folder.mkdir()

@@ -44,6 +44,12 @@ def test_a_picture_sequence_is_a_video(bench: Bench, tmp_path: Path) -> None:
     camera.close()
 
 
+def test_a_path_that_may_not_be_looked_at_is_a_camera_error(bench: Bench) -> None:
+    camera = bench.make("v4l2", device="/" + 300 * "x")  # to root, too, is this refused
+    with pytest.raises(CameraError, match="cannot be looked for"):
+        camera.open()
+
+
 class Driver:
     """A USB camera's driver behind VideoCapture: its pictures are numbered as they come."""
 

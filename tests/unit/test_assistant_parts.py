@@ -258,6 +258,11 @@ def test_who_forgot_sudo_is_told_before_the_questions(
     assert "1/8" not in screen
 
 
+def test_a_file_that_may_not_be_looked_for_is_no_traceback(tmp_path: Path) -> None:
+    screen = Systemd(tmp_path, "inactive").talk(tmp_path / (300 * "x") / "trashbin.yaml", "")
+    assert "Setting up a bin." in screen
+
+
 def test_a_servo_on_a_board_is_turned_without_any_way_to_the_pins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

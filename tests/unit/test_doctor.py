@@ -17,7 +17,7 @@ from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from tests.support import FakeClock
 from trashbin.devices.pins import pin_factory
-from trashbin.doctor import brain, examine, eyes, machine
+from trashbin.doctor import brain, examine, eyes, machine, network
 from trashbin.doctor.machine import Host
 from trashbin.doctor.pins import Pins
 from trashbin.doctor.report import Finding, Level, Report, bad, good, show, unreachable, warning
@@ -25,7 +25,7 @@ from trashbin.errors import CameraError, ExitCode
 from trashbin.model import golden
 from trashbin.ports import Context
 from trashbin.resources import labels
-from trashbin.settings import Config, Model
+from trashbin.settings import Config, Model, MqttPublisher
 from trashbin.types import Frame, Pixels
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -75,6 +75,15 @@ def test_a_finding_fits_eighty_columns(capsys: pytest.CaptureFixture[str]) -> No
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert any("→ what to do" in line for line in lines)
+
+
+@pytest.mark.parametrize("columns", [1, 20, 27, 40])
+def test_a_finding_is_told_on_a_narrow_terminal_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    show(warning("watchdog", "it is there", "what it means", "what to do"))
+    assert "there" in capsys.readouterr().out
 
 
 # the machine
@@ -154,6 +163,22 @@ def test_a_store_that_cannot_be_written_is_told(
     monkeypatch.setattr(machine.os, "access", lambda path, mode: path != tmp_path)  # root may all
     (found,) = machine.files(Host(tmp_path), tmp_path / "none.yaml", tmp_path / "bin" / "store")
     assert found.level is Level.BAD and str(tmp_path) in found.found
+
+
+def test_folders_that_may_not_be_entered_are_no_end_of_the_examination(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / (300 * "x") / "store"  # to root, too, is this refused
+    assert str(tmp_path) in machine.disk(closed, 1).found
+    assert list(machine.files(Host(tmp_path), closed, closed))
+    monkeypatch.setattr(network, "CREDENTIALS", tmp_path)
+    section = MqttPublisher(kind="mqtt", password_file=tmp_path / (300 * "x"))
+    assert network._with_password(section) == section
+
+
+def test_a_user_without_a_name_is_told_by_his_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 4_294_967_000)
+    assert machine._me() == "the user 4294967000"
 
 
 @pytest.mark.parametrize(
@@ -397,6 +422,8 @@ def test_a_network_that_is_slower_than_its_board_should_be_is_told() -> None:
 
 
 def test_a_network_that_is_not_there_is_told() -> None:
+    (closed,) = brain.check(replace_name(Model(), 300 * "x"), None)
+    assert "cannot be looked for" in closed.found
     (found,) = brain.check(replace_name(Model(), "nobody"), None)
     assert (found.level, found.exit_code) == (Level.BAD, ExitCode.BAD_USAGE)
 

@@ -23,7 +23,7 @@ from trashbin.config_checks import I2C_PINS, PWM_CHANNELS
 from trashbin.devices.pins import pipes_elsewhere
 from trashbin.doctor import eyes, network
 from trashbin.doctor.examine import AtTerminal
-from trashbin.doctor.machine import Host
+from trashbin.doctor.machine import Host, is_there
 from trashbin.doctor.pins import Pins, lit
 from trashbin.doctor.report import show
 from trashbin.errors import ConfigError, DeviceError, ExitCode, StoppedError
@@ -58,14 +58,14 @@ class Setup(Questions):
 
     def run(self) -> ExitCode:
         """All steps, then the file."""
-        if self.file.is_dir():
+        if is_there(self.file) and self.file.is_dir():
             click.echo(f"trashbin: {self.file} is a folder: name a file in it.", err=True)
             return ExitCode.BAD_USAGE
         if self.yes and self.base is not None:
             click.echo(f"{self.file} is there already: nothing was changed.")
             return ExitCode.GOOD
-        folder = next(path for path in self.file.absolute().parents if path.exists())
-        if not os.access(folder, os.W_OK):
+        folder = next(path for path in self.file.absolute().parents if is_there(path))
+        if not os.access(folder, os.W_OK | os.X_OK):
             click.echo(f"trashbin: {folder} may not be written to. {WITH_SUDO}", err=True)
             return ExitCode.BAD_USAGE
         if not self.yes:
@@ -313,7 +313,7 @@ class Setup(Questions):
         if loaded.config is None:
             self.plan.id = plan.default_id()
             self.plan.host = plan.default_host()
-            if self.yes and self.file.exists():
+            if self.yes and is_there(self.file):
                 self.base = ""  # somebody's file, with mistakes: not ours to replace unasked
             return
         self.plan = plan.of(loaded.config)

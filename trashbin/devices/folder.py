@@ -34,9 +34,15 @@ class FolderCamera:
         """List the folder. CameraError where there is no folder or no picture in it."""
         self.close()
         folder = self._settings.path
-        if not folder.is_dir():
-            raise CameraError(f"The picture folder {folder} does not exist: see camera: path.")
-        self._paths = pictures.find(folder)
+        try:
+            if not folder.is_dir():
+                raise CameraError(f"The picture folder {folder} does not exist: see camera: path.")
+            self._paths = pictures.find(folder)
+        except OSError as error:  # systemd's unit hides /home, for one
+            raise CameraError(
+                f"The picture folder {folder} cannot be looked into ({error.strerror}): the bin's"
+                " user must be let into it, or see camera: path."
+            ) from error
         if not self._paths:
             raise CameraError(
                 f"The picture folder {folder} holds no picture"

@@ -170,8 +170,12 @@ def _source(device: int | str) -> int | str:
     path = Path(f"/dev/video{device}" if isinstance(device, int) else device)
     if "%" in path.name:  # a picture sequence, img_%03d.jpg
         return str(path)
-    if not path.exists():
-        there = ", ".join(sorted(str(found) for found in Path("/dev").glob("video*"))) or "none"
+    try:
+        found = path.exists()
+    except OSError as error:  # a folder on the way there may not be entered
+        raise CameraError(f"Camera {path} cannot be looked for: {error.strerror}.") from error
+    if not found:
+        there = ", ".join(sorted(str(other) for other in Path("/dev").glob("video*"))) or "none"
         raise CameraError(f"There is no {path}. Is the camera plugged in? Cameras here: {there}.")
     if not os.access(path, os.R_OK):
         raise CameraError(f"Camera {path} may not be read: add the user to the group video.")

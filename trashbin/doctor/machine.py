@@ -100,7 +100,7 @@ def clock(host: Host, now: datetime, synchronized: bool) -> Finding:
 
 def disk(folder: Path, max_mb: int) -> Finding:
     """Is there room for the store to grow to its cap?"""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = next(path for path in (folder, *folder.absolute().parents) if is_there(path))
     try:
         usage = shutil.disk_usage(there)
     except OSError as error:
@@ -232,7 +232,7 @@ def files(host: Host, config: Path, store: Path) -> Iterator[Finding]:
             f"sudo chown -R {USER}: {store}",
         )
         return
-    there = next(path for path in (store, *store.absolute().parents) if path.exists())
+    there = next(path for path in (store, *store.absolute().parents) if is_there(path))
     if not os.access(there, os.W_OK) and _owner(there) != USER:
         yield bad(
             "files",
@@ -241,7 +241,7 @@ def files(host: Host, config: Path, store: Path) -> Iterator[Finding]:
             f"As the bin's user, or with sudo: trashbin doctor; or set store: path in {config}.",
         )
     elif not wrong:
-        told = " and ".join(str(path) for path in (config, store) if path.exists())
+        told = " and ".join(str(path) for path in (config, store) if is_there(path))
         yield good("files", f"{told or there} as they should be", "Nobody else may write.")
 
 
@@ -314,6 +314,14 @@ def watchdog(host: Host) -> Finding:
     return good("watchdog", f"the hardware resets a hung machine after {told}", "It restarts.")
 
 
+def is_there(path: Path) -> bool:
+    """False, too, where a folder on the way there may not be entered."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _owner(path: Path) -> str | None:
     try:
         return path.owner()
@@ -330,4 +338,7 @@ def _user_exists(name: str) -> bool:
 
 
 def _me() -> str:
-    return pwd.getpwuid(os.geteuid()).pw_name
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # in a container, often
+        return f"the user {os.geteuid()}"

@@ -90,7 +90,10 @@ def check(
 def _with_password(section: settings.MqttPublisher) -> settings.MqttPublisher:
     """While the unit does not run, its password lies where systemd takes it from."""
     file = section.password_file
-    if file is None or file.parent != CREDENTIALS or file.exists():
+    try:
+        if file is None or file.parent != CREDENTIALS or file.exists():
+            return section
+    except OSError:  # it is there while the unit runs, and only the bin's user may look
         return section
     return section.model_copy(update={"password_file": STORED / file.name})
 

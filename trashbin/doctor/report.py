@@ -106,7 +106,7 @@ class Report:
 
 def show(finding: Finding) -> None:
     """Print a finding: one line where it is good; else with what it means and what to do."""
-    width = min(100, shutil.get_terminal_size((80, 24)).columns)
+    width = max(40, min(100, shutil.get_terminal_size((80, 24)).columns))
     indent = " " * (LEVEL_WIDTH + CHECK_WIDTH)
     head = click.style(f"{finding.level:<{LEVEL_WIDTH}}", fg=COLORS[finding.level], bold=True)
     paragraphs = [finding.found]

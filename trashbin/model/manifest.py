@@ -263,6 +263,13 @@ def find(wanted: str | None = None) -> ModelFile:
     Without one, the shipped model. ModelError where there is none, with what exists.
     """
     wanted = DEFAULT_MODEL if wanted is None else wanted
+    try:
+        return _found(wanted)
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise ModelError(f"model {wanted!r} cannot be looked for: {error.strerror}") from error
+
+
+def _found(wanted: str) -> ModelFile:
     if wanted.endswith(".tflite"):
         path = Path(wanted)
         if not path.is_file():
