@@ -45,11 +45,15 @@ class Loaded:
 
 def read(path: Path) -> Config:
     """The configuration in ``path``; ConfigError tells every mistake in it."""
-    loaded = load(path)
+    return sound(load(path), str(path))
+
+
+def sound(loaded: Loaded, name: str) -> Config:
+    """The configuration that was loaded; ConfigError tells every mistake in what has that name."""
     if loaded.config is None:
         count = len(loaded.mistakes)
         told = "\n".join(str(mistake) for mistake in loaded.mistakes)
-        raise ConfigError(f"{path}: {count} mistake{'s' * (count > 1)}\n{told}")
+        raise ConfigError(f"{name}: {count} mistake{'s' * (count > 1)}\n{told}")
     return loaded.config
 
 
@@ -67,11 +71,16 @@ def load(path: Path) -> Loaded:
     except OSError as error:
         found = f"no readable file ({error.strerror})"
         return Loaded(None, (Mistake(0, 0, "", found, "a YAML file"),), {})
+    return parse(content, path.absolute().parent)
+
+
+def parse(content: bytes, folder: Path) -> Loaded:
+    """What ``load`` makes of a file with this content in ``folder``."""
     document = Document()
     data = document.parse(content)
     if data is None:
         return Loaded(None, tuple(document.mistakes), {})
-    return _Reader(document, path.absolute().parent).load(data)
+    return _Reader(document, folder).load(data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ import itertools
 from pathlib import Path
 
 import pytest
+import yaml
 
-from trashbin import config
-from trashbin.assistant import plan
+from trashbin import config, resources
+from trashbin.assistant import parts, plan
 from trashbin.assistant.plan import Plan
 from trashbin.assistant.template import Template, scalar
 from trashbin.settings import Config
@@ -94,6 +95,49 @@ def test_what_somebody_wrote_elsewhere_in_his_file_stays(tmp_path: Path) -> None
     written = Plan(name="Gate").written(own, keep_bins=True)
     found = read(tmp_path, written)
     assert (found.look.hold_s, found.device.name) == (90.0, "Gate")
+
+
+@pytest.mark.parametrize("name", ["Bin #3", "Bin 'a' #3", "a#b", 'say "#"', "Küche"])
+def test_a_name_is_replaced_whole_and_its_comment_stays(name: str) -> None:
+    own = Plan().written()
+    assert Plan().written(Plan(name=name).written(own)) == Plan().written(own)
+    assert yaml.safe_load(Plan(name=name).written(own))["device"]["name"] == name
+
+
+def test_triggers_and_keys_that_nobody_is_asked_for_stay(tmp_path: Path) -> None:
+    own = plan.shipped()
+    for old, new in (
+        ("  # - kind: button        # a", "  - kind: button        # a"),
+        ("  #   pin: 23             # no d", "    pin: 23             # no d"),
+        ("    # capacity: 80 ", "    capacity: 80 "),
+        ("    # emptied: 11 ", "    emptied: 11 "),
+    ):
+        assert old in own
+        own = own.replace(old, new)
+    before = read(tmp_path, own)
+    wanted = plan.of(before)
+    wanted.bins["paper"].angle = -50.0
+    found = read(tmp_path, wanted.written(own))
+    assert found.triggers == before.triggers
+    bin = before.bins["paper"].model_copy(update={"angle": -50.0})
+    assert found.bins == before.bins | {"paper": bin}
+
+
+@pytest.mark.parametrize("name", ["trashbin", "two-bins", "school"])
+def test_a_file_of_another_layout_is_taken_over_key_by_key(name: str) -> None:
+    file = resources.root() / "config" / f"{name}.yaml"
+    before = config.read(file)
+    found = parts.as_config(plan.of(before).written(before=before), file.parent)
+    assert found == before
+
+
+def test_bins_without_an_angle_are_written_anew_for_a_servo(tmp_path: Path) -> None:
+    own = Plan(servo=None).written()
+    first, wanted = plan.of(read(tmp_path, own)), plan.of(read(tmp_path, own))
+    assert wanted.has_bins_of(first)
+    wanted.servo = plan.Servo()
+    assert not wanted.has_bins_of(first)
+    read(tmp_path, wanted.written(own))
 
 
 def test_a_file_of_another_layout_is_no_ground_to_write_on() -> None:

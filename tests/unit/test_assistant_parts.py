@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from click import Abort
+from click import Abort, BadParameter
 from click.testing import CliRunner
 
 from tests.support import FakeClock
 from tests.unit.test_doctor import FakeCamera
 from trashbin import config
-from trashbin.assistant import parts, plan, servos
+from trashbin.assistant import asking, parts, plan, servos, talk
 from trashbin.assistant.parts import Found, Mover, Tray
 from trashbin.assistant.plan import Plan
 from trashbin.assistant.talk import Setup
@@ -22,7 +25,7 @@ from trashbin.devices.pins import pin_factory
 from trashbin.doctor.machine import Host
 from trashbin.errors import ConfigError
 from trashbin.model import golden
-from trashbin.settings import Pca9685Actuator
+from trashbin.settings import MqttPublisher, Pca9685Actuator
 from trashbin.types import Pixels
 
 SERVO = 18
@@ -48,7 +51,7 @@ def test_a_usb_camera_is_named_so_that_it_stays_the_same_one(tmp_path: Path) -> 
 def test_an_empty_tray_is_learned_and_what_is_put_there_is_seen() -> None:
     empty = golden.pattern(5, 480, 640)
     camera = FakeCamera(empty)
-    tray = Tray(camera, parts.as_config(Plan()))
+    tray = Tray(camera, parts.as_config(Plan().written()))
     assert tray.learn() < 0.001
     assert tray.watch() is None
     item: Pixels = empty.copy()
@@ -59,6 +62,10 @@ def test_an_empty_tray_is_learned_and_what_is_put_there_is_seen() -> None:
     assert 0.04 < share < 0.2
 
 
+def mover_of(wanted: Plan, factory: Any, clock: FakeClock) -> Mover:
+    return Mover(wanted, lambda: parts.as_config(wanted.written()), factory, clock)
+
+
 def test_the_servo_is_turned_where_it_is_told_and_let_go() -> None:
     factory, clock = pin_factory("mock"), FakeClock()
     pin = factory.pin(SERVO)
@@ -67,7 +74,7 @@ def test_the_servo_is_turned_where_it_is_told_and_let_go() -> None:
     def measure() -> None:
         widths.append(None if pin.frequency is None else round(1000 * pin.state / pin.frequency, 2))
 
-    mover = Mover(Plan(), factory, clock)
+    mover = mover_of(Plan(), factory, clock)
     for angle in (-90.0, 45.0):
         clock.at(clock.elapsed + 0.1, measure)  # in the middle of the move
         mover.turn("paper", angle)
@@ -282,11 +289,115 @@ def test_a_servo_on_a_board_is_turned_without_any_way_to_the_pins(
 
     monkeypatch.setattr("trashbin.devices.servo_boards._BoardPulse", Pulse)
     board = plan.Servo("pca9685", channel=3, address=0x41)
-    Mover(Plan(servo=board, stop=None), None, FakeClock()).turn("paper", 45.0)
+    mover_of(Plan(servo=board, stop=None), None, FakeClock()).turn("paper", 45.0)
     assert given[:2] == [2.0, None]
     assert set(given[2:]) <= {None}
 
 
 def test_answers_that_do_not_fit_together_are_told() -> None:
     with pytest.raises(ConfigError, match="18"):
-        parts.as_config(Plan(uncertain=18))
+        parts.as_config(Plan(uncertain=18).written())
+
+
+def again(folder: Path, *edits: tuple[str, str]) -> Setup:
+    """The assistant, run again on a file that somebody has edited since."""
+    file = folder / "trashbin.yaml"
+    text = Plan(pins="mock").written()
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    file.write_text(text)
+    return Setup(file, yes=False, pins="mock", host=Host(folder, lambda command: None))
+
+
+NARROW = (
+    ("    min_pulse_ms: 0.5     # m", "    min_pulse_ms: 1.0     # m"),
+    ("    max_pulse_ms: 2.5     # an", "    max_pulse_ms: 2.0     # an"),
+    ("    min_angle: -90.0 ", "    min_angle: -80.0 "),
+)
+
+
+def test_a_servo_is_tried_within_the_pulses_that_its_owner_has_set(tmp_path: Path) -> None:
+    setup = again(tmp_path, *NARROW)
+    factory, clock = pin_factory("mock"), FakeClock()
+    pin = factory.pin(SERVO)
+    widths: list[float] = []
+    clock.at(0.1, lambda: widths.append(round(1000 * pin.state / pin.frequency, 2)))
+    Mover(setup.plan, setup._config, factory, clock).turn("paper", -80.0)
+    assert widths == [1.0]
+    with CliRunner().isolation(input="-85\n\n"):  # beyond its reach, so asked again
+        setup._find_angle(
+            Mover(setup.plan, setup._config, factory, clock), "paper", setup.plan.bins["paper"]
+        )
+    assert setup.plan.bins["paper"].angle == -80.0
+
+
+def test_a_broker_is_tried_with_the_tls_that_the_file_has(tmp_path: Path) -> None:
+    setup = again(tmp_path, ("  # tls:                  # d", "  tls: {ca: ca.crt}       # d"))
+    section = setup._config().publisher
+    assert isinstance(section, MqttPublisher) and section.tls is not None
+    assert section.tls.ca == tmp_path / "ca.crt"  # beside the file, not beside a copy of it
+
+
+def test_a_pin_that_nobody_is_asked_for_is_taken_all_the_same(tmp_path: Path) -> None:
+    setup = again(
+        tmp_path, ("  # answers:  ", "  answers:  "), ("  #   glass: 23 ", "    glass: 23 ")
+    )
+    with CliRunner().isolation(input="23\n24\n") as (*_, screen):
+        assert setup._pin("Its pin", 17) == 24
+    assert "GPIO23 is taken: gpio: answers.glass" in screen.getvalue().decode()
+
+
+def test_lamps_without_a_pin_are_no_lamps(tmp_path: Path) -> None:
+    setup = Setup(tmp_path / "trashbin.yaml", yes=False, pins="mock")
+    with CliRunner().isolation(input="y\n" + 5 * "none\n"):
+        setup._lamps()
+    assert {actuator.kind for actuator in setup._config().actuators} == {"servo"}
+
+
+def test_what_cannot_be_seen_is_no_answer(tmp_path: Path) -> None:
+    setup = Setup(tmp_path / "trashbin.yaml", yes=False, pins="mock")
+    with CliRunner().isolation(input="bin-2\n\x1b[D\nKüche\n"):  # an arrow key
+        setup._name()
+    assert (setup.plan.id, setup.plan.name) == ("bin-2", "Küche")
+
+
+def test_a_terminal_that_sends_no_utf_8_is_asked_again() -> None:
+    sent = [b"K\xfcche", b"Kueche"]
+    assert asking._answered(lambda: sent.pop(0).decode()) == "Kueche"
+    with pytest.raises(BadParameter):
+        asking.plain_checked(b"K\xfcche".decode(errors="surrogateescape"))
+
+
+def test_a_bin_goes_on_where_the_connection_breaks_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(setup: Setup) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    systemd = Systemd(tmp_path)
+    run = systemd.host.run
+
+    def told(command: Sequence[str]) -> str | None:
+        if command[-2] == "start":
+            os.kill(os.getpid(), signal.SIGTERM)  # sudo is not patient
+        return run(command)
+
+    systemd.host = Host(tmp_path, told)
+    monkeypatch.setattr(Setup, "_name", break_off)
+    before = signal.getsignal(signal.SIGHUP)
+    with pytest.raises(KeyboardInterrupt):
+        systemd.talk(tmp_path / "trashbin.yaml", "y\n")
+    assert systemd.told == ["stop", "start"]
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+def test_a_bin_goes_on_after_ctrl_c_at_the_last_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemd = Systemd(tmp_path)
+    monkeypatch.setattr(talk, "SYSTEM_CONFIG", tmp_path / "trashbin.yaml")
+    setup = Setup(tmp_path / "trashbin.yaml", yes=False, pins="mock", host=systemd.host)
+    with CliRunner().isolation(input="y\n"), pytest.raises(Abort), setup._alone():
+        setup._start()
+    assert systemd.told == ["stop", "start"]

@@ -32,20 +32,40 @@ class Questions:
         if not self.yes:
             click.echo(click.wrap_text(text, 78, "  ", "  "))
 
-    def _ask(self, question: str, default: Any, check: Callable[[str], Any] = str) -> Any:
+    def _ask(self, question: str, default: Any, check: Callable[[str], Any] | None = None) -> Any:
         if self.yes:
             return default
-        return click.prompt(f"  {question}", default=default, value_proc=check)
+        return _answered(
+            lambda: click.prompt(
+                f"  {question}", default=default, value_proc=check or plain_checked
+            )
+        )
+
+    def _secret(self, question: str) -> str:
+        told: str = _answered(
+            lambda: click.prompt(
+                f"  {question}", hide_input=True, default="", value_proc=plain_checked
+            )
+        )
+        return told
 
     def _sure(self, question: str, default: bool = True) -> bool:
-        return default if self.yes else click.confirm(f"  {question}", default=default)
+        if self.yes:
+            return default
+        sure: bool = _answered(lambda: click.confirm(f"  {question}", default=default))
+        return sure
 
     def _choose(self, question: str, choices: Sequence[str], default: str) -> str:
         if self.yes:
             return default
         shown = choices if len(choices) < 8 else ()
-        answer: str = click.prompt(
-            f"  {question}", default=default, type=click.Choice(choices), show_choices=bool(shown)
+        answer: str = _answered(
+            lambda: click.prompt(
+                f"  {question}",
+                default=default,
+                type=click.Choice(choices),
+                show_choices=bool(shown),
+            )
         )
         return answer
 
@@ -74,6 +94,22 @@ class Questions:
         return int(answer)
 
 
+def _answered(ask: Callable[[], Any]) -> Any:
+    """The answer; asked again where the terminal sent what is no text."""
+    while True:
+        try:
+            return ask()
+        except UnicodeDecodeError:
+            click.echo("Error: the terminal does not send UTF-8; letters from a to z will do")
+
+
+def plain_checked(text: str) -> str:
+    """Nothing but what can be seen: an arrow key, too, sends a character."""
+    if not text.isprintable():
+        raise click.BadParameter("letters, digits and signs that can be seen")
+    return text
+
+
 def id_checked(text: str) -> str:
     """A name on MQTT."""
     if not re.fullmatch(settings.ID_PATTERN, text):
@@ -81,15 +117,19 @@ def id_checked(text: str) -> str:
     return text
 
 
-def angle_checked(text: str) -> str:
-    """An angle that a hobby servo reaches."""
-    try:
-        angle = float(text)
-    except ValueError:
-        raise click.BadParameter("a number of degrees, such as -45") from None
-    if not -90 <= angle <= 90:
-        raise click.BadParameter("degrees from -90 to 90")
-    return text
+def angle_within(least: float, most: float) -> Callable[[str], str]:
+    """A check for an angle that the servo reaches."""
+
+    def checked(text: str) -> str:
+        try:
+            angle = float(text)
+        except ValueError:
+            raise click.BadParameter("a number of degrees, such as -45") from None
+        if not least <= angle <= most:
+            raise click.BadParameter(f"degrees from {least:g} to {most:g}")
+        return text
+
+    return checked
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:

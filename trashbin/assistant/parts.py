@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,12 +86,9 @@ def _plain(name: str) -> str:
     return name.removesuffix("-video-index0").replace("_", " ")
 
 
-def as_config(plan: Plan) -> Config:
-    """The configuration that the plan would be. ConfigError where it has mistakes."""
-    with tempfile.TemporaryDirectory(prefix="trashbin-setup-") as folder:
-        file = Path(folder, "trashbin.yaml")
-        file.write_text(plan.written(), encoding="utf-8")
-        return configuration.read(file)
+def as_config(text: str, folder: Path = Path("/")) -> Config:
+    """The configuration that a text in ``folder`` would be. ConfigError where it has mistakes."""
+    return configuration.sound(configuration.parse(text.encode(), folder), "these answers")
 
 
 @contextmanager
@@ -134,12 +130,23 @@ class Tray:
 
 
 class Mover:
-    """The servo, turned by hand to try an angle. ``pins`` is a gpiozero pin factory, if needed."""
+    """The servo, turned by hand to try an angle. ``pins`` is a gpiozero pin factory, if needed.
 
-    def __init__(self, plan: Plan, pins: Any, clock: Clock | None = None) -> None:
+    ``configured`` gives the configuration as the plan would have it written, pulses and all.
+    """
+
+    def __init__(
+        self, plan: Plan, configured: Callable[[], Config], pins: Any, clock: Clock | None = None
+    ) -> None:
         self.plan = plan
+        self._configured = configured
         self._pins = pins
         self._clock = clock or SystemClock()
+
+    def reach(self) -> tuple[float, float]:
+        """The least and the largest angle."""
+        section = _servo_of(self._configured())
+        return section.min_angle, section.max_angle
 
     def turn(self, bin: str, angle: float) -> None:
         """Turn to an angle for a bin, and stay there without force. ActuatorError if it can't."""
@@ -157,8 +164,8 @@ class Mover:
 
     @contextmanager
     def _servo(self) -> Iterator[tuple[Any, Config]]:
-        config = as_config(self.plan)
-        section = next(entry for entry in config.actuators if isinstance(entry, Servo))
+        config = self._configured()
+        section = _servo_of(config)
         with ExitStack() as stack:
             context = Context(self._clock, config, pins=self._pins)
             if config.gpio.stop is not None:
@@ -171,6 +178,10 @@ class Mover:
             stack.callback(_closed, servo)
             servo.open()
             yield servo, config
+
+
+def _servo_of(config: Config) -> Any:
+    return next(entry for entry in config.actuators if isinstance(entry, Servo))
 
 
 def _closed(servo: Any) -> None:

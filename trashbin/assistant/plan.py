@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from trashbin import resources, settings
 from trashbin.assistant.template import Template, scalar
+from trashbin.config_checks import pins_of
+from trashbin.config_yaml import spell
 from trashbin.settings import Config
 
 LABEL_COLUMN = 26
@@ -24,6 +28,7 @@ class Compartment:
     labels: tuple[str, ...]
     angle: float
     lamp: int | None
+    more: dict[str, Any] = field(default_factory=dict)  # the keys that nobody is asked for
 
 
 def four_bins() -> Bins:
@@ -65,6 +70,9 @@ class Servo:
     address: int = 0x40  # the board's
 
 
+# the key that says which camera of its kind it is
+CAMERA_KEYS = {"picamera2": "index", "v4l2": "device"}
+
 # what of it each kind has; config/trashbin.yaml has the other keys
 SERVO_KEYS = {
     "servo": ("pin",),
@@ -84,9 +92,11 @@ class Plan:
     camera_device: int | str = 0  # index of the one, /dev/video number or path of the other
     trigger: str = "pir"
     trigger_pin: int = 17
+    others: tuple[str, ...] = ("mqtt",)  # kinds of the triggers beside it
     servo: Servo | None = field(default_factory=Servo)
     lamps: bool = True
     uncertain: int | None = 19
+    rgb: bool = False  # one LED for all
     stop: int | None = 27
     tray_lamp: int | None = 22
     pins: str = "auto"
@@ -94,10 +104,13 @@ class Plan:
     port: int = 1883
     login: tuple[str, str] | None = None  # user name, and the file with the password
 
-    def written(self, base: str | None = None, *, keep_bins: bool = False) -> str:
+    def written(
+        self, base: str | None = None, *, keep_bins: bool = False, before: Config | None = None
+    ) -> str:
         """The commented YAML of this plan, as changes to ``base`` or to the shipped one.
 
         KeyError where ``base`` is laid out differently. ``keep_bins`` leaves its bins alone.
+        Without ``base``, the keys of ``before`` that nobody is asked for go into the new file.
         """
         template = Template(shipped() if base is None else base)
         put = template.put
@@ -107,15 +120,23 @@ class Plan:
         put("device", "name", self.name)
         if not keep_bins:
             template.replace("bins", self._bins())
-        template.choose("camera", [self.camera])
-        where = "index" if self.camera == "picamera2" else "device"
-        put("camera", where, self.camera_device, self.camera)
-        brokered = ["mqtt"] if self.host is not None else []
-        template.choose("triggers", [self.trigger, *brokered])
+        brokered = self.host is not None
+        others = [kind for kind in self.others if kind != "mqtt" or brokered]
+        actuators = [self.servo.kind] if self.servo is not None else []
+        chosen = {
+            "camera": [self.camera],
+            "triggers": [self.trigger, *others],
+            "actuators": actuators + ["lamps"] * self.lamps or ["none"],
+            "publisher": ["mqtt" if brokered else "none"],
+        }
+        for section, kinds in chosen.items():
+            template.choose(section, kinds)
+        if base is None and before is not None:
+            _carry(before, template, chosen)
+        if self.camera in CAMERA_KEYS:
+            put("camera", CAMERA_KEYS[self.camera], self.camera_device, self.camera)
         if self.trigger in ("pir", "button"):
             put("triggers", "pin", self.trigger_pin, self.trigger)
-        actuators = [self.servo.kind] if self.servo is not None else []
-        template.choose("actuators", actuators + ["lamps"] * self.lamps or ["none"])
         if self.servo is not None:
             for key in SERVO_KEYS[self.servo.kind]:
                 put("actuators", key, getattr(self.servo, key), self.servo.kind)
@@ -125,15 +146,22 @@ class Plan:
         put("gpio", "stop", self.stop)
         put("gpio", "tray_lamp", self.tray_lamp)
         if self.host is None:
-            template.choose("publisher", ["none"])
             return template.text
-        template.choose("publisher", ["mqtt"])
         put("publisher", "host", self.host, "mqtt")
         put("publisher", "port", self.port, "mqtt")
         user, file = self.login or (None, None)
         put("publisher", "username", user, "mqtt")
         put("publisher", "password_file", file, "mqtt")
         return template.text
+
+    def has_bins_of(self, other: Plan | None) -> bool:
+        """Whether its bins are written as those of ``other`` were, and may stay as they are."""
+        return (
+            other is not None
+            and self.bins == other.bins
+            and (self.servo is None or other.servo is not None)  # else they may have no angle
+            and (self.lamps or not other.lamps)  # else their pins are free
+        )
 
     def _bins(self) -> list[str]:
         lines = []
@@ -147,7 +175,24 @@ class Plan:
             if self.lamps and entry.lamp is not None:
                 lamp = f"    lamp: {entry.lamp}"
                 lines.append(f"{lamp:<{LABEL_COLUMN}}# the pin of this bin's LED")
+            lines += [f"    {key}: {scalar(value)}" for key, value in entry.more.items()]
         return lines
+
+
+def _carry(before: Config, template: Template, chosen: Mapping[str, Sequence[str]]) -> None:
+    """Put into a new file what an older one of another layout sets."""
+    for name in type(before).model_fields:
+        value = getattr(before, name)
+        for part in reversed(value) if isinstance(value, tuple) else (value,):  # the first holds
+            kind = getattr(part, "kind", None)
+            if isinstance(part, settings.Section) and kind in chosen.get(name, (None,)):
+                for key, entry in _set(part).items():
+                    template.put(name, key, entry, kind)
+
+
+def _set(part: settings.Section) -> dict[str, Any]:
+    """The keys that a section sets, as a YAML has them."""
+    return part.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude={"kind"})
 
 
 def shipped() -> str:
@@ -158,8 +203,14 @@ def shipped() -> str:
 def of(config: Config) -> Plan:
     """The plan that a configuration is, as far as a plan can say it."""
     plan = Plan(id=config.device.id, name=config.device.name, pins=config.gpio.pins)
+    asked = {"labels", "angle", "lamp"}
     plan.bins = {
-        name: Compartment(entry.labels, entry.angle or 0.0, entry.lamp)
+        name: Compartment(
+            entry.labels,
+            entry.angle or 0.0,
+            entry.lamp,
+            {key: value for key, value in _set(entry).items() if key not in asked},
+        )
         for name, entry in config.bins.items()
     }
     camera = config.camera
@@ -171,6 +222,9 @@ def of(config: Config) -> Plan:
     first = next((t for t in config.triggers if t.kind not in ("mqtt", "timer")), None)
     if first is not None:
         plan.trigger, plan.trigger_pin = first.kind, getattr(first, "pin", plan.trigger_pin)
+    kinds = [t.kind for t in config.triggers if first is None or t.kind != first.kind]
+    brokerless = ["mqtt"] if config.publisher.kind == "none" else []  # none could be had
+    plan.others = tuple(dict.fromkeys(kinds + brokerless))
     servo = next((a for a in config.actuators if isinstance(a, settings.Servo)), None)
     lamps = next((a for a in config.actuators if a.kind == "lamps"), None)
     plan.servo = None
@@ -179,6 +233,7 @@ def of(config: Config) -> Plan:
         plan.servo = Servo(servo.kind, **keys)
     plan.lamps = lamps is not None
     plan.uncertain = getattr(lamps, "uncertain", None)
+    plan.rgb = getattr(lamps, "rgb", None) is not None
     plan.stop, plan.tray_lamp = config.gpio.stop, config.gpio.tray_lamp
     publisher = config.publisher
     plan.host = None if publisher.kind == "none" else publisher.host
@@ -187,6 +242,22 @@ def of(config: Config) -> Plan:
         if publisher.username is not None and publisher.password_file is not None:
             plan.login = (publisher.username, str(publisher.password_file))
     return plan
+
+
+def elsewhere(config: Config) -> dict[int, str]:
+    """Pins that nobody is asked for, by the key that takes each."""
+    known = of(config)
+    asked = {known.trigger_pin, known.uncertain, known.stop, known.tray_lamp}
+    asked |= {entry.lamp for entry in known.bins.values()}
+    asked |= {known.servo.pin} if known.servo is not None else set()
+    taken: dict[int, str] = {}
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        parts = value.values() if isinstance(value, dict) else value
+        for part in parts if isinstance(value, dict | tuple) else (value,):
+            if isinstance(part, settings.Section):
+                taken |= {pin: f"{name}: {spell(path)}" for path, pin in pins_of((), part)}
+    return {pin: key for pin, key in taken.items() if pin not in asked}
 
 
 def default_id(root: Path = Path("/")) -> str:

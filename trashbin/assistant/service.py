@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
-from trashbin.doctor.machine import UNIT, Host
+from trashbin.doctor.machine import UNIT, Host, is_there
+
+ENDS = (signal.SIGHUP, signal.SIGTERM)
 
 
 def patiently(command: Sequence[str]) -> str | None:
@@ -27,6 +32,45 @@ def at_work(host: Host) -> bool:
 def told(host: Host, verb: str) -> bool:
     """Tell it to start, stop or restart; False where it does not."""
     return host.run(["systemctl", "--no-ask-password", verb, UNIT]) is not None
+
+
+@contextmanager
+def hang_up_as_ctrl_c() -> Iterator[None]:
+    """Let a lost connection, or being told to end, end it as Ctrl-C does: tidily.
+
+    Once: sudo sends both, one right after the other.
+    """
+
+    def end(*_: object) -> None:
+        for number in ENDS:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in ENDS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def closed(file: Path) -> Path | None:
+    """The folder that keeps the file from being written; None where none does."""
+    folder = next(path for path in file.absolute().parents if is_there(path))
+    return None if os.access(folder, os.W_OK | os.X_OK) else folder
+
+
+def put(file: Path, text: str) -> Path | None:
+    """Write a file whole or not at all; where what was there before is kept, if anything was."""
+    kept = None
+    if file.exists():
+        kept = file.with_name(f"{file.name}.{datetime.now():%Y%m%dT%H%M%S}")
+        kept.write_bytes(file.read_bytes())
+    new = file.with_name(f".{file.name}.new")
+    new.write_text(text, encoding="utf-8")
+    new.chmod(0o644)
+    new.replace(file)
+    return kept
 
 
 def put_secret(file: Path, secret: str) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import click
 from trashbin import config as configuration
 from trashbin import settings
 from trashbin.assistant import parts, plan, service, servos
-from trashbin.assistant.asking import NONE, Questions, angle_checked, id_checked, whole
+from trashbin.assistant.asking import NONE, Questions, angle_within, id_checked, whole
 from trashbin.assistant.parts import Mover
 from trashbin.assistant.plan import Plan
 from trashbin.clock import SystemClock
@@ -47,7 +45,9 @@ class Setup(Questions):
         self.host = host or Host(run=service.patiently)
         self.base: str | None = None
         self.plan = Plan()
-        self._first_bins: plan.Bins | None = None
+        self._before: settings.Config | None = None  # what the file holds
+        self._afresh = False  # it is laid out so that it can't be changed in place
+        self._first: Plan | None = None  # and what of it a plan can say
         self._begin()
         if pins is not None:
             self.plan.pins = pins
@@ -64,14 +64,14 @@ class Setup(Questions):
         if self.yes and self.base is not None:
             click.echo(f"{self.file} is there already: nothing was changed.")
             return ExitCode.GOOD
-        folder = next(path for path in self.file.absolute().parents if is_there(path))
-        if not os.access(folder, os.W_OK | os.X_OK):
+        folder = service.closed(self.file)
+        if folder is not None:
             click.echo(f"trashbin: {folder} may not be written to. {WITH_SUDO}", err=True)
             return ExitCode.BAD_USAGE
         if not self.yes:
             click.secho("Setting up a bin. Enter takes what stands in [brackets].", bold=True)
             click.echo(f"Nothing is written to {self.file} before the end; Ctrl-C leaves.")
-        with self._alone():
+        with service.hang_up_as_ctrl_c(), self._alone():
             for step in (
                 self._name,
                 self._bins,
@@ -116,12 +116,12 @@ class Setup(Questions):
             "2": plan.two_bins,
             "6": plan.six_bins,
         }
-        kept = "as it is" if self._first_bins is not None else "4"
+        kept = "as it is" if self._first is not None else "4"
         for key, make in choices.items():
             self._say(f"{key}: {', '.join(make())}")
         answer = self._choose("How many compartments?", [*choices, "as it is"], kept)
         if answer in choices:
-            self.plan.bins, self._first_bins = choices[answer](), None
+            self.plan.bins = choices[answer]()
 
     def _camera(self) -> None:
         self._head("Camera and tray lamp")
@@ -148,8 +148,9 @@ class Setup(Questions):
             self._try_camera()
 
     def _try_camera(self) -> None:
-        config = self._config()
-        clock = SystemClock()
+        config, clock = self._tried(), SystemClock()
+        if config is None:
+            return
         pins = self.factory if self.plan.tray_lamp is not None and self._has_pins() else None
         with lit(Context(clock, config, pins=pins)):
             self._look(config, clock)
@@ -204,8 +205,7 @@ class Setup(Questions):
             return
         if not self._sure("Shall it move now, to find each bin's angle? Hands away"):
             return
-        mover = Mover(self.plan, self.factory)
-        self._first_bins = None
+        mover = Mover(self.plan, self._config, self.factory)
         try:
             for name, entry in self.plan.bins.items():
                 self._find_angle(mover, name, entry)
@@ -250,10 +250,11 @@ class Setup(Questions):
 
     def _find_angle(self, mover: Mover, name: str, entry: plan.Compartment) -> None:
         """Turn, and ask again until the angle stays."""
+        reach = angle_within(*mover.reach())
         while True:
             mover.turn(name, entry.angle)
             question = f"{name}: is this angle right? Enter, or another"
-            answer = float(self._ask(question, f"{entry.angle:g}", angle_checked))
+            answer = float(self._ask(question, f"{entry.angle:g}", reach))
             if answer == entry.angle:
                 return
             entry.angle = answer
@@ -264,18 +265,21 @@ class Setup(Questions):
         if not self.plan.lamps:
             self.plan.uncertain = None
         else:
-            before = {name: entry.lamp for name, entry in self.plan.bins.items()}
             for name, entry in self.plan.bins.items():
                 entry.lamp = self._pin(f"Pin of the lamp of {name}, or none", entry.lamp)
-            if before != {name: entry.lamp for name, entry in self.plan.bins.items()}:
-                self._first_bins = None
             self.plan.uncertain = self._pin(
                 'Pin of the lamp "uncertain", or none', self.plan.uncertain
             )
+            lamps = [entry.lamp for entry in self.plan.bins.values()]
+            if not self.plan.rgb and {self.plan.uncertain, *lamps} == {None}:
+                self._say("None has a pin, so there are no lamps.")
+                self.plan.lamps = False
 
     def _try(self) -> None:
         self._head("A try")
-        config = self._config()
+        config = self._tried()
+        if config is None:
+            return
         person = AtTerminal(WAIT_S, may_move=False, interactive=True)
         if not Pins(config, Context(SystemClock(), config), person).wired():
             self._say("Nothing hangs on a pin.")
@@ -296,11 +300,13 @@ class Setup(Questions):
         if user == NONE:
             self.plan.login = None
         elif self.plan.login is None or self.plan.login[0] != user:
-            self.password = click.prompt("  Password (not shown)", hide_input=True, default="")
+            self.password = self._secret("Password (not shown)")
             self.plan.login = (user, str(self._password_file()))
         if self.yes or self.password is not None:
             return  # a password is in its place only at the end: the doctor tries it
-        config = self._config()
+        config = self._tried()
+        if config is None:
+            return
         for finding in network.check(config.publisher, self.plan.id, True, network.Heard()):
             if finding.check != "broker publish":  # no bin is there to answer yet
                 show(finding)
@@ -316,50 +322,45 @@ class Setup(Questions):
             if self.yes and is_there(self.file):
                 self.base = ""  # somebody's file, with mistakes: not ours to replace unasked
             return
-        self.plan = plan.of(loaded.config)
-        self._first_bins = self.plan.bins
+        self._before = loaded.config
+        self.plan, self._first = plan.of(loaded.config), plan.of(loaded.config)
         self.base = self.file.read_text(encoding="utf-8")
+        self._taken = plan.elsewhere(loaded.config)
 
     def _text(self) -> str:
         if self.base:
-            with suppress(KeyError):
-                return self.plan.written(self.base, keep_bins=self._first_bins is not None)
-            self._say("The file is laid out in its own way: it is begun afresh, the old one kept.")
-        return self.plan.written()
+            try:
+                return self.plan.written(self.base, keep_bins=self.plan.has_bins_of(self._first))
+            except KeyError:
+                self._afresh = True
+        return self.plan.written(before=self._before)
 
     def _write(self) -> ExitCode:
-        try:
-            self._config()
-        except ConfigError as error:
-            click.echo(f"trashbin: the answers do not fit together:\n{error}", err=True)
-            return ExitCode.BAD_USAGE
         text = self._text()
+        if self._afresh:
+            self._say("The file is laid out in its own way: a new one takes over what it sets.")
+        try:
+            parts.as_config(text, self.file.absolute().parent)
+        except ConfigError as error:
+            click.echo(f"trashbin: nothing is written, as {error}", err=True)
+            return ExitCode.BAD_USAGE
         self._say("")
         if not self._sure(f"Write {self.file}?"):
             click.echo("Nothing was written.")
             return ExitCode.GOOD
         try:
-            self._put(text)
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            if self.password is not None:
+                service.put_secret(self._password_file(at_work=False), self.password)
+            kept = service.put(self.file, text)
         except OSError as error:
             click.echo(f"trashbin: {error}. {WITH_SUDO}", err=True)
             return ExitCode.BAD_USAGE
+        if kept is not None:
+            click.echo(f"The old one is kept as {kept}")
         click.secho(f"Written: {self.file}", bold=True)
         self._start()
         return ExitCode.GOOD
-
-    def _put(self, text: str) -> None:
-        """Whole or not at all; what was there before is kept beside it."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        if self.password is not None:
-            service.put_secret(self._password_file(at_work=False), self.password)
-        if self.file.exists():
-            kept = self.file.with_name(f"{self.file.name}.{datetime.now():%Y%m%dT%H%M%S}")
-            kept.write_bytes(self.file.read_bytes())
-            click.echo(f"The old one is kept as {kept}")
-        new = self.file.with_name(f".{self.file.name}.new")
-        new.write_text(text, encoding="utf-8")
-        new.chmod(0o644)
-        new.replace(self.file)
 
     def _start(self) -> None:
         """Start the service, where it is this file's and systemd runs."""
@@ -367,8 +368,9 @@ class Setup(Questions):
             if not self.yes:
                 click.echo(f"Start it with: trashbin run --config {self.file}")
             return
+        wanted = self._sure("Start the bin now?")
         self._resting = False
-        if not self._sure("Start the bin now?"):
+        if not wanted:
             click.echo("It starts with the next boot, or: sudo systemctl start trashbin")
         elif service.told(self.host, "restart"):
             click.echo("Started. See how it is: sudo trashbin doctor")
@@ -392,7 +394,15 @@ class Setup(Questions):
         return self.factory is not None
 
     def _config(self) -> settings.Config:
-        return parts.as_config(self.plan)
+        return parts.as_config(self._text(), self.file.absolute().parent)
+
+    def _tried(self) -> settings.Config | None:
+        """What there is to try by now; None, which is told, where it does not fit together."""
+        try:
+            return self._config()
+        except ConfigError as error:
+            self._say(f"That cannot be tried, as {error}")
+            return None
 
 
 def run(file: Path, *, yes: bool, pins: str | None) -> ExitCode:

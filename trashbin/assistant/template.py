@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 KIND = re.compile(r"^  (# )?(- )?kind: (\w+)")
+# a number sign begins a comment only after a space, and none within quotes
+VALUE = r""""(?:[^"\\]|\\.)*"\s*|'(?:[^']|'')*'\s*|(?:(?<!\s)#|[^#])*"""
 TAIL = re.compile(r"^\s{16,}#")  # a comment that goes on from the line above
 
 
@@ -54,7 +56,7 @@ class Template:
             if not spans:
                 raise KeyError(f"{section}: {kind}")
             start, end = spans[0]
-        pattern = re.compile(rf"^(  (?:- |  )?)(# )?({re.escape(key)}:)(\s*)([^#]*)(#.*)?$")
+        pattern = re.compile(rf"^(  (?:- |  )?)(# )?({re.escape(key)}:)(\s*)({VALUE})(#.*)?$")
         for number in range(start, end):
             match = pattern.match(self.lines[number])
             if match is not None:
@@ -95,6 +97,8 @@ def scalar(value: Any) -> str:
         return value if plain and value.lower() not in words and ": " not in value else _json(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(scalar, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_json(entry)}' for key, entry in value.items())}}}"
     return _json(value)
 
 
