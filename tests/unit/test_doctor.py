@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,12 +17,14 @@ import yaml
 from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from tests.support import FakeClock
+from trashbin import devices, limits
+from trashbin.assistant.parts import opened_camera
 from trashbin.devices.pins import pin_factory
 from trashbin.doctor import brain, examine, eyes, machine, network
 from trashbin.doctor.machine import Host
 from trashbin.doctor.pins import Pins
 from trashbin.doctor.report import Finding, Level, Report, bad, good, show, unreachable, warning
-from trashbin.errors import CameraError, ExitCode
+from trashbin.errors import CameraError, CameraHungError, ExitCode
 from trashbin.model import golden
 from trashbin.ports import Context
 from trashbin.resources import labels
@@ -288,6 +291,25 @@ def test_red_and_blue_are_told_by_something_red() -> None:
     swapped = looked_at(np.ascontiguousarray(red[:, :, ::-1]), True)["camera colours"]
     assert (swapped.level, "swapped" in swapped.found) == (Level.BAD, True)
     assert looked_at(np.full_like(red, 90), True)["camera colours"].level is Level.WARNING
+
+
+def test_a_camera_whose_driver_hangs_is_told_and_the_examination_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    woken = threading.Event()
+
+    class Hanging(FakeCamera):
+        def open(self) -> None:
+            woken.wait()
+
+    monkeypatch.setattr(limits, "OPEN_S", 0.05)
+    monkeypatch.setattr(devices, "load", lambda port, kind: lambda *_: Hanging(None))
+    context = Context(FakeClock(), SEEN)
+    (found,) = examine._eyes(SEEN, context, FakePerson())
+    assert (found.exit_code, "hangs" in found.found) == (ExitCode.UNREACHABLE, True)
+    with pytest.raises(CameraHungError), opened_camera(SEEN, FakeClock()):
+        raise AssertionError("it is not open")
+    woken.set()
 
 
 # pins

@@ -14,6 +14,7 @@ from trashbin import devices
 from trashbin.assistant.plan import Plan
 from trashbin.clock import SystemClock
 from trashbin.errors import DeviceError
+from trashbin.limits import LimitedCamera
 from trashbin.ports import Camera, Clock, Context
 from trashbin.quiet import quiet
 from trashbin.scene import Scene, SceneState
@@ -95,7 +96,7 @@ def as_config(text: str, folder: Path = Path("/")) -> Config:
 def opened_camera(config: Config, clock: Clock) -> Iterator[Camera]:
     """The camera, as the daemon would have it. CameraError without one."""
     context = Context(clock, config)
-    camera: Camera = devices.load("camera", config.camera.kind)(config.camera, context)
+    camera = LimitedCamera(devices.load("camera", config.camera.kind)(config.camera, context))
     try:
         camera.open()
         yield camera

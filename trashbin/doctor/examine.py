@@ -22,7 +22,8 @@ from trashbin.doctor.network import Heard
 from trashbin.doctor.pins import Person, Pins, lit
 from trashbin.doctor.report import Finding, Report, bad, good, show, unreachable, warning
 from trashbin.errors import DeviceError, ExitCode, TrashbinError
-from trashbin.ports import Camera, Context
+from trashbin.limits import LimitedCamera
+from trashbin.ports import Context
 from trashbin.settings import Config, Model, Store
 
 DEFAULT = Path("/etc/trashbin/trashbin.yaml")
@@ -145,7 +146,7 @@ def _eyes(config: Config, context: Context, person: Person) -> Iterator[Finding]
             from trashbin.devices.world import World
 
             context = Context(context.clock, config, world=World(context.clock, seed=0))
-        camera: Camera = devices.load("camera", config.camera.kind)(config.camera, context)
+        camera = LimitedCamera(devices.load("camera", config.camera.kind)(config.camera, context))
     except TrashbinError as error:
         yield unreachable("camera", f"absent: {error}", "The bin sees nothing.", "Mend that.")
         return
