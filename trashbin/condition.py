@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 BLOCKING = frozenset({"configuration", "camera", "model", "restarts", "stop", "store", "tray"})
 # what ends a look or a sort in which another part failed
 UNFINISHED = {Status.LOOKING: Change.NOTHING, Status.SORTING: Change.DONE}
+STEADY_S = 60.0  # what works so long after it was mended is well; else the pauses grow on
 # while these last, something may lie in the tray
 ATTENTIVE = frozenset({Status.LOOKING, Status.SORTING, Status.HOLDING})
 
@@ -84,12 +85,12 @@ class Condition:
         self.on_event = on_event
         self.on_progress = on_progress
         self.on_recovered: Callable[[], None] = lambda: None
-        self.on_mended: Callable[[], None] = lambda: None  # a servo, while nothing else blocked
         self.learn: Callable[[], None] = lambda: None  # the empty tray
         self.waiting: Callable[[], Event | None] = lambda: None  # for an answer
         self.judged: tuple[Event, Sight] | None = None  # the last item, until it is looked at
         self._losses = Losses(parts.recorder)
-        self.tries = 0  # at what failed, since something last did
+        self.tries = 0  # at what failed; each next pause is longer
+        self.mended_at = float("-inf")  # monotonic seconds
         self.camera_hangs = False  # inside its driver
         self._problems_told: dict[str, str] = {}  # by health
 
@@ -209,7 +210,7 @@ class Condition:
 
     def fault(self, part: str, message: str, about: str | None = None) -> None:
         """Tell that a part failed; where it is a blocking one, nothing moves until it is back."""
-        self.tries = 0
+        self._begin_tries()
         self.told(part, message, about)
         if part in BLOCKING:
             self.change(Change.FAIL)
@@ -224,10 +225,17 @@ class Condition:
 
     def store_failed(self, error: StoreError) -> None:
         """No event can be written: nothing moves until one can. Told over MQTT all the same."""
+        if "store" not in self.problems:
+            self._begin_tries()
         if self.problems.get("store") != str(error):
             log.error("store: %s", error)
         self.problems["store"] = str(error)
         self.change(Change.FAIL)
+
+    def _begin_tries(self) -> None:
+        """At once, but where what was mended failed again: it would tell so every second."""
+        if self.parts.clock.monotonic() - self.mended_at >= STEADY_S:
+            self.tries = 0
 
     def _watch_store(self) -> None:
         """Tell of what the store lost: at once as a problem, by an event where it is over."""

@@ -20,7 +20,7 @@ from trashbin.types import Action, Frame, Mode, Reason, Signal, Source
 
 log = logging.getLogger(__name__)
 
-MAX_TRIES = 3  # to sort what a servo that failed left
+MAX_TRIES = 3  # to sort what a move that failed left
 MAX_ROUNDS = 5  # a thing that shifts with every move is a jam, too, and not for ever the next item
 
 
@@ -71,10 +71,9 @@ class Cycle:
         )
         condition.learn = self.learn
         condition.on_recovered = self._look_again
-        condition.on_mended = self._sort_again
         condition.waiting = self._waiting
-        # since the tray was empty last: sorts, and tries at what a servo that failed left
-        self._rounds = self._tried_again = 0
+        # since the tray was empty last: sorts that left something else, and moves that failed
+        self._rounds = self._failed = 0
 
     @property
     def waits(self) -> bool:
@@ -127,7 +126,9 @@ class Cycle:
         try:
             sight = self.looker.look(self.recorder.thresholds)
         except (DeviceError, ModelError) as error:
-            event = self.condition.note(self.recorder.unseen(signal))
+            event = None
+            if signal is not self._own:  # else no sensor saw anything fall: it is no item
+                event = self.condition.note(self.recorder.unseen(signal))
             self.condition.part_failed(error, about=event.event_id if event else None)
             return event
         if self._still_the_same(signal, sight):
@@ -164,15 +165,13 @@ class Cycle:
         )
 
     def _look_again(self) -> None:
-        """A part is back: something may have been dropped, or lie there still."""
-        if self.parts.looker is not None and self._knows_empty:
-            self._signal()
+        """A part is back: something may have been dropped, or lie there still.
 
-    def _sort_again(self) -> None:
-        """The servo is back, and what it left lies there still. One that fails always is let be."""
-        if self._tried_again < MAX_TRIES:
-            self._tried_again += 1
-            self._look_again()
+        What cannot be moved is let be: a lid that every move shakes open would have it
+        moved, and counted, for ever.
+        """
+        if self.parts.looker is not None and self._knows_empty and self._failed <= MAX_TRIES:
+            self._signal()
 
     def _signal(self) -> None:
         """Have a look at what may lie there, though no sensor fired."""
@@ -193,6 +192,7 @@ class Cycle:
         try:
             self._sort(bin, movers, sight, event)
         except DeviceError as error:
+            self._failed += 1
             self.condition.part_failed(error, about=event.event_id)
         else:
             self.condition.moved()
@@ -227,7 +227,7 @@ class Cycle:
     def _seen_empty(self, frame: Frame) -> None:
         """Nothing lies there, so nothing is held, and what comes next is the next item."""
         self._judged_at, self._held = frame.at, None
-        self._rounds = self._tried_again = 0
+        self._rounds = self._failed = 0
         self._memory.emptied()
 
     def _something_new(self, sight: Sight, now: Frame) -> bool:

@@ -67,11 +67,11 @@ class Recovery:
             del problems["store"]
         mended, idle = before - set(problems), self.condition.status is Status.IDLE
         if mended:
-            self.condition.tries = 0
+            self.condition.mended_at = self.parts.clock.monotonic()
             self.condition.recovered()
             self.condition.tell()
         if idle and "actuator" in mended:
-            self.condition.on_mended()
+            self.condition.on_recovered()  # it was no fault, and what it left lies there still
 
     def _records_again(self) -> bool:
         """The event that tells of the failure is the one that shows whether it is over."""

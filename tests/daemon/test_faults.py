@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.daemon.rig import Rig, sure
 from trashbin import record
-from trashbin.errors import ModelError
+from trashbin.errors import CameraError, ModelError
 from trashbin.status import Status
 from trashbin.types import Mode, Reason
 
@@ -62,6 +63,47 @@ def test_a_servo_that_fails_at_each_move_is_not_tried_for_ever(rig: Rig) -> None
     rig.drop()
     rig.go(3600)
     assert rig.kinds() == ["sorted", "fault"] * 4
+
+
+def test_a_lid_that_every_move_shakes_open_has_nothing_moved_for_ever(rig: Rig) -> None:
+    halt = rig.daemon.parts.actuation.halt
+    rig.servo.on_sort = lambda bin: rig.clock.at(rig.clock.elapsed + 0.1, halt)
+    rig.drop()
+    rig.go(3600)
+    assert rig.kinds() == ["sorted", "fault"] * 4 and rig.daemon.status is Status.IDLE
+    rig.servo.on_sort = lambda bin: rig.tray.clear()
+    rig.signal()  # somebody passes by, and it is mended
+    rig.go()
+    assert rig.kinds()[-1] == "sorted" and not rig.tray.things
+
+
+@pytest.mark.parametrize("part", ["camera", "model"])
+def test_a_part_that_is_back_for_moments_only_tells_no_item_and_not_every_second(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    works = [False]
+
+    def once(action: Callable[..., Any], error: Exception) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            works[0] = not works[0]
+            if not works[0]:
+                raise error
+            return action(*arguments)
+
+        return run
+
+    with monkeypatch.context() as patch:
+        if part == "camera":
+            patch.setattr(rig.tray, "capture", once(rig.tray.capture, CameraError("unplugged")))
+        else:
+            works[0] = True
+            patch.setattr(rig.network, "predict", once(rig.network.predict, ModelError("no room")))
+        rig.drop()
+        rig.go(3600)
+    kinds = rig.kinds()
+    assert kinds.count("uncertain") == 1 and kinds.count("fault") < 3600 / 25
+    rig.go(60)
+    assert rig.kinds()[-1] == "sorted" and rig.daemon.status is Status.IDLE
 
 
 def test_the_lamps_show_what_waits_though_they_are_opened_anew(rig: Rig) -> None:
