@@ -264,15 +264,19 @@ class Cycle:
             self.condition.store_failed(error)
             raise
 
-    def press(self, label: str) -> Event | None:
+    def press(self, label: str, asked: Event | None) -> Event | None:
         """A button at the bin: about what we hold, or else corrects what was just sorted.
 
-        None where there is no such item, or the answer can't be written.
+        ``asked`` is what waited for an answer as the button was pressed: something else may
+        have been looked at since. None where there is no such item, or the answer can't be written.
         """
-        item, held = self.recorder.last_item, self._held
+        held = self._held
+        if asked is None and held is not None and held.event.event_type is EventType.UNCERTAIN:
+            asked = held.event  # the last item's may be of a look that failed
+        item = asked or self.recorder.last_item
         since = self.clock.monotonic() - self.config.look.hold_s
         late = item is not None and (item.uptime_ms < since * 1e3 or item.boot_id != boot_id())
-        if item is None or (held is None and late):
+        if item is None or (asked is None and held is None and late):
             log.info("the button for %s was pressed, and there is nothing to answer", label)
             return None
         try:

@@ -57,7 +57,8 @@ class Daemon:
         self._desk = Desk(self, parts.clock, parts.recorder, parts.publisher)
         self._surroundings = Surroundings(self.condition, config.watch.broker_away_s)
         self._inbox: deque[Signal] = deque()
-        self._presses: deque[str] = deque(maxlen=PRESSES_LIMIT)  # labels
+        # labels, and what waited for an answer then
+        self._presses: deque[tuple[str, Event | None]] = deque(maxlen=PRESSES_LIMIT)
         self._emptied: deque[str] = deque(maxlen=len(config.bins) or 1)
         self._ran: dict[str, float] = {}
         self._identify = False
@@ -81,7 +82,7 @@ class Daemon:
 
     def press(self, label: str) -> None:
         """Somebody pressed the button for ``label`` at the bin."""
-        self._presses.append(label)
+        self._presses.append((label, self.condition.waiting()))
         self.clock.notify()
 
     def press_emptied(self, bin: str) -> None:
@@ -155,7 +156,7 @@ class Daemon:
         if self._inbox:
             self.cycle.take(self._inbox.popleft())
         if self._presses and not self.clock.wait(0):
-            self.cycle.press(self._presses.popleft())
+            self.cycle.press(*self._presses.popleft())
         while self._emptied:
             try:
                 self.emptied(self._emptied.popleft())

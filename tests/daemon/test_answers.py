@@ -282,6 +282,28 @@ def test_a_button_corrects_what_was_just_sorted_and_nothing_later(tmp_path: Path
     assert rig.servo.visited == ["rest"]
 
 
+def test_a_button_answers_what_waited_as_it_was_pressed(rig: Rig) -> None:
+    rig.tray.clear()
+    rig.drop("letter", 20, 60)
+    rig.clock.at(rig.clock.elapsed + 0.3, lambda: rig.daemon.press("glass"))
+    rig.go(10)
+    can, letter, answered = rig.events()
+    assert answered.resolves == can.event_id and rig.servo.visited == []
+    assert state(rig)["waiting"]["event_id"] == letter.event_id
+
+
+def test_a_button_answers_what_is_held_though_a_look_failed_since(rig: Rig) -> None:
+    rig.tray.broken = "the ribbon is loose"
+    rig.signal()
+    rig.go(1)
+    rig.tray.broken = None
+    rig.go(10)
+    rig.daemon.press("paper")
+    rig.go(10)
+    assert rig.kinds() == ["uncertain", "uncertain", "fault", "resolved"]
+    assert rig.events()[-1].resolves == item(rig).event_id and rig.servo.visited == ["paper"]
+
+
 # refusals
 
 
