@@ -283,6 +283,7 @@ class Daemon:
             self.condition.change(Change.PAUSE)
         elif mode is not Mode.PAUSED and self.condition.status is Status.PAUSED:
             self.condition.change(Change.RESUME)
+            self.condition.on_recovered()  # something may lie there, or wait still for an answer
         self.condition.tell_state()
 
     def identify(self) -> None:

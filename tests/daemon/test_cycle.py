@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -209,6 +210,32 @@ def test_paused_ignores_its_triggers(make: Callable[..., Rig]) -> None:
     rig.drop()
     rig.go()
     assert rig.events() == []
+
+
+def test_what_fell_in_while_it_was_paused_is_sorted_once_it_is_not(
+    make: Callable[..., Rig],
+) -> None:
+    rig = make(device={"id": "rig", "mode": "paused"})
+    rig.drop()
+    rig.go()
+    rig.daemon.request("mode", b'{"mode": "auto"}', False)
+    rig.go()
+    assert rig.kinds() == ["sorted"] and not rig.tray.things
+    rig.daemon.request("mode", b'{"mode": "paused"}', False)
+    rig.go()
+    rig.daemon.request("mode", b'{"mode": "auto"}', False)
+    rig.go()
+    assert rig.kinds() == ["sorted"], "nothing lay there, which is no news"
+
+
+def test_what_was_held_as_it_was_paused_is_asked_about_again(rig: Rig) -> None:
+    rig.network.usual = sure("metal", 0.3)
+    rig.drop()
+    rig.go(5)
+    for mode in ("paused", "auto"):
+        rig.daemon.request("mode", json.dumps({"mode": mode}).encode(), False)
+        rig.go(5)
+    assert rig.kinds() == ["uncertain"] and rig.daemon.status is Status.HOLDING
 
 
 def test_the_lid_stops_a_move_at_once_and_closing_it_lets_the_bin_go_on(rig: Rig) -> None:
