@@ -133,7 +133,12 @@ def listed(folder: Path, labels: Sequence[str], closely: bool) -> Found:
         if label is None:
             found.no_class.append(each.name)
         for file in pictures.find(each):
-            first = seen.setdefault(hashlib.sha256(file.read_bytes()).digest(), file)
+            try:
+                digest = hashlib.sha256(pictures.content(file)).digest()
+            except PictureError as error:
+                found.complaints.append(str(error))
+                continue
+            first = seen.setdefault(digest, file)
             if first == file:
                 found.pictures.append((file, label))
             else:

@@ -9,6 +9,7 @@ import click
 
 from trashbin.cli_options import (
     EXIT_STATUSES,
+    Number,
     config_option,
     json_option,
     model_option,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from trashbin.settings import Config
 
 
-class _Inside(click.FloatRange):
+class _Inside(Number):
     """A number between two bounds, both excluded."""
 
     def __init__(self, low: float, high: float) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +33,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; its return value becomes the exit status."""
+        _write_any_name()
         try:
             ctx.exit(int(super().invoke(ctx) or ExitCode.GOOD))
         except TrashbinError as error:
@@ -45,18 +48,28 @@ class Commands(click.Group):
             ctx.exit(int(ExitCode.UNREACHABLE))
 
 
-class Share(click.FloatRange):
-    """A number from 0 to 1; not NaN, which every comparison lets through."""
+def _write_any_name() -> None:
+    """A file's name may be no text; where the terminal takes text alone, it is written escaped."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
-    def __init__(self) -> None:
-        super().__init__(0, 1)
+
+class Number(click.FloatRange):
+    """A number within bounds; not NaN, which every comparison lets through."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number; a usage error for anything else."""
         number = super().convert(value, param, ctx)
         if math.isnan(number):
-            self.fail("nan is no number from 0 to 1", param, ctx)
+            self.fail("nan is no number", param, ctx)
         return number
+
+
+class Share(Number):
+    """A number from 0 to 1."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
 
 
 def config_option(required: bool = False) -> Callable[[F], F]:

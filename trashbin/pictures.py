@@ -44,6 +44,17 @@ def read(path: Path) -> Pixels:
         raise PictureError(f"{path}: {error}") from error.__cause__
 
 
+def content(path: Path) -> bytes:
+    """The bytes of a picture file, or more than ``MAX_BYTES`` of them.
+
+    PictureError, beginning with the path, where it has none to read.
+    """
+    try:
+        return _content(path)
+    except PictureError as error:
+        raise PictureError(f"{path}: {error}") from error.__cause__
+
+
 def trays(folder: Path, labels: Sequence[str]) -> tuple[list[Pixels], list[str]]:
     """The pictures of the empty tray in ``folder/empty``, and complaints about those that are none.
 

@@ -106,7 +106,7 @@ def _tails(most: int, count: int, risk: float) -> Numbers:
     """``tail`` of 0 to ``most``."""
     k = np.arange(most)
     # log of each term from the one before: (count - k) / (k + 1) * risk / (1 - risk)
-    steps = np.log((count - k) / (k + 1)) + math.log(risk) - math.log1p(-risk)
+    steps = np.log((float(count) - k) / (k + 1)) + math.log(risk) - math.log1p(-risk)
     logs = count * math.log1p(-risk) + np.concatenate([[0.0], np.cumsum(steps)])
     tails: Numbers = np.minimum(np.cumsum(np.exp(logs)), 1.0)
     return tails

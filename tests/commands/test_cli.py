@@ -94,7 +94,15 @@ def test_the_six_commands_and_the_version() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["sort"], ["classify"], ["classify", "--gap", "2", "x.png"], ["run"], ["evaluate", "nowhere"]],
+    [
+        ["sort"],
+        ["classify"],
+        ["classify", "--gap", "2", "x.png"],
+        ["run"],
+        ["evaluate", "nowhere"],
+        ["calibrate", "--risk", "nan", "."],
+        ["calibrate", "--confidence", "nan", "."],
+    ],
 )
 def test_bad_usage_is_told_with_status_2(arguments: list[str]) -> None:
     result = trashbin_(*arguments)
@@ -225,6 +233,18 @@ def test_a_reader_that_goes_away_is_no_fault(picture: Path) -> None:
     with os.fdopen(writer, "wb") as closed:
         done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, timeout=60)
     assert done.stderr == b""
+
+
+def test_a_name_that_is_no_text_is_written_escaped(picture: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photographs" / "trash"
+    folder.mkdir(parents=True)
+    name = folder / os.fsdecode(b"b\xff.png")
+    shutil.copy(picture, name)
+    terminal = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as most locales have it
+    for arguments in (("classify", name), ("evaluate", "--wrong", folder.parent)):
+        done = process(*arguments, env=terminal)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "b\\udcff.png" in done.stdout.replace("\n", "")
 
 
 # ------------------------------------------------------------------ evaluate

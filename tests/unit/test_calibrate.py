@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -109,6 +110,20 @@ def test_a_picture_that_is_there_twice_counts_once(
     out = capsys.readouterr()
     assert json.loads(out.out)["pictures"] == 360
     assert "the same picture" in out.err
+
+
+def test_what_is_no_file_is_left_out_and_told(
+    tray: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tray / "glass" / "album.jpg").mkdir()
+    (tray / "glass" / "gone.jpg").symlink_to(tray / "nowhere")
+    os.mkfifo(tray / "glass" / "pipe.jpg")
+    assert run(tray, 0.05, None) == ExitCode.BAD_INPUT
+    out = capsys.readouterr()
+    assert json.loads(out.out)["pictures"] == 360
+    assert "album.jpg: is a folder" in out.err
+    assert "gone.jpg: no such file" in out.err
+    assert "pipe.jpg: is no regular file" in out.err
 
 
 def test_a_folder_that_is_nearly_a_label_is_left_out_and_other_words_are_no_class(

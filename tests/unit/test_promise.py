@@ -100,6 +100,11 @@ def test_familiarity_is_used_where_it_tells_the_strange_things() -> None:
     assert isinstance(alone, Refusal) or alone.coverage < both.coverage
 
 
+def test_a_risk_that_no_count_reaches_is_refused() -> None:
+    few = Items(np.ones(8), None, np.ones(8, np.bool_), np.ones(8, np.bool_))
+    assert isinstance(choose(few, 1e-30, 0.95), Refusal)
+
+
 @settings(max_examples=50)
 @given(st.integers(0, 60), st.floats(0.01, 0.5), st.integers(0, 9))
 def test_any_few_items_give_an_answer(count: int, risk: float, seed: int) -> None:
