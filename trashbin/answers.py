@@ -5,23 +5,22 @@ Reads the event store while the daemon writes it, and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from trashbin import database
-from trashbin.events import ITEM_EVENTS, Event, EventType
+from trashbin.events import ITEM_EVENTS, Event
 from trashbin.types import Features
 
-QUERY = (
-    f"SELECT {database.COLUMNS}, features FROM event "
-    'WHERE json LIKE \'%"event_type":"resolved"%\' OR features IS NOT NULL ORDER BY seq'
-)
+ANSWERS = f'SELECT {database.COLUMNS} FROM event WHERE json LIKE \'%"event_type":"resolved"%\''
+ITEM = f"SELECT {database.COLUMNS}, features FROM event WHERE event_id = ?"
 COUNT = 'SELECT count(*) FROM event WHERE seq > ? AND json LIKE \'%"event_type":"resolved"%\''
-MOST = 2000  # answers; older ones say less of how the tray looks now
+STORE = "SELECT 1 FROM meta WHERE key = 'store_id' AND value = ?"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,38 +36,47 @@ class Answered:
     features: Features | None
 
 
-def read(store: Path) -> list[Answered]:
+def read(store: Path, most: int | None = None) -> list[Answered]:
     """The answered items of a store, by when they were answered last. StoreError if none is read.
 
-    An answer whose item is no longer kept is left out, and so is what the card has altered.
+    An answer whose item is no longer kept is left out, and so is what the card has altered. Only
+    the newest ``most``, and no other item is read: a full store is larger than a Pi's memory.
     """
-    file = store / database.NAME
-    items: dict[str, tuple[Event, Features | None]] = {}
-    answers: dict[str, Event] = {}
-    with closing(database.opened_to_read(file)) as db, database.told(file):
-        for *row, blob in db.execute(QUERY):
-            event = database.decoded((row[0], row[1], row[2]))
-            if event is None:
+    found: list[Answered] = []
+    seen: set[str] = set()
+    with _opened(store) as db:
+        for row in db.execute(f"{ANSWERS} ORDER BY seq DESC"):
+            event = database.decoded(row)
+            if event is None or event.answer is None or event.resolves is None:
                 continue
-            if event.event_type in ITEM_EVENTS:
-                items[event.event_id] = event, _features(blob)
-            elif event.event_type is EventType.RESOLVED and event.resolves is not None:
-                answers.pop(event.resolves, None)
-                answers[event.resolves] = event
-    found = [
-        Answered(items[about][0], event.answer.label, event.seq or 0, items[about][1])
-        for about, event in answers.items()
-        if about in items and event.answer is not None
-    ]
-    return found[-MOST:]
+            if event.resolves in seen:
+                continue
+            seen.add(event.resolves)
+            for *of_item, blob in db.execute(ITEM, (event.resolves,)).fetchall():
+                item = database.decoded((of_item[0], of_item[1], of_item[2]))
+                if item is not None and item.event_type in ITEM_EVENTS:
+                    found.append(Answered(item, event.answer.label, event.seq, _features(blob)))
+            if len(found) == most:
+                break
+    return found[::-1]
 
 
-def count_since(store: Path, seq: int) -> int:
-    """How many answers a store has after the event ``seq``. StoreError if none is read."""
+def count_since(store: Path, seq: int, of: str) -> int:
+    """How many answers a store has after the event ``seq`` of the store with the id ``of``.
+
+    All, where it is another one. StoreError if none is read.
+    """
+    with _opened(store) as db:
+        same = not of or db.execute(STORE, (of,)).fetchone() is not None
+        (count,) = db.execute(COUNT, (seq if same else 0,)).fetchone()
+    return int(count)
+
+
+@contextmanager
+def _opened(store: Path) -> Iterator[sqlite3.Connection]:
     file = store / database.NAME
     with closing(database.opened_to_read(file)) as db, database.told(file):
-        (count,) = db.execute(COUNT, (seq,)).fetchone()
-    return int(count)
+        yield db
 
 
 def examples(answered: Sequence[Answered], network: str, width: int) -> list[Answered]:

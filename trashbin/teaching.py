@@ -24,6 +24,9 @@ from trashbin.model.tflite import TFLiteClassifier
 
 LEAST = 12  # answers; fewer say nothing
 LEAST_LABELS = 2
+# answers; older ones say less of how the tray looks now, and a fit to twice as many takes 430 MB,
+# of which a Zero 2 W has 512
+MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Lesson:
     counts: dict[str, int]
     content: bytes | None
     last_seq: int
+    store: str  # the id of the event store that counts so; empty without an answer
 
 
 def lesson(answered: list[Answered], classifier: TFLiteClassifier, worn: Head | None) -> Lesson:
@@ -56,17 +60,20 @@ def lesson(answered: list[Answered], classifier: TFLiteClassifier, worn: Head | 
     mine = [each for each in mine if each.label in classifier.labels]
     counts = Counter(each.label for each in mine)
     last = max((each.seq for each in answered), default=0)
+    store = answered[-1].item.store_id if answered else ""
     if len(mine) < LEAST or len(counts) < LEAST_LABELS:
         why = (
             f"there are {len(mine)} answered items of {len(counts)} labels that this network saw; "
             f"at least {LEAST} of {LEAST_LABELS} are needed, about ten of each label are good"
         )
-        return Lesson(None, why, dict(counts), None, last)
+        return Lesson(None, why, dict(counts), None, last, store)
     features = np.stack([each.features for each in mine if each.features is not None])
     places = np.array([classifier.labels.index(each.label) for each in mine], np.int64)
     own = Last(*classifier.last_layer())
     running = None if worn is None else _layer(worn)
-    taught = 0 if worn is None else worn.about.last_seq
+    # where the store was damaged, a new one began, and counts from 1 again
+    same = worn is not None and worn.about.store in ("", store)
+    taught = worn.about.last_seq if worn is not None and same else 0
     fresh = np.array([each.seq > taught for each in mine], np.bool_)
     outcome = fitting.teach(
         Items(features.astype(np.float64), places),
@@ -76,7 +83,7 @@ def lesson(answered: list[Answered], classifier: TFLiteClassifier, worn: Head | 
         fresh,
     )
     if outcome.refused is not None:
-        return Lesson(outcome, outcome.refused, dict(counts), None, last)
+        return Lesson(outcome, outcome.refused, dict(counts), None, last, store)
     layer = outcome.layer
     sure = outcome.trusted >= 0.5  # what was hardly meant so is no known thing
     about = About(
@@ -90,6 +97,7 @@ def lesson(answered: list[Answered], classifier: TFLiteClassifier, worn: Head | 
         rehearsed=outcome.rehearsed,
         rehearsed_before=outcome.rehearsed_before,
         rehearsed_after=outcome.rehearsed_after,
+        store=store,
     )
     content = head.packed(
         layer.tray.weights,
@@ -100,7 +108,7 @@ def lesson(answered: list[Answered], classifier: TFLiteClassifier, worn: Head | 
         places[sure],
         about,
     )
-    return Lesson(outcome, None, dict(counts), content, last)
+    return Lesson(outcome, None, dict(counts), content, last, store)
 
 
 def _layer(worn: Head) -> Layer:
@@ -115,12 +123,12 @@ def run(store: Path, classifier: TFLiteClassifier, *, dry: bool, as_json: bool) 
     """
     heads = Heads(store)
     network = classifier.file.id.sha256
-    learned = lesson(answers.read(store), classifier, _worn(heads, network))
+    learned = lesson(answers.read(store, MOST), classifier, _worn(heads, network))
     installed = None
     if learned.content is not None and not dry:
         installed = heads.install(learned.content, learned.last_seq)
-    elif not dry:
-        heads.note_tried(learned.last_seq)
+    elif not dry and learned.last_seq:
+        heads.note_tried(learned.last_seq, learned.store)
     if as_json:
         click.echo(json.dumps(_told(learned, installed)))
     else:

@@ -105,7 +105,8 @@ class Wearing:
 def untried(heads: Heads) -> int:
     """How many of the store's answers no teaching has taken into account yet."""
     try:
-        return answers.count_since(heads.folder.parent, heads.state().tried)
+        state = heads.state()
+        return answers.count_since(heads.folder.parent, state.tried, state.store)
     except StoreError:  # which the store itself tells
         return 0
 

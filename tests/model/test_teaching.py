@@ -23,7 +23,7 @@ from trashbin.cli import main
 from trashbin.errors import ModelError
 from trashbin.events import Answer, Event, EventType
 from trashbin.model import head, rehearsal
-from trashbin.model.heads import Heads
+from trashbin.model.heads import BACK, Heads
 from trashbin.model.tflite import TFLiteClassifier
 from trashbin.outbox import Outbox
 from trashbin.status import Status
@@ -180,6 +180,40 @@ def test_answers_that_nobody_learned_from_count_after_a_restart(taught: Taught) 
     assert untried(Heads(taught.store)) == 6
     taught.trashbin()  # too few, but tried
     assert untried(Heads(taught.store)) == 0
+
+
+def test_a_new_store_counts_its_answers_anew(taught: Taught) -> None:
+    features, labels = taught.tray(12)
+    taught.answer(features, labels)
+    assert taught.trashbin().exit_code == 0
+    (taught.store / "events.sqlite").unlink()  # damaged, and set aside
+    taught.answer(features[:-1], labels[:-1])
+    heads = Heads(taught.store)
+    assert untried(heads) == len(labels) - 1
+    result = taught.trashbin()
+    assert "nobody has answered anything" not in result.output
+    assert untried(heads) == 0
+    assert heads.state().tried == 2 * len(labels) - 2
+
+
+def test_of_many_heads_those_of_the_way_back_are_kept(taught: Taught) -> None:
+    heads, worn = Heads(taught.store), []
+    network, width = taught.network.file.id.sha256, taught.mean.size
+    for number in range(BACK + 4):
+        about = head.About(
+            network=network, parent=worn[-1] if worn else None, made=str(number), answers={},
+            last_seq=number, before=0, after=1, rehearsed=1, rehearsed_before=1, rehearsed_after=1,
+        )  # fmt: skip
+        content = head.packed(
+            np.zeros((6, width)), np.zeros(6), np.zeros(width), 0.0, np.ones((1, width)), [0], about
+        )
+        worn.append(heads.install(content, number).digest)
+    assert {file.stem for file in heads.folder.glob("*.npz")} == set(worn[-1 - BACK :])
+    for digest in worn[-2 : -2 - BACK : -1]:
+        heads.go_back(network, "by hand")
+        assert heads.worn(network) == digest
+    heads.go_back(network, "by hand")
+    assert heads.current(network) is None
 
 
 def test_a_dry_run_installs_nothing(taught: Taught) -> None:

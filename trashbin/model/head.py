@@ -37,9 +37,10 @@ class About(BaseModel):
     """Where a head comes from.
 
     ``parent`` is the digest of the head that ran before, None for the network's own. ``answers``
-    counts by label what it was taught with, up to the event ``last_seq``. ``before`` and ``after``
-    were right of those answers, each judged by a fit that had not seen it; likewise of the
-    ``rehearsed`` items that came with the network.
+    counts by label what it was taught with, up to the event ``last_seq`` of the event store with
+    the id ``store`` (empty in older heads). ``before`` and ``after`` were right of those answers,
+    each judged by a fit that had not seen it; likewise of the ``rehearsed`` items that came with
+    the network.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
@@ -54,6 +55,7 @@ class About(BaseModel):
     rehearsed: int
     rehearsed_before: int
     rehearsed_after: int
+    store: str = ""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

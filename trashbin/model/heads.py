@@ -6,6 +6,7 @@ says which one each network wears, by digest of both.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -17,13 +18,15 @@ from trashbin.model.state_file import StateFile
 from trashbin.model.tflite import TFLiteClassifier
 
 NAME = "heads"  # a folder in the store
+BACK = 10  # how many changes can be taken back
 
 
 class State(BaseModel):
     """``worn`` maps a network's digest to its head's, where it does not wear its own.
 
     ``told`` says how the last change came about. ``tried`` is the ``seq`` of the last answer that
-    teaching took into account, whether it came to anything or not.
+    teaching took into account, whether it came to anything or not, and ``store`` the id of the
+    event store that counted so.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
@@ -31,6 +34,12 @@ class State(BaseModel):
     worn: dict[str, str] = {}
     told: str = ""
     tried: int = 0
+    store: str = ""
+
+    def with_tried(self, tried: int, store: str) -> State:
+        """Teaching took the answers up to ``tried`` into account; a new store counts anew."""
+        last = max(tried, self.tried) if store == self.store else tried
+        return self.model_copy(update={"tried": last, "store": store})
 
 
 class Heads(StateFile[State]):
@@ -71,14 +80,16 @@ class Heads(StateFile[State]):
                 f"{about.after} right instead of {about.before}"
             )
             worn = state.worn | {about.network: made.digest}
-            return State(worn=worn, told=told, tried=max(tried, state.tried))
+            changed = state.model_copy(update={"worn": worn, "told": told})
+            return changed.with_tried(tried, about.store)
 
         self.change(install)
+        self._forget_old()
         return made
 
-    def note_tried(self, tried: int) -> None:
+    def note_tried(self, tried: int, store: str) -> None:
         """Teaching came to nothing, and need not be tried with the same answers again."""
-        self.change(lambda state: state.model_copy(update={"tried": max(tried, state.tried)}))
+        self.change(lambda state: state.with_tried(tried, store))
 
     def go_back(self, network: str, why: str) -> str:
         """The network wears its head's parent from now on; what was done, in words.
@@ -102,6 +113,20 @@ class Heads(StateFile[State]):
 
         self.change(go_back)
         return said
+
+    def _forget_old(self) -> None:
+        """Delete the heads that are neither worn nor a way back: one of many answers takes 2 MB."""
+        with self.locked(), suppress(OSError):
+            kept: set[str] = set()
+            for worn in self.state().worn.values():
+                digest: str | None = worn
+                for _ in range(1 + BACK):
+                    if digest is not None:
+                        kept.add(digest)
+                        digest = self._parent(digest)
+            for file in self.folder.glob("*.npz"):
+                if file.stem not in kept:
+                    file.unlink()
 
     def _parent(self, digest: str) -> str | None:
         try:
