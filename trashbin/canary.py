@@ -161,7 +161,9 @@ class Canary:
                 self._tell(f"the configuration's model cannot be opened: {error}")
                 return
             self._tell(self.shelf.go_back(str(error)))
-            self._running = self.shelf.state().active
+            state = self.shelf.state()
+            if state.active != self._running:  # where it was itself a way back
+                self._change_to(state.active, state.told)
             return
         before = self.recorder.classifier
         self.condition.use(classifier)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trashbin.cli_options import EXIT_STATUSES, F, json_option
-from trashbin.errors import ExitCode
+from trashbin.errors import ExitCode, ModelError
 
 if TYPE_CHECKING:
     from trashbin.model.shelf import Shelf
@@ -219,11 +219,16 @@ def remove(name: str, config: Path | None, store: Path | None) -> int:
     """
     import shutil
 
+    from trashbin.model import package
+
     shelf, section = _shelf(config, store)
     entries = _told(shelf, section)["models"]
     installed = [entry for entry in entries if entry["installed"]]
     meant = {_folder(entry) for entry in installed if _is_meant(entry, name)}
-    if len(meant) != 1:
+    if len(meant) > 1:
+        several = ", ".join(sorted(meant))
+        raise click.UsageError(f"{name!r} means several: name one by its folder, of {several}")
+    if not meant:
         there = ", ".join(sorted({_folder(entry) for entry in installed})) or "none"
         raise click.UsageError(
             f"{name!r}: no such installed model in {shelf.folder}; there is {there}"
@@ -231,7 +236,14 @@ def remove(name: str, config: Path | None, store: Path | None) -> int:
     [folder] = meant
     if any(entry["state"] for entry in installed if _folder(entry) == folder):
         raise click.UsageError(f"{folder}: it runs, is tried, or is the way back")
-    shutil.rmtree(shelf.folder / folder)
+    try:
+        with shelf.locked():  # renamed first: what is cut off is no half model, and is swept
+            left = (shelf.folder / folder).rename(shelf.folder / f"{package.INCOMING}{folder}")
+        shutil.rmtree(left)
+    except OSError as error:
+        raise ModelError(
+            f"{shelf.folder / folder}: cannot be deleted ({error.strerror}); use sudo"
+        ) from error
     click.echo(f"{folder} is deleted")
     return ExitCode.GOOD
 

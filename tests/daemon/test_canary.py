@@ -167,6 +167,20 @@ def test_the_way_back_is_taken_while_the_bin_runs(bench: Bench) -> None:
     assert bench.events()[-1].model == Network.model
 
 
+def test_a_way_back_that_is_gone_leads_on_to_the_one_before(bench: Bench) -> None:
+    old = Ref(file="old-222222222222/int8.tflite", sha256="2" * 64)
+    bench.shelf.switch(old, "")
+    bench.shelf.switch(NEW, "")
+    bench.start()
+    bench.daemon.condition.use(bench.new)
+    bench.broken = "the file is torn"
+    bench.shelf.go_back("rolled back by hand")
+    bench.items(1)
+    assert bench.shelf.state().active is None
+    assert bench.running() == "fake"
+    assert bench.events()[-1].model == Network.model
+
+
 def test_nothing_changes_while_an_item_waits_for_its_answer(bench: Bench) -> None:
     bench.network.usual = sure("metal", 0.3)
     bench.drop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -125,6 +126,11 @@ def other_golden(manifest: dict[str, Any]) -> None:
         entry["gap"] = 0.99
 
 
+def no_tflite(folder: Path) -> None:
+    (folder / "int8.tflite").rename(folder / "net.bin")
+    manifested(lambda told: told["variants"]["int8"].update(file="net.bin"))(folder)
+
+
 def no_golden(manifest: dict[str, Any]) -> None:
     manifest["variants"]["int8"]["golden"] = []
 
@@ -157,6 +163,9 @@ def crash(folder: Path) -> None:
         ),
         (manifested(lambda told: told["variants"]["int8"].update(file="..")), "names '..'"),
         (crash, "int8.tflite"),
+        (lambda folder: (folder / "rehearsal.npz").write_bytes(b"torn"), "digest does not fit"),
+        (no_tflite, "must end with .tflite"),
+        (manifested(lambda told: told.update(name=".incoming-x")), "begin with a dot"),
     ],
 )
 def test_what_is_no_good_is_refused_and_leaves_nothing(
@@ -166,6 +175,34 @@ def test_what_is_no_good_is_refused_and_leaves_nothing(
         install(spoilt(archive, change), shelf)
     assert [name for name in left(shelf) if name != "lock"] == []
     assert shelf.state().trial is None
+
+
+def test_the_same_network_with_other_thresholds_takes_no_place_of_what_runs(
+    archive: Path, shelf: Shelf
+) -> None:
+    store = ["--store", shelf.folder.parent]
+    before = install(archive, shelf)
+    shelf.switch(before, "")
+    other = spoilt(archive, manifested(lambda told: told["thresholds"].update(gap=0.11)))
+    after = install(other, shelf)
+    assert shelf.find(before).thresholds == SHIPPED.thresholds
+    assert shelf.find(after).thresholds.gap == 0.11
+    assert install(other, shelf) == after and install(archive, shelf) == before
+    several = call("remove", before.sha256[:12], *store)
+    assert several.exit_code == 2 and "means several" in several.output
+    assert call("remove", after.file.partition("/")[0], *store).exit_code == 0
+    assert [file.path.parent for file in shelf.installed()] == [shelf.find(before).path.parent] * 2
+
+
+def test_a_package_that_is_not_ours_to_read_is_told(
+    archive: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(package, "_digest", no)
+    with pytest.raises(ModelError, match=r"model\.zip: cannot be read"):
+        install(archive, shelf)
 
 
 def test_another_digest_is_refused(archive: Path, shelf: Shelf) -> None:
@@ -257,6 +294,22 @@ def test_the_digest_that_list_shows_removes_it(archive: Path, shelf: Shelf) -> N
     call("rollback", *store)
     assert call("remove", digits[:5], *store).exit_code == 2
     assert call("remove", digits, *store).exit_code == 0 and shelf.installed() == []
+
+
+def test_one_that_is_not_ours_to_delete_is_told(
+    archive: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = install(archive, shelf).file.partition("/")[0]
+
+    def no(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", no)
+    done = call("remove", folder, "--store", shelf.folder.parent)
+    assert done.exit_code == 2 and f"{folder}: cannot be deleted" in done.output
+    monkeypatch.undo()
+    install(archive, shelf)
+    assert left(shelf) == ["lock", folder], "what was cut off is swept"
 
 
 def test_usage_is_told(archive: Path, shelf: Shelf) -> None:

@@ -49,6 +49,13 @@ def test_each_change_can_be_taken_back_up_to_a_limit(shelf: Shelf) -> None:
         shelf.go_back("")
 
 
+def test_the_way_back_from_a_model_that_ran_already_is_the_one_before_it(shelf: Shelf) -> None:
+    shelf.switch(ref("m"), "")
+    shelf.switch(ref("m"), "installed once more")
+    shelf.go_back("")
+    assert shelf.state().active is None
+
+
 def test_a_new_model_that_ends_the_process_is_taken_back(shelf: Shelf) -> None:
     shelf.switch(ref("good"), "")
     shelf.judged()

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from trashbin.errors import FetchError, ModelError
-from trashbin.model import manifest, tflite
+from trashbin.model import arrays, manifest, tflite
 from trashbin.model.manifest import Manifest, ModelFile
 from trashbin.model.shelf import Ref, Shelf
 from trashbin.settings import Model
@@ -70,8 +70,8 @@ def install(
             file = _chosen(folder, variant)
             _check(file, section)
             with shelf.locked():
-                home = shelf.folder / f"{file.manifest.name}-{file.id.sha256[:12]}"
-                if home.exists():  # of the same digest; a damaged one is replaced by this one
+                home = _home(shelf.folder, file)
+                if home.exists():  # the same; a damaged one is replaced by this one
                     home.rename(Path(coming) / "replaced")
                 folder.rename(home)
                 for path in (home, *home.iterdir()):
@@ -80,6 +80,20 @@ def install(
         raise ModelError(f"{shelf.folder}: cannot be written ({error.strerror})") from error
     installed = ModelFile(home / file.path.name, file.manifest, file.variant)
     return Ref(file=f"{home.name}/{file.path.name}", sha256=file.id.sha256), installed
+
+
+def _home(shelf: Path, file: ModelFile) -> Path:
+    """Where it is to lie: never in the place of the same network with another manifest.
+
+    That one may run, and no other thresholds or familiarity may come to it without a trial.
+    """
+    home = shelf / f"{file.manifest.name}-{file.id.sha256[:12]}"
+    try:
+        if manifest.read_manifest(home / "manifest.json") == file.manifest:
+            return home
+    except ModelError:  # there is none, or it is damaged
+        return home
+    return home.with_name(f"{home.name}-{_digest(file.path.with_name('manifest.json'))[:12]}")
 
 
 def _sweep(shelf: Path) -> None:
@@ -127,7 +141,10 @@ def _bring(source: str, sha256: str, coming: Path, folder: Path) -> None:
         _fetch(source, path)
     elif not path.is_file():
         raise ModelError(f"{path}: no such file; name a .zip, a .tflite or an https:// address")
-    found = _digest(path)
+    try:
+        found = _digest(path)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
     if found != sha256.lower():
         raise ModelError(
             f"{_shown(source)}: has the sha256 {found}, not {sha256.lower()}. "
@@ -244,7 +261,7 @@ def _names(told: Manifest) -> list[str]:
 
 
 def _chosen(folder: Path, variant: str | None) -> ModelFile:
-    """The variant to run; each of the others must fit its digest, too."""
+    """The variant to run; each of the other files must fit its digest, too."""
     told = manifest.read_manifest(folder / "manifest.json")
     names = list(told.variants)
     if variant is None:
@@ -254,6 +271,14 @@ def _chosen(folder: Path, variant: str | None) -> ModelFile:
     files = {name: ModelFile(folder / told.variants[name].file, told, name) for name in names}
     for file in files.values():
         _ = file.content  # ModelError where its digest is another
+    for entry in told.beside:
+        arrays.read(folder / entry.file, entry.sha256, entry.bytes)
+    if not files[variant].path.name.endswith(".tflite") or told.name.startswith("."):
+        raise ModelError(
+            f"the manifest names the model {told.name!r} and its network "
+            f"{files[variant].path.name!r}: one must not begin with a dot, the other must end with "
+            ".tflite"
+        )
     return files[variant]
 
 

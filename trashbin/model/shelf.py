@@ -157,7 +157,8 @@ class Shelf(StateFile[State]):
         """It runs from now on; the one before is what to go back to."""
 
         def switch(state: State) -> State:
-            before = (*state.before, state.active)[-BACK:]
+            again = ref == state.active  # else the way back would lead to itself
+            before = state.before if again else (*state.before, state.active)[-BACK:]
             starts = None if ref is None else 0
             return State(active=ref, before=before, starts=starts, told=why)
 
