@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from trashbin import album, answers
+from trashbin import album, answers, resources
 from trashbin.album import Album
 from trashbin.errors import ExitCode
 from trashbin.settings import Pictures
@@ -32,13 +32,22 @@ def run(store: Path, folder: Path, *, as_json: bool) -> ExitCode:
         for each in answered:
             event = each.item
             picture = None if event.image_id is None else kept.read(event.image_id)
-            name = f"{each.label}/{event.event_id}.jpg" if picture is not None else ""
+            name = f"{each.label}/{event.event_id}.jpg"
+            # an earlier export wrote it, maybe where it was answered otherwise then
+            earlier = [folder / label / f"{event.event_id}.jpg" for label in resources.labels()]
+            for file in earlier:
+                if picture is None and file.is_file():
+                    picture = file.read_bytes()
             if picture is not None:
                 (folder / each.label).mkdir(exist_ok=True)
                 (folder / name).write_bytes(picture)
                 written += 1
+            for file in earlier:
+                if file != folder / name:
+                    file.unlink(missing_ok=True)
             counts[each.label] += 1
-            writer.writerow([event.event_id, event.ts, each.label, event.label or "", name])
+            at = "" if picture is None else name
+            writer.writerow([event.event_id, event.ts, each.label, event.label or "", at])
         (folder / NAME).write_text(table.getvalue(), encoding="utf-8")
     except OSError as error:
         raise click.UsageError(f"{folder}: cannot be written to ({error.strerror})") from error

@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
 from tests.daemon.rig import Rig, sure
 from trashbin import pictures
+from trashbin.cli import main
 
 
 def sorts_and_holds(folder: Path, **keys: Any) -> Rig:
@@ -75,3 +78,20 @@ def test_a_bin_that_can_keep_no_picture_sorts_and_says_so(tmp_path: Path) -> Non
     rig = sorts_and_holds(tmp_path, keep="all")
     assert rig.servo.visited == ["rest"]
     assert "pictures cannot be kept" in rig.told.topics["state"]["problems"]["pictures"]
+
+
+def test_an_item_lies_in_the_folder_of_its_last_answer_however_often_it_is_exported(
+    tmp_path: Path,
+) -> None:
+    rig = sorts_and_holds(tmp_path / "store")
+    held, out = rig.events()[1].event_id, tmp_path / "out"
+    for label in ("glass", "metal", "paper"):
+        if label == "paper":  # by now the bin keeps it no more
+            rig.daemon.recorder.album.prune(list)
+        body = json.dumps({"event_id": held, "label": label})
+        rig.daemon.request("resolve", body.encode(), False)
+        rig.go(2)
+        done = CliRunner().invoke(main, ["export-labels", "--store", str(rig.folder), str(out)])
+        assert done.exit_code == 0, done.output
+        assert list(out.rglob("*.jpg")) == [out / label / f"{held}.jpg"]
+        assert f",{label}/{held}.jpg" in (out / "labels.csv").read_text()
