@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
+from urllib.parse import quote
 
 from trashbin.dashboard import glyphs, wire
 from trashbin.dashboard.bins import Bin
@@ -190,8 +191,9 @@ def _health(bin: Bin, words: Words) -> list[tuple[str, str]]:
 def _photo(event: Event, words: Words) -> str:
     if event.image_id is None:
         return f'<span class="nophoto">{glyphs.of(event.label)}</span>'
+    image = quote(event.image_id, safe="")  # else it could name any address of ours
     return (
-        f'<img src="/picture/{escape(event.device_id)}/{escape(event.image_id)}" loading="lazy" '
+        f'<img src="/picture/{escape(event.device_id)}/{image}" loading="lazy" '
         f'width="320" height="240" alt="{escape(words("picture_of"))}">'
     )
 

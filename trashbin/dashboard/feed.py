@@ -54,11 +54,9 @@ class _Card:
         self._asked = False
         self._buttons: list[ui.element] = []
         kind = str(event.event_type)
-        self.element = (
-            ui.element("article")
-            .classes(f"card item {kind}")
-            .props(f'data-event="{event.event_id}" data-ts="{event.ts}"')
-        )
+        self.element = ui.element("article").classes(f"card item {kind}")
+        self.element.props["data-event"] = event.event_id
+        self.element.props["data-ts"] = event.ts
         with self.element:
             self._piece = ui.html(self._drawn(), sanitize=False).classes("piece")
             if event.event_type is EventType.UNCERTAIN:

@@ -255,7 +255,7 @@ class Watch:
                 continue
             holes = self._holes_of(bin.id, store)
             said = wire.number(bin.health, "last_seq")
-            if said is not None and 0 < said < 2**53:
+            if said is not None and said > 0:
                 holes.expect(int(said), now)
             before = holes.floor
             asked = holes.due(now)
