@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -140,9 +141,59 @@ def test_a_bin_that_does_not_answer_is_asked_ever_more_rarely() -> None:
     assert pauses[-1] == PATIENCE_S
 
 
+def test_a_hole_that_nothing_fills_is_not_asked_for_at_every_event() -> None:
+    """As where the bin's event is refused here: what comes after it comes nevertheless."""
+    made, asked = watch(1, 3), 0
+    for second in range(4, 3604):
+        made.here(STORE, second, False, float(second))
+        if made.due <= second:
+            asked += 1
+            made.ask("t", float(second))
+            data = {"events": 1, "first_seq": 2, "last_seq": second, "store_id": STORE}
+            answer = {"status": "ok", "data": data, "transaction": "t"}
+            assert made.answered(answer, float(second)) == []
+            made.here(STORE, 3, True, float(second))  # sent again with it
+    assert 12 <= asked <= 24
+    made.here(STORE, 2, True, 3604.0)  # and yet it came
+    made.here(STORE, 3610, False, 3605.0)
+    assert made.due == 3605.0 + GRACE_S
+
+
 def test_an_older_bin_that_does_not_say_what_it_has_loses_nothing() -> None:
     made = watch(1, 4)
     made.ask("t", 5.0)
     old = {"events": 2, "last_seq": 4}
     assert made.answered({"status": "ok", "data": old, "transaction": "t"}, 5.0) == []
     assert list(made.ledgers[STORE].missing()) == [2, 3]
+    assert made.due == 5.0 + ANSWER_S
+    pauses = []
+    for _ in range(8):  # and is asked ever more rarely
+        at = made.due
+        made.ask("t", at)
+        assert made.answered({"status": "ok", "data": old, "transaction": "t"}, at) == []
+        pauses.append(made.due - at)
+    assert pauses[-1] == PATIENCE_S
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"store_id": "x", "last_seq": 9},
+        {"store_id": 7, "last_seq": 9},
+        {"last_seq": 10**30},
+        {"last_seq": -1},
+        {"last_seq": "9"},
+        {"last_seq": 4, "first_seq": "2"},
+    ],
+)
+def test_an_answer_that_no_database_could_hold_changes_nothing(odd: dict[str, object]) -> None:
+    """One bin's would stop the collector for all: it writes them until the database takes them."""
+    made = watch(1, 4)
+    assert answered(made, 5.0, **odd) == []
+    assert made.ledgers.keys() == {STORE}
+    assert list(made.ledgers[STORE].missing()) == [2, 3]
+
+
+def test_a_store_is_known_however_its_id_is_written() -> None:
+    made = watch(1, 4)
+    assert answered(made, 5.0, store_id=STORE.upper(), last_seq=4) == [Lost("bin-1", STORE, 2, 3)]

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from trashbin.requests import MAX_EVENTS
 
 GRACE_S = 2.0  # for what is under way: a bin that is back sends its own backlog first
 ANSWER_S = 30.0  # for an answer, then it is asked again
 CHECK_S = 300.0  # between questions to a bin of which nothing is known to be missing
+MAX_SEQ = 2**62  # no bin lives so long
 PATIENCE_S = 300.0  # the longest pause before a question that brought nothing is asked again
 
 
@@ -100,15 +102,15 @@ class Watch:
         """An event came and is kept; ``late`` is one that was sent again or after an outage."""
         self.store_id = store_id
         ledger = self.ledgers.setdefault(store_id, Ledger())
-        hole = bool(ledger.missing())
-        if ledger.add(seq) and hole:
-            self._pause = GRACE_S  # asking helps
+        hole = ledger.missing()
+        if ledger.add(seq) and (seq in hole or not hole):
+            self._pause = GRACE_S  # asking helps, or there was nothing to ask for
         if not ledger.missing():
             self.due = min(self.due, now + CHECK_S)
         elif late:
-            self.due = now + GRACE_S  # more of them may follow
+            self.due = now + self._pause  # more of them may follow
         else:
-            self.due = min(self.due, now + GRACE_S)
+            self.due = min(self.due, now + self._pause)
 
     def online(self, after_s: float, now: float) -> None:
         """The bin is there: what it told while nobody listened shall be asked for soon."""
@@ -139,10 +141,12 @@ class Watch:
             return []
         if answer.get("status") != "ok" or not isinstance(data, dict):
             return []  # asked again when its time is over
+        store_id, last = _store(data.get("store_id")), _seq(data.get("last_seq"))
+        first = _seq(data.get("first_seq"))
+        has_none = "first_seq" in data and data["first_seq"] is None  # after ``after_seq``
+        if store_id is None or last is None or (first is None and not has_none):
+            return []  # a bin of an older version, or what no database could hold
         self._asked = None
-        store_id, first, last = data.get("store_id"), data.get("first_seq"), data.get("last_seq")
-        if not isinstance(store_id, str) or not isinstance(last, int) or "first_seq" not in data:
-            return []  # a bin of an older version
         lost = []
         if asked.store_id is not None and asked.store_id != store_id:
             # the bin began a new store: what is missing of the old one stays so
@@ -152,7 +156,7 @@ class Watch:
         ledger.last = max(ledger.last, last)
         if asked.store_id == store_id or asked.after_seq == 0:
             # of what came after after_seq, the bin has nothing before ``first``
-            lost += self._settled(store_id, (first if isinstance(first, int) else last + 1) - 1)
+            lost += self._settled(store_id, (last + 1 if first is None else first) - 1)
         if ledger.missing():
             self.due = now + self._pause
             self._pause = min(2 * self._pause, PATIENCE_S)
@@ -166,3 +170,16 @@ class Watch:
         while gone := ledger.settle(up_to):
             lost.append(Lost(self.device_id, store_id, gone[0], gone[-1]))
         return lost
+
+
+def _store(told: object) -> str | None:
+    """The id of a store as events have it, or None."""
+    try:
+        return str(UUID(told)) if isinstance(told, str) else None
+    except ValueError:
+        return None
+
+
+def _seq(told: object) -> int | None:
+    """A number of an event, or None."""
+    return told if isinstance(told, int) and 0 <= told < MAX_SEQ else None

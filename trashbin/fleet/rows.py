@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from trashbin.fleet.holes import Lost
+from trashbin.fleet.holes import MAX_SEQ, Lost
 from trashbin.settings import ID_PATTERN
 
 MAX_BYTES = 65536  # of an event; they have about a thousand
@@ -27,7 +27,7 @@ class Head(BaseModel):
     event_type: Annotated[str, Field(min_length=1, max_length=40)]
     device_id: Annotated[str, Field(pattern=ID_PATTERN)]
     store_id: UUID
-    seq: Annotated[int, Field(ge=1, lt=2**63)]
+    seq: Annotated[int, Field(ge=1, lt=MAX_SEQ)]
     ts: AwareDatetime
     historical: bool
 
