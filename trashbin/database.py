@@ -310,17 +310,21 @@ FAILURES = (sqlite3.Error, OSError, UnicodeDecodeError)  # what ``told`` turns i
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the disk report into StoreError, with what to do."""
+def told(path: Path, option: str = "") -> Iterator[None]:
+    """Turn what SQLite and the disk report into StoreError, with what to do.
+
+    ``option`` is how a file that is no bin's is named on the command line.
+    """
     try:
         yield
     except (sqlite3.Error, OSError) as exc:
         if is_full(exc, path):
             raise StoreError(
                 f"No room for events: the disk of {path} is full. Free some space on it, "
-                "or set store: path to a folder on another disk."
+                f"or set {option or 'store: path'} to a folder on another disk."
             ) from exc
-        advice = WHERE_NOT_ALLOWED if _is_not_allowed(exc) else ""
+        elsewhere = f". Name another folder with {option}." if option else WHERE_NOT_ALLOWED
+        advice = elsewhere if _is_not_allowed(exc) else ""
         raise StoreError(f"The event store {path} failed: {exc}{advice}") from exc
     except UnicodeDecodeError as exc:  # Python's, of a message that quotes what is damaged
         raise StoreError(f"The event store {path} is damaged: a name in it is no text.") from exc

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from tests.support_events import NOON, an_event
 from trashbin.dashboard.archive import ANSWERED, ITEMS, NAME, Archive, Filter
+from trashbin.errors import StoreError
 from trashbin.events import Answer, Event, EventType, new_event_id
 from trashbin.types import Action, Reason
 
@@ -79,6 +83,108 @@ def test_a_damaged_file_is_set_aside(opened: Opened, tmp_path: Path) -> None:
     archive.add(events(1))
     assert archive.count() == 1
     assert len(list(tmp_path.glob(f"{NAME}.damaged-*"))) == 1
+
+
+def closed_with(opened: Opened, count: int) -> None:
+    archive = opened(keep=10_000)
+    archive.add(events(count))
+    archive.close()
+
+
+def test_a_file_whose_damage_shows_later_is_set_aside_then(opened: Opened, tmp_path: Path) -> None:
+    closed_with(opened, 300)
+    content = bytearray((tmp_path / NAME).read_bytes())
+    half = len(content) // 2 // 4096 * 4096
+    content[half:] = bytes(len(content) - half)
+    (tmp_path / NAME).write_bytes(content)
+    archive = opened()
+    assert len(archive.newest(1000)) + len(list(archive.read(Filter()))) == 0
+    assert archive.add(events(1)) and archive.count() == 1
+    assert archive.begun == 1
+    assert len(list(tmp_path.glob(f"{NAME}.damaged-*"))) == 1
+
+
+def test_an_event_that_the_disk_altered_is_left_out(opened: Opened, tmp_path: Path) -> None:
+    closed_with(opened, 3)
+    content = (tmp_path / NAME).read_bytes()
+    assert content.count(b'"seq":2,') == content.count(b'"seq":3,') == 1
+    content = content.replace(b'"seq":2,', b'"sep":2,').replace(b'"seq":3,', b'"\xffeq":3,')
+    (tmp_path / NAME).write_bytes(content)
+    archive = opened()
+    assert [event.seq for event in archive.newest(9)] == [1]
+    assert [event.seq for event in archive.read(Filter())] == [1]
+
+
+def test_an_item_that_the_disk_altered_hides_no_figures(opened: Opened, tmp_path: Path) -> None:
+    closed_with(opened, 3)
+    with sqlite3.connect(tmp_path / NAME) as db:
+        db.execute("UPDATE event SET ts = '2026-11-23T12:0p:02.000Z' WHERE seq = 2")
+    archive = opened()
+    assert sum(count for _, _, count in archive.by_hour(NOON)) == 2
+    assert len(archive.latencies(NOON)) == 2
+
+
+def test_json_that_the_disk_altered_ends_no_search(opened: Opened, tmp_path: Path) -> None:
+    closed_with(opened, 3)
+    with sqlite3.connect(tmp_path / NAME) as db:
+        db.execute("UPDATE event SET json = replace(json, '}', ']') WHERE seq = 2")
+    archive = opened()
+    assert archive.newest(9, Filter(text="left")) == []
+    assert archive.begun == 1
+
+
+def test_any_thread_may_read_on(opened: Opened) -> None:
+    """A download is read by whichever thread is free; two at once were cut off."""
+    archive = opened(keep=10_000)
+    archive.add(events(1200))
+    reading, found = archive.read(Filter()), list[int]()
+
+    def read_on() -> None:
+        found.extend(event.seq for event in islice(reading, 100))
+
+    for _ in range(12):
+        thread = threading.Thread(target=read_on)
+        thread.start()
+        thread.join()
+    assert found == list(range(1, 1201))
+
+
+def test_two_pages_may_begin_at_once(tmp_path: Path) -> None:
+    made: list[Archive] = []
+    start = threading.Barrier(8)
+
+    def begin() -> None:
+        start.wait()
+        made.append(Archive(tmp_path / NAME))
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 8
+    for archive in made:
+        archive.close()
+
+
+def test_tables_that_a_power_cut_left_half_made_are_finished(
+    opened: Opened, tmp_path: Path
+) -> None:
+    archive = opened()
+    archive.add(events(1))
+    archive.close()
+    with sqlite3.connect(tmp_path / NAME) as db:
+        db.execute("DROP TABLE gone")
+        db.execute("PRAGMA user_version = 0")
+    archive = opened()
+    archive.set_gone("bin-1", "s", 7)
+    assert archive.count() == 1
+
+
+def test_where_the_file_cannot_be_it_says_which_option_names_it(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(StoreError, match="Name another folder with --store"):
+        Archive(tmp_path / NAME)
 
 
 def test_an_uncertain_item_waits_until_somebody_answers(opened: Opened) -> None:

@@ -1,17 +1,19 @@
 """The page's own memory of events: one SQLite file, bounded, repeats dropped by event id.
 
 The bins keep what matters; this file may be deleted, and fills again from them. So it is
-written without waiting for the disk, and a damaged one is set aside.
+written without waiting for the disk, and a damaged one is set aside, whenever that shows.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,20 @@ from trashbin import database
 from trashbin.errors import StoreError
 from trashbin.events import Event, EventType, timestamp
 
+log = logging.getLogger(__name__)
+
 NAME = "page.db"
+OPTION = "--store"  # where it is to be, on the command line
 VERSION = 1
 KEEP = 100_000  # events, about 1.5 KB each
 SLACK = 1.02  # more than KEEP by this, and the oldest go
 BUSY_S = 5.0
+CHUNK = 500  # events that are read at once where all are wanted
 
+# two pages may begin at once, and a power cut may fall between two of these
 TABLES = f"""
-CREATE TABLE event (
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS event (
     number INTEGER PRIMARY KEY,  -- order of arrival
     event_id TEXT NOT NULL UNIQUE,
     device_id TEXT NOT NULL,
@@ -41,19 +49,20 @@ CREATE TABLE event (
     resolves TEXT,
     json TEXT NOT NULL
 );
-CREATE INDEX event_ts ON event (ts);
-CREATE INDEX event_kind ON event (kind, ts);
-CREATE INDEX event_device ON event (device_id, ts);
-CREATE INDEX event_seq ON event (device_id, store_id, seq);
-CREATE INDEX event_resolves ON event (resolves) WHERE resolves IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_ts ON event (ts);
+CREATE INDEX IF NOT EXISTS event_kind ON event (kind, ts);
+CREATE INDEX IF NOT EXISTS event_device ON event (device_id, ts);
+CREATE INDEX IF NOT EXISTS event_seq ON event (device_id, store_id, seq);
+CREATE INDEX IF NOT EXISTS event_resolves ON event (resolves) WHERE resolves IS NOT NULL;
 -- what a bin was asked for and does not have
-CREATE TABLE gone (
+CREATE TABLE IF NOT EXISTS gone (
     device_id TEXT NOT NULL,
     store_id TEXT NOT NULL,
     up_to INTEGER NOT NULL,
     PRIMARY KEY (device_id, store_id)
 );
 PRAGMA user_version = {VERSION};
+COMMIT;
 """
 # items whose bin takes no answer: it does not keep them any more
 DISMISSED = "CREATE TABLE IF NOT EXISTS dismissed (event_id TEXT PRIMARY KEY) WITHOUT ROWID"
@@ -109,7 +118,7 @@ class Filter:
                 values += keys
             terms.append(f"({' OR '.join(among)})")
         if self.since is not None:
-            terms.append("ts >= ?")
+            terms.append("ts >= ? AND julianday(ts) IS NOT NULL")  # the disk may have altered it
             values.append(timestamp(self.since))
         return " AND ".join(terms), values
 
@@ -120,27 +129,52 @@ class Archive:
     def __init__(self, path: Path, keep: int = KEEP) -> None:
         self.path = path
         self.keep = keep
+        self.begun = 0  # rises where a damaged file is set aside: all that it held is missing
         self._lock = threading.RLock()
-        with database.told(path):
+        self._db: sqlite3.Connection | None = None
+        with database.told(path, OPTION):
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._db = _opened(path)
-            except sqlite3.Error as exc:
-                if not database.is_damaged(exc):
-                    raise
-                database.moved_aside(path)
-                self._db = _opened(path)
-            (self._count,) = self._db.execute("SELECT count(*) FROM event").fetchone()
+        self._count = self.count()
 
     def close(self) -> None:
         """Close the file; safe twice."""
         with self._lock:
-            self._db.close()
+            if self._db is not None:
+                self._db.close()
 
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, database.told(self.path):
-            yield self._db
+        """The file. Where it turns out to be damaged this use fails, and the next has a new one."""
+        with self._lock, database.told(self.path, OPTION):
+            try:
+                if self._db is None:
+                    self._db = _opened(self.path)
+                yield self._db
+            except sqlite3.Error as exc:
+                if database.is_damaged(exc) or "malformed JSON" in str(exc):
+                    self._set_aside()
+                raise
+
+    def _set_aside(self) -> None:
+        if self._db is not None:
+            with suppress(sqlite3.Error):
+                self._db.close()
+        self._db, self._count = None, 0
+        self.begun += 1
+        aside = database.moved_aside(self.path)
+        log.warning("%s is damaged: set aside as %s, and begun anew", self.path, aside.name)
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """What a query finds; in the new file where the old one turns out to be damaged."""
+        begun = self.begun
+        try:
+            with self._using() as db:
+                return db.execute(query, values).fetchall()
+        except StoreError:
+            if self.begun == begun:
+                raise
+        with self._using() as db:
+            return db.execute(query, values).fetchall()
 
     def add(self, events: Iterable[Event]) -> list[Event]:
         """Keep events in one transaction; those that were not here yet."""
@@ -178,29 +212,35 @@ class Archive:
         query = (
             f"SELECT json FROM event WHERE {where} ORDER BY ts DESC, number DESC LIMIT ? OFFSET ?"
         )
-        with self._using() as db:
-            rows = db.execute(query, (*values, limit, offset)).fetchall()
-        return [Event.from_json(text) for (text,) in rows]
+        rows = self._rows(query, (*values, limit, offset))
+        return _events(rows)
 
     def read(self, which: Filter) -> Iterator[Event]:
-        """All that match, oldest first, on a connection of its own: they may be many."""
+        """All that match, oldest first; some at a time, as who wants them may be slow.
+
+        Any thread may ask for the next.
+        """
         where, values = which.where()
-        with database.told(self.path), closing(sqlite3.connect(self.path, timeout=BUSY_S)) as db:
-            for (text,) in db.execute(f"SELECT json FROM event WHERE {where} ORDER BY ts", values):
-                yield Event.from_json(text)
+        query = (
+            f"SELECT json, ts, number FROM event WHERE {where} AND (ts, number) > (?, ?)"
+            f" ORDER BY ts, number LIMIT {CHUNK}"
+        )
+        after: tuple[str, int] | None = ("", 0)
+        while after is not None and (rows := self._rows(query, (*values, *after))):
+            yield from _events(rows)
+            last = rows[-1][1:]
+            after = last if last != after else None  # a damaged time, which is less than itself
 
     def count(self, which: Filter = Filter()) -> int:
         """How many match."""
         where, values = which.where()
         query = f"SELECT count(*) FROM event WHERE {where}"
-        with self._using() as db:
-            return int(db.execute(query, values).fetchone()[0])
+        return int(self._rows(query, values)[0][0])
 
     def find(self, event_id: str) -> Event | None:
         """One event, or None."""
-        with self._using() as db:
-            row = db.execute("SELECT json FROM event WHERE event_id = ?", (event_id,)).fetchone()
-        return Event.from_json(row[0]) if row else None
+        found = _events(self._rows("SELECT json FROM event WHERE event_id = ?", (event_id,)))
+        return found[0] if found else None
 
     _WAITING = (
         "kind = 'uncertain' AND NOT EXISTS"
@@ -212,16 +252,14 @@ class Archive:
         """Uncertain items that nobody answered, newest first."""
         where, values = Filter(device).where()
         query = f"SELECT json FROM event WHERE {where} AND {self._WAITING} ORDER BY ts DESC LIMIT ?"
-        with self._using() as db:
-            rows = db.execute(query, (*values, limit)).fetchall()
-        return [Event.from_json(text) for (text,) in rows]
+        rows = self._rows(query, (*values, limit))
+        return _events(rows)
 
     def waiting_count(self, device: str | None = None) -> int:
         """How many uncertain items nobody answered."""
         where, values = Filter(device).where()
         query = f"SELECT count(*) FROM event WHERE {where} AND {self._WAITING}"
-        with self._using() as db:
-            return int(db.execute(query, values).fetchone()[0])
+        return int(self._rows(query, values)[0][0])
 
     def dismiss(self, event_id: str) -> None:
         """Ask nobody about this item any more."""
@@ -231,10 +269,9 @@ class Archive:
     def answers(self, event_ids: Sequence[str]) -> dict[str, Event]:
         """The newest ``resolved`` event of each item that has one."""
         marks = ", ".join("?" * len(event_ids))
-        query = f"SELECT resolves, json FROM event WHERE resolves IN ({marks}) ORDER BY ts"
-        with self._using() as db:
-            rows = db.execute(query, event_ids).fetchall()
-        return {about: Event.from_json(text) for about, text in rows}
+        query = f"SELECT json FROM event WHERE resolves IN ({marks}) ORDER BY ts"
+        rows = self._rows(query, event_ids)
+        return {event.resolves: event for event in _events(rows) if event.resolves}
 
     # figures
 
@@ -246,8 +283,7 @@ class Archive:
             " CASE kind WHEN 'sorted' THEN label ELSE 'uncertain' END, count(*)"
             f" FROM event WHERE {where} GROUP BY 1, 2 ORDER BY 1"
         )
-        with self._using() as db:
-            return db.execute(query, values).fetchall()
+        return self._rows(query, values)
 
     def latencies(
         self, since: datetime, device: str | None = None, limit: int = 2000
@@ -258,45 +294,34 @@ class Archive:
             f"SELECT ts, total_ms, think_ms FROM event WHERE {where} AND total_ms IS NOT NULL"
             " ORDER BY ts DESC LIMIT ?"
         )
-        with self._using() as db:
-            return db.execute(query, (*values, limit)).fetchall()[::-1]
+        return self._rows(query, (*values, limit))[::-1]
 
     def labels(self) -> list[str]:
         """Every label that an event or a person named."""
-        with self._using() as db:
-            rows = db.execute(
-                "SELECT DISTINCT label FROM event WHERE label IS NOT NULL"
-                f" UNION SELECT {ANSWERED} FROM event WHERE kind = 'resolved' AND {ANSWERED} > ''"
-                " ORDER BY 1 LIMIT 200"
-            ).fetchall()
+        rows = self._rows(
+            "SELECT DISTINCT label FROM event WHERE label IS NOT NULL"
+            f" UNION SELECT {ANSWERED} FROM event WHERE kind = 'resolved' AND {ANSWERED} > ''"
+            " ORDER BY 1 LIMIT 200"
+        )
         return [label for (label,) in rows]
 
     # holes in seq
 
-    def stores(self) -> list[tuple[str, str]]:
-        """Each ``(device, store)`` that events came from."""
-        with self._using() as db:
-            return db.execute(
-                "SELECT device_id, store_id FROM event GROUP BY device_id, store_id"
-            ).fetchall()
-
     def seqs(self, device: str, store: str, after: int, limit: int) -> list[int]:
         """The numbers that are here, ascending."""
-        with self._using() as db:
-            rows = db.execute(
-                "SELECT seq FROM event WHERE device_id = ? AND store_id = ? AND seq > ?"
-                " ORDER BY seq LIMIT ?",
-                (device, store, after, limit),
-            ).fetchall()
+        rows = self._rows(
+            "SELECT seq FROM event WHERE device_id = ? AND store_id = ? AND seq > ?"
+            " ORDER BY seq LIMIT ?",
+            (device, store, after, limit),
+        )
         return [seq for (seq,) in rows]
 
     def gone(self, device: str, store: str) -> int | None:
         """Up to which number nothing more is asked for; None where that was never settled."""
-        with self._using() as db:
-            row = db.execute(
-                "SELECT up_to FROM gone WHERE device_id = ? AND store_id = ?", (device, store)
-            ).fetchone()
-        return row[0] if row else None
+        rows = self._rows(
+            "SELECT up_to FROM gone WHERE device_id = ? AND store_id = ?", (device, store)
+        )
+        return rows[0][0] if rows else None
 
     def set_gone(self, device: str, store: str, up_to: int) -> None:
         """Ask no more for what is missing up to this number."""
@@ -306,6 +331,15 @@ class Archive:
                 " ON CONFLICT DO UPDATE SET up_to = max(up_to, excluded.up_to)",
                 (device, store, up_to),
             )
+
+
+def _events(rows: Iterable[Sequence[Any]]) -> list[Event]:
+    """Of each row's JSON its event; one that the disk has altered is left out."""
+    found = []
+    for row in rows:
+        with suppress(ValueError, KeyError, TypeError):
+            found.append(Event.from_json(row[0]))
+    return found
 
 
 def _row(event: Event) -> tuple[Any, ...]:
@@ -329,6 +363,7 @@ def _row(event: Event) -> tuple[Any, ...]:
 
 def _opened(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    db.text_factory = partial(str, encoding="utf-8", errors="replace")
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
