@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from paho.mqtt.client import MQTTMessage
+
 from tests.support_events import an_event
 from tests.support_processes import wait_until
+from trashbin.dashboard import watch as module
 from trashbin.dashboard.archive import NAME, Archive
 from trashbin.dashboard.watch import Watch
-from trashbin.events import EventType
+from trashbin.errors import StoreError
+from trashbin.events import Event, EventType
 from trashbin.settings import MqttPublisher
 
 
@@ -43,3 +49,51 @@ def test_a_page_learns_the_last_count_without_another_event(tmp_path: Path) -> N
     finally:
         watch.close()
         archive.close()
+
+
+class Full(Archive):
+    """On a disk that is full until ``room``."""
+
+    room = False
+
+    def add(self, events: Iterable[Event]) -> list[Event]:
+        if not self.room:
+            raise StoreError("The disk is full.")
+        return super().add(events)
+
+
+def test_a_full_disk_is_not_the_brokers_fault_and_is_over_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STORE_RETRY_S", 0.01)
+    monkeypatch.setattr(module, "MAX_PENDING", 3)
+    archive = Full(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    watch.connected = True
+    try:
+        watch._keeper.start()
+        for seq in range(1, 11):
+            message = MQTTMessage(topic=b"trashbin/bin-1/event")
+            message.payload = an_event(seq=seq, store_id="s").to_json().encode()
+            watch._inbox.put(message)
+        assert wait_until(lambda: watch.unkept == "The disk is full." and watch._inbox.empty())
+        assert watch.connected and not watch.problem
+        archive.room = True
+        assert wait_until(lambda: not watch.unkept)
+        # what found no place to wait is missing now, and asked of the bin
+        assert archive.seqs("bin-1", "s", 0, 99) == [8, 9, 10]
+        assert watch._holes_of("bin-1", "s").due(1e9) == (0, 7)
+    finally:
+        watch.close()
+        archive.close()
+
+
+def test_what_a_damaged_file_held_is_missing_again(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    pending = [an_event(seq=seq, store_id="s") for seq in (1, 2)]
+    watch._write(pending)
+    archive._set_aside()
+    watch._write([an_event(seq=3, store_id="s")])
+    assert watch._holes_of("bin-1", "s").due(1e9) == (0, 2)
+    archive.close()

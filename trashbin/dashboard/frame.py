@@ -124,9 +124,11 @@ def sheet(watch: Watch, request: Request, path: str, *, logout: bool) -> Iterato
         made = Sheet(watch, words, path, request.query_params, device, theme, toasts, spoken)
 
         def around() -> None:
-            warning.classes(replace="" if watch.connected else "warnbar")
-            told = f"{words('broker_lost')}: {watch.problem}" if watch.problem else ""
-            warning.set_content("" if watch.connected else escape(told))
+            told = f"{words('not_kept')}: {watch.unkept}" if watch.unkept else ""
+            if not watch.connected and watch.problem:
+                told = f"{words('broker_lost')}: {watch.problem}"
+            warning.classes(replace="warnbar" if told else "")
+            warning.set_content(escape(told))
             waiting = watch.waiting_count(device)
             links.set_content(str(waiting) if waiting else "")
             links.classes(replace="count" if waiting else "")

@@ -37,6 +37,7 @@ TICK_S = 0.5  # between looks at holes
 BATCH = 500  # messages taken at once
 MAX_WAITING = 200  # requests without an answer
 STORE_RETRY_S = 2.0
+MAX_PENDING = 10_000  # events that wait for a file that cannot be written, some 50 MB
 COUNT_S = 1.0
 
 Answer = dict[str, Any]
@@ -51,12 +52,14 @@ class Watch:
         self.bins: dict[str, Bin] = {}
         self.connected = False
         self.problem = ""  # why there is no connection, in plain words
+        self.unkept = ""  # why events cannot be written now, likewise
         self.ignored = 0  # messages that were no bin's
         self._waiting: dict[str | None, tuple[float, int, int]] = {}  # when, at which version
         self._count_again = False  # somebody was told an old count
         self._section = section
         self._inbox: queue.SimpleQueue[MQTTMessage | None] = queue.SimpleQueue()
         self._holes: dict[tuple[str, str], Holes] = {}
+        self._begun = archive.begun
         self._asked: dict[str, Future[Answer]] = {}
         self._client = Client(
             CallbackAPIVersion.VERSION2,
@@ -158,13 +161,23 @@ class Watch:
                     if self._count_again:
                         self._count_again = False  # first: a page may ask meanwhile
                         self.version += 1
+                self._cannot_keep("")
             except StoreError as exc:
-                self._lost(str(exc))
+                self._cannot_keep(str(exc))
+                del pending[:-MAX_PENDING]  # the bins have them, and are asked once there is room
                 time.sleep(STORE_RETRY_S)
             if None in messages:
                 return
             if messages:
                 self.version += 1
+
+    def _cannot_keep(self, why: str) -> None:
+        """Say so once; the broker is another matter."""
+        if why != self.unkept:
+            if why:
+                log.warning("%s; trying again", why.rstrip("."))
+            self.unkept = why
+            self.version += 1
 
     def _take(self, wait: float) -> list[MQTTMessage | None]:
         taken: list[MQTTMessage | None] = []
@@ -239,6 +252,9 @@ class Watch:
 
     def _holes_of(self, device: str, store: str) -> Holes:
         """What is known of a store's numbers, read from the archive at first sight."""
+        if self._begun != self.archive.begun:
+            self._begun = self.archive.begun
+            self._holes.clear()
         key = device, store
         if key not in self._holes:
             holes = self._holes[key] = Holes(self.archive.gone(device, store))

@@ -35,6 +35,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "page_lost": ("Connection lost.", "Koneksi terputus."),
     "reconnecting": ("Trying to reconnect ...", "Mencoba menyambung kembali ..."),
     "broker_lost": ("No connection to the broker", "Tidak terhubung ke broker"),
+    "not_kept": ("Events are not kept", "Peristiwa tidak disimpan"),
     # statuses of a bin
     "idle": ("Ready", "Siap"),
     "looking": ("Looking", "Melihat"),
