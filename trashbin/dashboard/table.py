@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
+from typing import Any
 from urllib.parse import urlencode
 
 from nicegui import app, ui
@@ -25,6 +26,7 @@ from trashbin.types import Reason
 CSV = "/events.csv"
 ROWS = 50
 MAX_TEXT = 100
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = ("device_id", *history.COLUMNS)
 
 
@@ -80,12 +82,18 @@ def _lines(events: Iterator[Event]) -> Iterator[str]:
         data = json.loads(event.to_json())
         detail = data["detail"] or {"part": None, "message": None}
         answer = (data["answer"] or {}).get("label")
-        writer.writerow([*(data[key] for key in COLUMNS), answer, *detail.values()])
+        row = [*(data[key] for key in COLUMNS), answer, *detail.values()]
+        writer.writerow(map(_inert, row))
         if buffer.tell() > 32_768:
             yield buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()
     yield buffer.getvalue()
+
+
+def _inert(cell: Any) -> Any:
+    """A text that a spreadsheet would take for a formula, as a text: bins send what they like."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def draw(sheet: Sheet) -> None:
