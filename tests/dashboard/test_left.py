@@ -21,6 +21,8 @@ from trashbin.dashboard.archive import NAME, Archive
 from trashbin.dashboard.watch import Watch
 from trashbin.settings import MqttPublisher
 
+UPLOAD = "POST /try/judge HTTP/1.1\r\nContent-Length: 100000\r\n"
+
 
 @pytest.fixture
 def watch(tmp_path: Path) -> Iterator[Watch]:
@@ -70,6 +72,8 @@ def test_a_browser_that_goes_on_leaves_no_traceback(tmp_path: Path) -> None:
             with socket.create_connection(("127.0.0.1", port)) as browser:
                 asked = f"GET /look/style.css HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
                 browser.sendall(asked.encode())
+        with socket.create_connection(("127.0.0.1", port)) as browser:
+            browser.sendall(f"{UPLOAD}Host: 127.0.0.1:{port}\r\n\r\n".encode() + b"\xff\xd8")
         with urlopen(f"http://127.0.0.1:{port}/look/style.css") as answer:
             assert answer.read()
     finally:

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from trashbin.dashboard import login
@@ -155,6 +156,30 @@ def test_another_site_is_refused_on_loopback_too() -> None:
     evil = {"origin": "http://evil.example"}
     with pytest.raises(WebSocketDisconnect), here.websocket_connect(address, headers=evil):
         pass
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.7"])
+def test_an_address_that_is_none_is_nobodys(host: str) -> None:
+    """What scanners send: it ended in a traceback."""
+    client = site(guarded(None, host), host)
+    refused = {"127.0.0.1": 421, "192.0.2.7": 200}
+    for odd in ("[", "[127.0.0.1"):
+        assert client.get("/", headers={"host": odd}).status_code == refused[host]
+    assert client.post("/", headers={"origin": "http://["}).status_code == 403
+
+
+def test_a_login_that_breaks_off_leaves_no_traceback(guard: Guard) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/login", "headers": []}
+    asyncio.run(guard(scope, receive, send))
+    assert sent[0]["status"] == 400
 
 
 def test_the_file_holds_no_password_in_plain(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import time
 from collections import deque
 from html import escape
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -110,12 +110,12 @@ class Guard:
     def _foreign(self, scope: Scope, headers: dict[str, str]) -> Response | None:
         """What another site's page makes a browser send."""
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname
-        if self._local and name not in LOOPBACK:  # a name that was made to point here
+        if self._local and _parts(f"//{host}").hostname not in LOOPBACK:
+            # a name that was made to point here
             return PlainTextResponse("This page listens to this machine alone.\n", 421)
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
-        if changes and origin is not None and urlsplit(origin).netloc != host:
+        if changes and origin is not None and _parts(origin).netloc != host:
             return PlainTextResponse("Another site may not use this page.\n", 403)
         return None
 
@@ -153,10 +153,13 @@ class Guard:
 
     async def _log_in(self, request: Request, words: Words, password: Password) -> Response:
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_FORM:
-                return _form(words, words("login_wrong"), 413)
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_FORM:
+                    return _form(words, words("login_wrong"), 413)
+        except ClientDisconnect:  # nobody waits for an answer
+            return _form(words, status=400)
         now = time.monotonic()  # counted once the body is there: many may wait for theirs
         if len(self._failures) == TRIES and now - self._failures[0] < WINDOW_S:
             return _form(words, words("login_slow"), 429)
@@ -182,6 +185,14 @@ class Guard:
         over = self._sessions.pop(token, None)
         if over is not None:
             over.set_result(None)
+
+
+def _parts(address: str) -> SplitResult:
+    """Of an address that may be none: then it is nobody's."""
+    try:
+        return urlsplit(address)
+    except ValueError:  # such as http://[
+        return urlsplit("")
 
 
 def _until(over: asyncio.Future[None], receive: Receive, send: Send) -> tuple[Receive, Send]:

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from nicegui import app, ui
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse
 
 from trashbin import classify, pictures
@@ -53,6 +53,8 @@ def serve(judge: Judge) -> None:
         try:
             content = await _body(request, words)
             decision, thresholds = await asyncio.to_thread(judge.judge, content)
+        except ClientDisconnect:  # nobody waits for an answer
+            return HTMLResponse("", 400)
         except TrashbinError as error:
             told = words("cannot_judge", f"{name} {error}".strip())
             return HTMLResponse(f'<p class="error" role="alert">✕ {escape(told)}</p>')
