@@ -15,6 +15,7 @@ MAX_BYTES = 48 * 2**20
 ANSWER_S = 8.0
 SPACING_S = 0.12  # between requests to one bin, which reads ten a second
 MISSING_S = 30.0  # before a picture that was refused is asked for again
+MAX_MISSING = 10_000  # of these; most bins refuse all of theirs
 
 
 class Album:
@@ -33,19 +34,21 @@ class Album:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
+        bin = self._watch.bins.get(device)
+        if bin is None or not bin.online:
+            return None
         async with self._turns[device]:
             if key not in self._kept and time.monotonic() >= self._missing.get(key, 0.0):
                 found = await self._ask(device, image)
                 if found is None:
+                    if len(self._missing) >= MAX_MISSING:
+                        self._missing.clear()
                     self._missing[key] = time.monotonic() + MISSING_S
                 else:
                     self._keep(key, found)
         return self._kept.get(key)
 
     async def _ask(self, device: str, image: str) -> bytes | None:
-        bin = self._watch.bins.get(device)
-        if bin is None or not bin.online:
-            return None
         await asyncio.sleep(SPACING_S)
         future = self._watch.ask(device, "image", {"image_id": image})
         try:
@@ -61,5 +64,3 @@ class Album:
         while self._size > MAX_BYTES:
             _, gone = self._kept.popitem(last=False)
             self._size -= len(gone)
-        if len(self._missing) > 10_000:
-            self._missing.clear()
