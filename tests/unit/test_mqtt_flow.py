@@ -72,3 +72,26 @@ def test_who_asks_for_events_again_and_again_takes_no_more_memory(outbox: Outbox
         wire.flow.resend([event] * 500)
     wire.go()
     assert len(wire.sent) == MAX_ASKED
+
+
+def test_who_asks_without_end_does_not_keep_back_what_no_broker_has(outbox: Outbox) -> None:
+    had = [outbox.append(an_event()) for _ in range(100)]
+    outbox.acknowledge([event.event_id for event in had])
+    for _ in range(100):
+        outbox.append(an_event())
+    sent: list[int] = []
+
+    def publish(topic: str, event: Event) -> int:
+        sent.append(event.seq)
+        return len(sent)
+
+    flow = EventFlow(outbox, Topics("bin"), 1e6, publish)
+    flow.connected()
+    for _ in range(4):
+        flow.resend(had)
+        flow.send()
+        for mid in range(1, len(sent) + 1):
+            flow.acked(mid)
+    flow.acknowledge()
+    assert [seq for seq in sent if seq > 100] == list(range(101, 201))
+    assert outbox.depth() == 0

@@ -36,6 +36,8 @@ class EventFlow:
         self._in_flight: dict[int, Event] = {}  # by message id, of this connection only
         self._acked: list[str] = []  # by the broker, not yet in the outbox
         self._late: deque[Event] = deque()  # read from the outbox, to be sent as backlog
+        self._asked: deque[Event] = deque()  # somebody asked for them, as backlog as well
+        self._askers_turn = False
         self._backlog_end: int | None = None  # up to here events are backlog, after it live
         self._backlog_seq = 0  # backlog is read up to here
         self._live_seq = 0  # live events are sent up to here
@@ -56,6 +58,7 @@ class EventFlow:
         """A new connection knows nothing of the last one."""
         self._in_flight.clear()
         self._late.clear()
+        self._asked.clear()
 
     def lost(self) -> None:
         """What comes from now on goes late."""
@@ -69,7 +72,7 @@ class EventFlow:
 
     def resend(self, events: Iterable[Event]) -> None:
         """Send these once more, as backlog; what is too much for now is to be asked for again."""
-        self._late.extend(islice(events, max(0, MAX_ASKED - len(self._late))))
+        self._asked.extend(islice(events, MAX_ASKED - len(self._asked)))
 
     def acknowledge(self) -> bool:
         """Mark in the outbox what the broker has; True where there was any. StoreError."""
@@ -102,16 +105,24 @@ class EventFlow:
     def _send_late(self, end: int) -> float | None:
         now = time.monotonic()
         while len(self._in_flight) < MAX_LATE_IN_FLIGHT:
-            if not self._late:
-                self._late.extend(self._outbox.unacknowledged(self._backlog_seq, end, BATCH))
-                if not self._late:
-                    return None
-                self._backlog_seq = self._late[-1].seq
+            waiting = self._next_late(end)
+            if not waiting:
+                return None
             if self._late_due > now:
                 return self._late_due - now
             self._late_due = max(self._late_due, now - CATCH_UP_S) + 1 / self._rate
-            self._send(self._topics.backlog, replace(self._late.popleft(), historical=True))
+            self._askers_turn = not self._askers_turn
+            self._send(self._topics.backlog, replace(waiting.popleft(), historical=True))
         return None
+
+    def _next_late(self, end: int) -> deque[Event]:
+        """Whose turn it is: whoever asks without end must not keep back what nobody has yet."""
+        if not self._late and self._backlog_seq < end:
+            self._late.extend(self._outbox.unacknowledged(self._backlog_seq, end, BATCH))
+            self._backlog_seq = self._late[-1].seq if self._late else end
+        if self._asked and (self._askers_turn or not self._late):
+            return self._asked
+        return self._late
 
     def _send(self, topic: str, event: Event) -> None:
         self._in_flight[self._publish(topic, event)] = event
