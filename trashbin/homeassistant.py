@@ -60,7 +60,10 @@ def discovery(config: Config, labels: Sequence[str], version: str) -> dict[str, 
 
 
 def _components(config: Config, topics: Topics, labels: Sequence[str]) -> dict[str, Component]:
-    """Key -> entity. One that this bin does not have is only its platform: that removes it."""
+    """Key -> entity. One that this bin does not have is only its platform: that removes it.
+
+    In safe mode nobody knows what the bin has: what Home Assistant has of it stays.
+    """
     asked_to_look = any(trigger.kind == "mqtt" for trigger in config.triggers)
     look = _button(topics, "look", "Look", "mdi:eye")
     image = {
@@ -81,11 +84,11 @@ def _components(config: Config, topics: Topics, labels: Sequence[str]) -> dict[s
         **_sensors(topics, labels),
         **_counts(topics, labels),
         **_binary_sensors(topics),
-        **_levels(config, topics),
-        "look": look if asked_to_look else {"platform": look["platform"]},
+        **_levels(config, topics, len(labels)),
+        **_where(asked_to_look, config, {"look": look}),
         "identify": _button(topics, "identify", "Identify", device_class="identify"),
         "selftest": _button(topics, "selftest", "Self-test", "mdi:clipboard-check-outline"),
-        "image": image if config.pictures.publish else {"platform": image["platform"]},
+        **_where(config.pictures.publish, config, {"image": image}),
         **_settings(topics, labels),
         "model": {
             "platform": "update",
@@ -212,37 +215,50 @@ def _binary_sensors(topics: Topics) -> dict[str, Component]:
     }
 
 
-def _levels(config: Config, topics: Topics) -> dict[str, Component]:
-    """How full the bins are, where a sensor or the count tells, and that one was emptied."""
+def _levels(config: Config, topics: Topics, most: int) -> dict[str, Component]:
+    """How full the bins are, where a sensor or the count tells, and that one was emptied.
+
+    ``most`` is how many bins there may be: an earlier configuration may have had more.
+    """
     found: dict[str, Component] = {}
-    for number, (name, entry) in enumerate(config.bins.items(), 1):
-        if entry.level is None and entry.capacity is None:
-            continue
-        known = f"(value_json.levels or {{}}).get({json.dumps(name)}, {{}})"
-        found[f"full_{number}"] = {
+    names = [*config.bins, *[""] * most][:most]
+    for number, name in enumerate(names, 1):
+        entry = config.bins.get(name)
+        tells = entry is not None and (entry.level is not None or entry.capacity is not None)
+        found |= _where(tells, config, _level(number, name, topics))
+    return found
+
+
+def _level(number: int, name: str, topics: Topics) -> dict[str, Component]:
+    # as it is, and not as \ud83d\ude00, which templates take for two characters
+    quoted = json.dumps(name, ensure_ascii=False)
+    known = f"(value_json.levels or {{}}).get({quoted}, {{}})"
+    shown = name[:1].upper() + name[1:]
+    return {
+        f"full_{number}": {
             "platform": "binary_sensor",
-            "name": f"{name.capitalize()} full",
+            "name": f"{shown} full",
             "state_topic": topics.state,
             "value_template": f"{{{{ {{true: 'ON', false: 'OFF'}}.get({known}.get('full')) }}}}",
             "icon": "mdi:delete-alert",
-        }
-        found[f"level_{number}"] = _sensor(
+        },
+        f"level_{number}": _sensor(
             topics.state,
-            f"{name.capitalize()} level",
+            f"{shown} level",
             f"({known}.level * 100) if {known}.get('level') is not none else none",
             unit_of_measurement="%",
             state_class="measurement",
             suggested_display_precision=0,
             icon="mdi:gauge",
-        )
-        found[f"emptied_{number}"] = _button(
+        ),
+        f"emptied_{number}": _button(
             topics,
             "emptied",
-            f"{name.capitalize()} emptied",
+            f"{shown} emptied",
             "mdi:delete-empty",
             payload_press=json.dumps({"bin": name}),
-        )
-    return found
+        ),
+    }
 
 
 def _settings(topics: Topics, labels: Sequence[str]) -> dict[str, Component]:
@@ -305,6 +321,15 @@ MODEL = (
     "'installed_version': version(value_json.model), "
     "'latest_version': version(value_json.model_trial or value_json.model)} | tojson }}{% endif %}"
 )
+
+
+def _where(has: bool, config: Config, components: dict[str, Component]) -> dict[str, Component]:
+    """These where the bin has them; else what removes them, but not in safe mode."""
+    if has:
+        return components
+    if not config.triggers:  # which only a configuration in safe mode lacks
+        return {}
+    return {key: {"platform": component["platform"]} for key, component in components.items()}
 
 
 def _sensor(state_topic: str, name: str, value: str, **others: Any) -> Component:
