@@ -30,7 +30,7 @@ class Bin(Protocol):
     """What a request may do to a bin."""
 
     def may_look(self) -> bool:
-        """True where a request is among the triggers."""
+        """True where a request is among the triggers, as far as they are known."""
         ...
 
     def take(self, signal: Signal) -> Event | None:
@@ -187,6 +187,8 @@ class Desk:
 
     def _emptied(self, request: Request) -> dict[str, Any]:
         bin, bins = request.data["bin"], self.recorder.config.bins
+        if not bins:
+            raise RequestError(f"the bins are not known now: {self.bin.in_words()}")
         if bin not in bins:
             raise RequestError(f"there is no bin {bin!r}; there are {', '.join(bins)}")
         self.recorder.levels.empty(bin)

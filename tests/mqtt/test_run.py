@@ -134,10 +134,13 @@ def test_a_configuration_with_mistakes_runs_in_safe_mode(
     process.wait_ready()
     assert wait_until(lambda: "configuration" in state(listener).get("problems", {}))
     assert wait_until(lambda: state(listener)["safe_mode"] is True)  # told right after
-    listener.send("trashbin/demo/request/look", '{"transaction": "1"}')
-    assert wait_until(lambda: bool(listener.on("trashbin/demo/response/look")))
-    answer = json.loads(listener.on("trashbin/demo/response/look")[-1].payload)
-    assert (answer["status"], answer["transaction"]) == ("refused", "1")
+    for verb, more in (("look", ""), ("emptied", ', "bin": "paper"')):
+        topic = f"trashbin/demo/response/{verb}"
+        listener.send(f"trashbin/demo/request/{verb}", f'{{"transaction": "1"{more}}}')
+        assert wait_until(lambda topic=topic: bool(listener.on(topic)))  # type: ignore[misc]
+        answer = json.loads(listener.on(topic)[-1].payload)
+        assert (answer["status"], answer["transaction"]) == ("refused", "1")
+        assert "configuration: 3 mistake(s)" in answer["error"]
     assert process.stop() == 0
     log = process.log.read_text()
     assert "did you mean" in log.lower() and "Traceback" not in log
