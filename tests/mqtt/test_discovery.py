@@ -116,6 +116,22 @@ def test_it_can_be_left_out_or_sent_elsewhere(broker: Broker, make: Make) -> Non
     assert kept == ["ha/discovery/device/bin-1/config"]
 
 
+def test_what_an_earlier_configuration_said_elsewhere_is_taken_away(
+    broker: Broker, listener: Listener, outbox: Outbox, make: Make
+) -> None:
+    make().close()
+    make(discovery_prefix="ha/discovery").close()
+    assert CONFIG not in retained(broker) and "ha/discovery/device/bin-1/config" in retained(broker)
+    make(discovery=False).close()
+    assert not [topic for topic in retained(broker) if not topic.startswith(ROOT)]
+    listener.seen.clear()
+    make(discovery=False).close()  # once: nobody knows what another broker says to it
+    for never in ("homeassistant/device/another/config", "#/device/bin-1/config"):
+        outbox.set("discovery", never)  # of the card's original, or altered
+        make(discovery=False).close()
+    assert not [message for message in listener.seen if not message.topic.startswith(ROOT)]
+
+
 @pytest.mark.parametrize("end", ["closed", "cut off"])
 def test_a_removed_bin_leaves_nothing_however_it_ends(
     end: str, broker: Broker, listener: Listener, outbox: Outbox, make: Make

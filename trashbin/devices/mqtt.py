@@ -309,6 +309,7 @@ class MqttPublisher:
                     self._clear(self._retained.nothing())
                     self._say_online()
                 self._tell_all()
+                self._due[self._clear_left] = time.monotonic()
             case "lost":
                 self._online = False
                 self._echo_due = None
@@ -368,6 +369,9 @@ class MqttPublisher:
         self._client.will_clear()
         if not self._closing.is_set():
             self._connect()
+
+    def _clear_left(self) -> None:
+        self._clear(self._retained.left(self._outbox))
 
     def _clear(self, messages: Iterable[Kept]) -> None:
         for message in messages:

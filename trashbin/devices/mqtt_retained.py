@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import trashbin
 from trashbin import homeassistant, resources
 from trashbin.events import Topics
+from trashbin.outbox import Outbox
 from trashbin.settings import Config, MqttPublisher
 
+FOUND_AT = "discovery"  # in the store: the topic at which Home Assistant was told of the bin
 QOS = {"info": 1, "state": 1, "health": 0, "image/last": 0}
 
 
@@ -32,11 +35,10 @@ class Retained:
     """
 
     def __init__(self, config: Config, section: MqttPublisher) -> None:
-        self._topics = Topics(config.device.id)
+        self._id = config.device.id
+        self._topics = Topics(self._id)
         self._discovery = (
-            homeassistant.topic(section.discovery_prefix, config.device.id)
-            if section.discovery
-            else None
+            homeassistant.topic(section.discovery_prefix, self._id) if section.discovery else None
         )
         self._newest: dict[str, Kept] = {}
         if self._discovery is not None:  # before the states that it names
@@ -56,6 +58,19 @@ class Retained:
     def all(self) -> Iterator[Kept]:
         """Everything, as a new connection has to say it."""
         yield from self._newest.values()
+
+    def left(self, outbox: Outbox) -> Iterator[Kept]:
+        """The message that takes away the discovery of an earlier configuration, once. StoreError.
+
+        Of this bin's id alone: that of another may be in use, where a card was copied.
+        """
+        before = outbox.get(FOUND_AT) or ""
+        if before == (self._discovery or ""):
+            return
+        outbox.set(FOUND_AT, self._discovery)  # first: a broker may end connections for it
+        own = homeassistant.topic("[a-zA-Z0-9_/-]+", self._id)
+        if re.fullmatch(own, before):  # and nothing that the card has altered
+            yield Kept(before, "")
 
     def forget(self) -> Iterator[Kept]:
         """Keep nothing from now on; the message that takes the device out of Home Assistant."""
