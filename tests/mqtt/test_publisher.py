@@ -212,6 +212,21 @@ def test_a_retained_request_is_told_as_such_and_refused(
     assert "retained" in response["error"]
 
 
+def test_of_a_huge_request_only_its_beginning_is_held(
+    broker: Broker, listener: Listener, make: Make
+) -> None:
+    """MQTT allows 256 MB, which were held three times."""
+    asked: list[tuple[str, int]] = []
+    publisher = make(broker)
+    publisher.open(lambda verb, payload, retained: asked.append((verb, len(payload))))
+    assert wait_until(lambda: publisher.connected)
+    listener.send(f"{ROOT}/request/look", b" " * 5_000_000)
+    listener.send(f"{ROOT}/request/mode", b"{}")
+    assert wait_until(lambda: len(asked) == 2)
+    assert asked[0][0] == "look" and requests.MAX_BYTES < asked[0][1] < mqtt_client.READ_BYTES
+    assert asked[1] == ("mode", 2)
+
+
 def test_a_will_that_comes_late_is_answered(broker: Broker, listener: Listener, make: Make) -> None:
     publisher = make(broker)
     publisher.open(ignore)

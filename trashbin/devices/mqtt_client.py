@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any, Self
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -13,6 +14,14 @@ from trashbin.events import Topics
 IN_FLIGHT = 100  # messages without their PUBACK: more than the events that may be
 CONNECT_S = 5.0  # for TCP and TLS
 RECONNECT_S = (1, 60)  # doubles from the first to the second
+READ_BYTES = 2**17  # of one message: the longest topic, and more than a request may have
+
+
+class _Beginning(bytearray):
+    """Takes READ_BYTES and lets go what comes after: MQTT allows 256 MB, a Pi may not have them."""
+
+    def __iadd__(self, more: Any) -> Self:  # type: ignore[misc]
+        return super().__iadd__(memoryview(more)[: READ_BYTES - min(READ_BYTES, len(self))])
 
 
 class BeatingClient(Client):
@@ -29,6 +38,12 @@ class BeatingClient(Client):
         """What it does while it is not, at least once in RECONNECT_S[1]."""
         self.beat_at = time.monotonic()
         return super().reconnect()
+
+    def _packet_read(self) -> MQTTErrorCode:
+        """Read what is there of a message, and keep its beginning alone: paho has no limit."""
+        if not isinstance(self._in_packet["packet"], _Beginning):
+            self._in_packet["packet"] = _Beginning()
+        return super()._packet_read()
 
 
 def new_client(section: settings.MqttPublisher, device_id: str, topics: Topics) -> BeatingClient:
