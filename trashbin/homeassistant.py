@@ -175,6 +175,7 @@ def _sensors(topics: Topics, labels: Sequence[str]) -> dict[str, Component]:
             icon="mdi:message-reply-text",
             entity_category=DIAGNOSTIC,
             json_attributes_topic=f"{topics.root}/response/+",
+            json_attributes_template=REQUEST,
         ),
     }
 
@@ -313,6 +314,11 @@ ANSWERED = (
 RESOLVE = (
     '{"event_id": {{ this.attributes.event_id | default("") | tojson }}, '
     '"label": {{ value | tojson }}, "way": "homeassistant"}'
+)
+# All of an answer but a picture that somebody asked for: it is more than the recorder takes.
+REQUEST = (
+    "{{ (dict(value_json, data={'image_id': value_json.data.image_id}) "
+    "if (value_json.data or {}).get('jpeg') else value_json) | tojson }}"
 )
 # No update is looked for anywhere: the latest is what runs, or what was installed and is on trial.
 MODEL = (
