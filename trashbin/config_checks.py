@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar, get_args
 
 from trashbin import resources, settings
 from trashbin.config_words import did_you_mean, nearest, one_of
 from trashbin.config_yaml import Document, KeyPath, spell
-from trashbin.settings import Section
+from trashbin.settings import SLOWEST, Section
 
 S = TypeVar("S", bound=Section)
 
@@ -45,10 +46,10 @@ class Checks:
         """No pin is taken twice."""
         taken: dict[int, KeyPath] = {}
         pins = [pin for path, part in self.parts.items() for pin in pins_of(path, part)]
-        for path, board in self._of(settings.Pca9685Actuator):
+        boards = ((path, b) for path, b in self._of(settings.Pca9685Actuator) if b.bus == 1)
+        for path, _ in islice(boards, 1):  # any other shares the bus with the first
             at = (*path, "bus" if (*path, "bus") in self.document else "kind")
-            if board.bus == 1:
-                pins += [(at, pin) for pin in I2C_PINS]
+            pins += [(at, pin) for pin in I2C_PINS]
         for path, pin in sorted(pins, key=lambda found: self.document.line(found[0])):
             first = taken.setdefault(pin, path)
             if first != path:
@@ -119,7 +120,11 @@ class Checks:
             elif pwm.channel not in PWM_CHANNELS[pwm.pin]:
                 channels = _or(PWM_CHANNELS[pwm.pin])
                 note((*path, "channel"), f"the channel of GPIO{pwm.pin}: {channels}")
+        driven: dict[tuple[int, ...], KeyPath] = {}
         for path, servo in self._of(settings.Servo):
+            first = driven.setdefault(_channel(servo), path) if _channel(servo) else path
+            if first != path:
+                note((*path, "channel"), f"a channel of its own, not that of {spell(first)}")
             for low, high in (("min_angle", "max_angle"), ("min_pulse_ms", "max_pulse_ms")):
                 least, most = getattr(servo, low), getattr(servo, high)
                 if least >= most:
@@ -137,7 +142,10 @@ class Checks:
         note = self.document.note
         bins = list(self._of(settings.Bin))
         some = any(entry.lamp is not None for _, entry in bins)
+        first = next((path for path, _ in self._of(settings.LampsActuator)), ())
         for path, lamps in self._of(settings.LampsActuator):
+            if some and path != first:
+                note((*path, "kind"), f"no more lamps, as {spell(first)} has those of the bins")
             for at, entry in bins:
                 if entry.lamp is not None:
                     continue
@@ -167,8 +175,8 @@ class Checks:
                     f"at most {1000 / camera.fps:.3g}, one of {camera.fps:g} pictures a second",
                     found=f"{camera.exposure_ms:g}",
                 )
-            if camera.idle_fps is not None and camera.idle_fps > camera.fps:
-                note((*path, "idle_fps"), f"at most fps, {camera.fps:g}")
+            if camera.idle_fps and not SLOWEST <= camera.idle_fps <= camera.fps:
+                note((*path, "idle_fps"), f"0, or from {SLOWEST:g} to at most fps, {camera.fps:g}")
             if camera.idle_fps == 0:
                 for at, _ in self._of(settings.MotionTrigger):
                     note(
@@ -218,6 +226,13 @@ class Checks:
             if getattr(part, name) is not None and getattr(part, partner) is None:
                 suggestion = f"add {partner}: or remove {name}:"
                 self.document.note((*path, partner), f"a value, as {name} is set", suggestion)
+
+
+def _channel(servo: settings.Servo) -> tuple[int, ...]:
+    """What one servo alone may hang on; empty where that is a pin."""
+    if isinstance(servo, settings.Pca9685Actuator):
+        return servo.bus, servo.address, servo.channel
+    return (servo.chip, servo.channel) if isinstance(servo, settings.HardwarePwmActuator) else ()
 
 
 def _or(numbers: Iterable[int]) -> str:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 from trashbin.types import Mode
 
+SLOWEST = 0.1  # pictures a second; drivers count the time of one in whole microseconds
 ID_PATTERN = r"^[a-zA-Z0-9_-]{1,64}$"
 
 
@@ -120,7 +121,7 @@ class SimulatedCamera(Section):
     kind: Literal["simulated"]
     width: int = Field(default=640, ge=64, le=4096)
     height: int = Field(default=480, ge=64, le=4096)
-    fps: float = Field(default=20.0, gt=0, le=120)
+    fps: float = Field(default=20.0, ge=SLOWEST, le=120)
 
 
 class FolderCamera(Section):
@@ -129,8 +130,8 @@ class FolderCamera(Section):
     kind: Literal["folder"]
     path: Location
     order: Literal["sorted", "shuffled"] = "sorted"
-    seed: int = 0
-    seconds_each: float = Field(default=5.0, gt=0, le=86400)
+    seed: int = Field(default=0, ge=0)
+    seconds_each: float = Field(default=5.0, ge=0.01, le=86400)
     timeout_s: float = Field(default=2.0, gt=0, le=60)
 
 
@@ -142,7 +143,7 @@ class V4l2Camera(Section):
     format: Literal["auto", "mjpg", "yuyv"] = "auto"
     width: int = Field(default=640, ge=64, le=4096)
     height: int = Field(default=480, ge=64, le=4096)
-    fps: float = Field(default=15.0, gt=0, le=120)
+    fps: float = Field(default=15.0, ge=SLOWEST, le=120)
     timeout_s: float = Field(default=2.0, gt=0, le=60)
     rotate: Literal[0, 90, 180, 270] = 0
 
@@ -154,7 +155,7 @@ class Picamera2Camera(Section):
     index: int = Field(default=0, ge=0, le=3)
     width: int = Field(default=320, ge=64, le=4096)
     height: int = Field(default=240, ge=64, le=4096)
-    fps: float = Field(default=15.0, gt=0, le=120)
+    fps: float = Field(default=15.0, ge=SLOWEST, le=120)
     idle_fps: float | None = Field(
         default=None, ge=0, le=120, description="pictures a second, or 0 to stop between items"
     )
@@ -164,7 +165,7 @@ class Picamera2Camera(Section):
         default=None, description="[left, top, width, height], each a share from 0 to 1"
     )
     focus_cm: float | None = Field(default=None, ge=3, le=1000)
-    exposure_ms: float | None = Field(default=None, gt=0, le=1000)
+    exposure_ms: float | None = Field(default=None, ge=0.01, le=1000)
     gain: float | None = Field(default=None, ge=1, le=64)
     white_balance: Literal["auto", "tungsten", "fluorescent", "indoor", "daylight", "cloudy"] = (
         "auto"
@@ -197,7 +198,7 @@ class MotionTrigger(Section):
     """The camera itself: looks at the tray every ``every_s``."""
 
     kind: Literal["motion"]
-    every_s: float = Field(default=0.3, gt=0, le=60)
+    every_s: float = Field(default=0.3, ge=0.01, le=60)
 
 
 class MqttTrigger(Section):
@@ -210,7 +211,7 @@ class TimerTrigger(Section):
     """Looks every so often, whatever happens."""
 
     kind: Literal["timer"]
-    every_s: float = Field(gt=0, le=86400)
+    every_s: float = Field(ge=0.1, le=86400)
 
 
 class SimulatedTrigger(Section):
@@ -218,7 +219,7 @@ class SimulatedTrigger(Section):
 
     kind: Literal["simulated"]
     every_s: float = Field(default=2.0, gt=0, le=3600)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     items: int | None = Field(default=None, ge=1)
 
 

@@ -156,7 +156,7 @@ def _picamera2(draw: st.DrawFn) -> dict[str, Any]:
     corner, size = st.floats(0, 0.5), st.floats(0.01, 0.5)
     given = {
         "fps": fps,
-        "idle_fps": draw(st.none() | st.floats(0, fps)),
+        "idle_fps": draw(st.none() | st.just(0.0) | st.floats(0.1, fps)),
         "exposure_ms": draw(st.none() | st.floats(0.1, 999 / fps)),
         "region": draw(st.none() | st.tuples(corner, corner, size, size).map(list)),
     }

@@ -312,6 +312,45 @@ ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
         "triggers[0].pin",
         "pin 17 is gpio.answers.glass in line 4",
     ),
+    "a lamp of a second lamps actuator": (
+        ("    uncertain: 19", "    uncertain: 19\n  - kind: lamps\n    uncertain: 12"),
+        17,
+        "actuators[2].kind",
+        "as actuators[1] has those of the bins",
+    ),
+    "two servos on one channel of a board": (
+        (
+            "kind: servo\n    pin: 18",
+            "{kind: pca9685, channel: 3}\n  - {kind: pca9685, channel: 3}",
+        ),
+        14,
+        "actuators[1].channel",
+        "not that of actuators[0]",
+    ),
+    "a seed below 0": (
+        ("kind: v4l2", "kind: folder\n  path: x\n  seed: -1"),
+        10,
+        "camera.seed",
+        "a whole number of at least 0",
+    ),
+    "hardly any pictures a second": (
+        ("kind: v4l2", "kind: picamera2\n  fps: 1.0e-300"),
+        9,
+        "camera.fps",
+        "a number from 0.1 to 120",
+    ),
+    "nor while it is idle": (
+        ("kind: v4l2", "kind: picamera2\n  idle_fps: 0.001"),
+        9,
+        "camera.idle_fps",
+        "0, or from 0.1",
+    ),
+    "a time that is none": (
+        ("kind: v4l2", "kind: folder\n  path: x\n  seconds_each: 5.0e-324"),
+        10,
+        "camera.seconds_each",
+        "a number from 0.01 to 86400",
+    ),
     "a large bound": (
         ("bins:", "store: {max_mb: 0}\nbins:"),
         4,
@@ -347,6 +386,11 @@ def test_the_rgb_lamp_needs_each_bins_color(folder: Path) -> None:
 def test_lamps_without_a_pin_light_nothing(folder: Path) -> None:
     text = edited((", lamp: 16", ""), (", lamp: 20", ""), ("\n    uncertain: 19", ""))
     assert only(load(folder, text)).key == "actuators[1]"
+
+
+def test_two_servos_may_hang_on_one_board(folder: Path) -> None:
+    board = "{kind: pca9685, channel: 0}\n  - {kind: pca9685, channel: 1}"
+    assert load(folder, edited(("kind: servo\n    pin: 18", board))).config is not None
 
 
 def test_a_trigger_over_mqtt_needs_a_broker(folder: Path) -> None:
