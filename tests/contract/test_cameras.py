@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.contract.camera_bench import BLUE, HEIGHT, RED, WIDTH, Bench, workbench
+from tests.contract.camera_bench import BLUE, HEIGHT, REAL, RED, WIDTH, Bench, workbench
 from trashbin.devices import TABLE
 from trashbin.errors import CameraError
 from trashbin.ports import Context
@@ -141,6 +141,13 @@ def test_every_buffer_of_picamera2_is_given_back(bench: Bench) -> None:
     for _ in range(20):
         camera.capture(0.5)
     camera.close()
+
+
+@pytest.mark.skipif(REAL, reason="the whole Pi's camera can cut out a part")
+def test_a_camera_that_cannot_cut_out_a_part_is_told_with_the_key(bench: Bench) -> None:
+    with pytest.raises(CameraError, match="take region out of the configuration"):
+        bench.make("picamera2", region=[0.0, 0.0, 0.5, 1.0]).open()
+    bench.make("picamera2").open()  # it was freed
 
 
 def test_without_picamera2_the_message_says_how_to_install_it(

@@ -18,7 +18,7 @@ from trashbin import settings
 from trashbin.devices import TABLE, load
 from trashbin.devices.pins import AUTO, FACTORIES, pin_factory, told_as
 from trashbin.devices.pixels import from_bgr
-from trashbin.errors import ActuatorError, CameraError, ConfigError, DeviceError
+from trashbin.errors import ActuatorError, CameraError, ConfigError, DeviceError, TriggerError
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,15 @@ def test_errors_of_the_library_under_gpiozero_are_told_as_ours(
         with told_as(ActuatorError, "The lamp on pin 5"):
             raise lgpio.error("'GPIO busy'")
     assert isinstance(told.value.__cause__, lgpio.error)
+
+
+def test_what_rpi_gpio_raises_is_told_as_ours_where_it_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "RPi.GPIO", ModuleType("RPi.GPIO"))
+    with pytest.raises(TriggerError, match="pin 17: Failed to add edge"):  # noqa: SIM117
+        with told_as(TriggerError, "The pir on pin 17"):
+            raise RuntimeError("Failed to add edge detection")
 
 
 # pixels

@@ -155,9 +155,15 @@ class Picamera2Camera:
         return wanted
 
     def _crop(self, camera: Any) -> dict[str, Any]:
-        """The region of interest, in the sensor's own pixels."""
+        """The region of interest, in the sensor's own pixels. CameraError where there is none."""
         if self._settings.region is None:
             return {}
+        if "ScalerCrop" not in camera.camera_controls:  # a USB camera, of which libcamera knows too
+            self.close()
+            raise CameraError(
+                f"camera: region: camera {self._settings.index} cannot cut out a part: take region"
+                " out of the configuration."
+            )
         left, top, width, height = camera.camera_controls["ScalerCrop"][1]
         x, y, across, down = self._settings.region
         crop = (

@@ -72,10 +72,14 @@ def pin_errors(*more: type[Exception]) -> tuple[type[Exception], ...]:
     """What gpiozero and the pin library beneath it raise, and ``more``.
 
     ``lgpio.error`` and ``pigpio.error`` pass through gpiozero unchanged (a pin that another
-    process holds), and exist only where that library has been loaded.
+    process holds), and exist only where that library has been loaded. RPi.GPIO has none of its
+    own: on newer kernels it raises a RuntimeError, "Failed to add edge detection", for each input.
     """
     loaded = (sys.modules.get(name) for name in ("lgpio", "pigpio"))
-    return (GPIOZeroError, OSError, *(module.error for module in loaded if module), *more)
+    errors = [module.error for module in loaded if module]
+    if "RPi.GPIO" in sys.modules:
+        errors.append(RuntimeError)
+    return (GPIOZeroError, OSError, *errors, *more)
 
 
 @contextmanager
