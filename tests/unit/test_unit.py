@@ -51,6 +51,11 @@ def test_it_reaches_camera_and_pins_as_its_own_user() -> None:
         assert f"char-{needed} rw" in allowed
 
 
+def test_teaching_may_give_way_to_the_bin() -> None:
+    # later lines take from what earlier ones left: @resources would forbid it, and nobody be told
+    assert read_unit()["SystemCallFilter"][-2:] == ["~@privileged @resources", "setpriority"]
+
+
 def test_its_folders_are_those_of_the_shipped_configuration() -> None:
     unit = read_unit()
     yaml = (UNIT.parents[1] / "config" / "trashbin.yaml").read_text(encoding="utf-8")
