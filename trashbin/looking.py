@@ -130,7 +130,8 @@ class Looker:
         if self._shape is not None and pixels.shape != self._shape:
             (height, width, _), (rows, columns, _) = pixels.shape, self._shape
             raise CameraError(
-                f"the camera gives pictures of {width}x{height}, and gave {columns}x{rows} before"
+                f"the camera gives pictures of {width}x{height}, and gave {columns}x{rows} before:"
+                " if it is to stay so, empty the tray and start the bin again"
             )
         self._shape, self.last_frame = pixels.shape, frame
         return frame

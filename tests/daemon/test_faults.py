@@ -40,6 +40,14 @@ def test_a_camera_that_fails_is_told_and_comes_back_by_itself(rig: Rig) -> None:
     assert rig.kinds() == ["uncertain", "fault", "sorted"]
 
 
+def test_pictures_of_another_size_for_good_are_told_with_what_to_do(rig: Rig) -> None:
+    rig.tray.empty = rig.tray.empty[:100].copy()
+    rig.go(3600)
+    (fault,) = rig.events()
+    assert fault.detail is not None
+    assert "160x100, and gave 160x120 before: if it is to stay so" in fault.detail.message
+
+
 def test_a_servo_that_fails_leaves_the_lamps_at_work(rig: Rig) -> None:
     rig.servo.broken = "the servo on pin 18 cannot be driven"
     rig.drop()
