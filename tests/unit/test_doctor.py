@@ -14,11 +14,13 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from gpiozero import LED
 from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from tests.support import FakeClock
 from trashbin import devices, limits
 from trashbin.assistant.parts import opened_camera
+from trashbin.devices.level import UltrasonicSensor
 from trashbin.devices.pins import pin_factory
 from trashbin.doctor import brain, examine, eyes, machine, network
 from trashbin.doctor.machine import Host
@@ -408,6 +410,45 @@ def test_without_pins_one_line_names_all_that_hangs_on_them() -> None:
     assert found["gpio"].found.startswith("absent: ")
     for part in ("pir on GPIO17", "servo on GPIO18", "stop switch", "tray lamp"):
         assert part in found["gpio"].means
+
+
+AT_THE_BIN = Config.model_validate(
+    CONFIG
+    | {
+        "bins": {
+            "left": {
+                "labels": ["paper"],
+                "emptied": 11,
+                "level": {"trigger": 9, "echo": 10, "empty_cm": 60, "full_cm": 12},
+            }
+        },
+        "triggers": [{"kind": "mqtt"}],
+        "actuators": [{"kind": "none"}],
+        "gpio": {"answers": {"glass": 23}},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("heard", "level", "told"),
+    [
+        (0.25, Level.GOOD, "left: 25% full"),
+        (1.1, Level.GOOD, "left: 100% full"),
+        (None, Level.BAD, "left: no echo within 1 s"),
+    ],
+)
+def test_what_people_press_and_what_sees_how_full_it_is_are_tried_too(
+    monkeypatch: pytest.MonkeyPatch, heard: float | None, level: Level, told: str
+) -> None:
+    monkeypatch.setattr(UltrasonicSensor, "level", lambda sensor: heard)
+    found = on_pins(FakePerson(), pin_factory("mock"), AT_THE_BIN)
+    assert (found["level"].level, found["level"].found) == (level, told)
+    assert found["answer buttons"].found == "can be read: glass on GPIO23"
+    assert found["emptied buttons"].found == "can be read: left on GPIO11"
+    pins = pin_factory("mock")
+    taken = LED(23, pin_factory=pins)
+    assert on_pins(FakePerson(), pins, AT_THE_BIN)["answer buttons"].level is Level.BAD
+    taken.close()
 
 
 def test_the_camera_is_judged_in_the_light_of_the_tray_lamp(

@@ -70,7 +70,17 @@ class Pins:
             named.append(f"stop switch on GPIO{config.gpio.stop}")
         if config.gpio.tray_lamp is not None:
             named.append(f"tray lamp on GPIO{config.gpio.tray_lamp}")
-        return named
+        named += [f"button for {label} on GPIO{pin}" for label, pin in self._answers().items()]
+        named += [f"emptied of {name} on GPIO{pin}" for name, pin in self._emptied().items()]
+        levels = [name for name, entry in config.bins.items() if entry.level is not None]
+        return named + [f"level sensor of {name}" for name in levels]
+
+    def _answers(self) -> dict[str, int]:
+        return self.config.gpio.answers or {}
+
+    def _emptied(self) -> dict[str, int]:
+        bins = self.config.bins
+        return {name: entry.emptied for name, entry in bins.items() if entry.emptied is not None}
 
     def check(self) -> Iterator[Finding]:
         """The way to the pins, then each part on them; the rest of the triggers too."""
@@ -109,6 +119,9 @@ class Pins:
             elif actuator.kind in PIN_KINDS:
                 yield self._opened(actuator, context)
         yield from self._tray_lamp(context)
+        yield from self._buttons("answer buttons", self._answers(), "for", context)
+        yield from self._buttons("emptied buttons", self._emptied(), "that says emptied", context)
+        yield from self._levels(context)
 
     def _way(self, pins: Any) -> Finding:
         name = type(pins).__name__.removesuffix("Factory")
@@ -292,6 +305,52 @@ class Pins:
             if part is not None:
                 part.close()
         return good(section.kind, "can be reached", "It was not moved.")
+
+    def _buttons(
+        self, check: str, pins: dict[str, int], what: str, context: Context
+    ) -> Iterator[Finding]:
+        if not pins:
+            return
+        from trashbin.devices.gpio import Buttons
+
+        buttons = Buttons(pins, what, context)
+        try:
+            buttons.open(lambda name: None)
+        except DeviceError as error:
+            yield unreachable(check, str(error), "Nobody hears who presses it.", "Check its pin.")
+            return
+        finally:
+            buttons.close()
+        told = ", ".join(f"{name} on GPIO{pin}" for name, pin in pins.items())
+        yield good(check, f"can be read: {told}", "None was to be pressed.")
+
+    def _levels(self, context: Context) -> Iterator[Finding]:
+        """What each level sensor hears within a second."""
+        for name, entry in self.config.bins.items():
+            if entry.level is None:
+                continue
+            from trashbin.devices.level import UltrasonicSensor
+
+            sensor = UltrasonicSensor(entry.level, name, context)
+            try:
+                sensor.open()
+                context.clock.wait(GATHER_S)
+                level = sensor.level()
+            except DeviceError as error:
+                level, told = None, str(error)
+            else:
+                told = f"{name}: no echo within {GATHER_S:g} s"
+            finally:
+                sensor.close()
+            if level is None:
+                yield unreachable(
+                    "level",
+                    told,
+                    "How full the bin is stays unknown, or is counted (capacity).",
+                    "Check its two pins, its 5 V and the divider at its echo.",
+                )
+            else:
+                yield good("level", f"{name}: {min(1.0, max(0.0, level)):.0%} full", "It hears.")
 
     def _tray_lamp(self, context: Context) -> Iterator[Finding]:
         pin = self.config.gpio.tray_lamp
