@@ -34,8 +34,11 @@ die() {
     printf 'install.sh: %s\n' "$*" >&2
     exit 1
 }
+trap 'exit 1' HUP INT TERM # else what is tidied up at the end would be left behind
 has_systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null; }
 installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
+# Also where a run before this one stopped it, and was cut off before it could start it again.
+at_work() { [ -e "$RECORD/stopped" ] || { has_systemd && systemctl is-active --quiet trashbin; }; }
 packages() { dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort; }
 
 # ---------------------------------------------------------------- is this the right machine?
@@ -182,7 +185,8 @@ put_backups_back() {
 digest() {
     (cd "$HERE" && {
         python3 --version
-        find trashbin models config labels.txt pyproject.toml "$LOCK" -type f ! -path '*/__pycache__/*' -print0 |
+        find trashbin models config labels.txt pyproject.toml "$LOCK" -type f \
+            ! -path '*/__pycache__/*' ! -path 'config/demo-store/*' -print0 |
             sort -z | xargs -0 sha256sum
     }) | sha256sum | cut -d' ' -f1
 }
@@ -253,10 +257,10 @@ program() {
     # shellcheck disable=SC2086
     extras lines $wanted >"$work/extras.in" || exit 1
     was_active=no
-    ! has_systemd || ! systemctl is-active --quiet trashbin || was_active=yes
+    ! at_work || was_active=yes
     if [ "$(cat "$RECORD/digest" 2>/dev/null)" = "$now" ] && "$VENV/bin/trashbin" --version >/dev/null 2>&1; then
         if [ "$wanted" = "$(with='' wanted_extras)" ]; then
-            was_active=no
+            [ -e "$RECORD/stopped" ] || was_active=no
         else
             say fetching "what ${wanted% } needs"
             pip="$VENV/bin/python -m pip --disable-pip-version-check -q"
@@ -279,9 +283,13 @@ program() {
     $pip install --no-index --find-links "$work/wheels" hatchling
     mkdir "$work/source"
     (cd "$HERE" && cp -R trashbin models config labels.txt pyproject.toml README.md LICENSE "$work/source/")
+    rm -rf "$work/source/config/demo-store" # the events of a demo that ran in this folder
     $pip wheel --no-deps --no-build-isolation -w "$work/own" "$work/source" || die "the wheel could not be built."
 
-    [ $was_active = no ] || systemctl stop trashbin
+    [ $was_active = no ] || {
+        touch "$RECORD/stopped"
+        systemctl stop trashbin
+    }
     # shellcheck disable=SC2086
     printf '%s\n' $wanted >"$RECORD/extras"
     rm -f "$RECORD/digest"
@@ -333,6 +341,7 @@ service() {
         [ $reload = no ] || systemctl daemon-reload
         if [ $was_active = yes ]; then
             systemctl restart --no-block trashbin
+            rm -f "$RECORD/stopped"
             changed restarted trashbin.service
         fi
     else

@@ -1,4 +1,4 @@
-"""install.sh's extras: found where they lie, kept by an upgrade, and added by --with."""
+"""install.sh's functions: extras that an upgrade keeps, and what a run that was cut off leaves."""
 
 from __future__ import annotations
 
@@ -64,6 +64,35 @@ def test_an_extra_that_there_is_not_is_refused_with_those_that_there_are(tmp_pat
     assert "no extra pca9865 (there are: pi, pca9685, hardware-pwm, " in done.stderr
     known = ask(tmp_path, "extras lines hardware-pwm")
     assert known.stdout.startswith("rpi-hardware-pwm>=")
+
+
+@pytest.mark.parametrize("number", ["HUP", "INT", "TERM"])
+def test_what_was_fetched_goes_where_it_is_cut_off(tmp_path: Path, number: str) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    done = ask(tmp_path, f"trap \"rm -rf '{work}'\" EXIT; kill -{number} $$; echo on")
+    assert (done.returncode, done.stdout, work.exists()) == (1, "", False)
+
+
+def test_a_bin_that_a_run_stopped_and_did_not_start_again_is_started_by_the_next(
+    tmp_path: Path,
+) -> None:
+    told = "! at_work || echo yes"
+    assert ask(tmp_path, f"has_systemd() {{ false; }}; {told}").stdout == ""
+    (tmp_path / "stopped").touch()
+    assert ask(tmp_path, told).stdout == "yes\n"
+
+
+def test_events_of_a_demo_in_the_folder_are_no_new_version(tmp_path: Path) -> None:
+    for name in ("trashbin", "models", "config/demo-store", "labels.txt", "pyproject.toml", "lock"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "config/demo.yaml").touch()
+    digest = f"HERE='{tmp_path}' LOCK=lock; digest"
+    before = ask(tmp_path, digest).stdout
+    (tmp_path / "config/demo-store/events").touch()
+    assert ask(tmp_path, digest).stdout == before
+    (tmp_path / "config/trashbin.yaml").touch()
+    assert ask(tmp_path, digest).stdout != before
 
 
 def test_what_the_unit_must_leave_open_for_a_part_has_the_name_of_its_extra() -> None:
