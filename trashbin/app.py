@@ -56,6 +56,7 @@ T = TypeVar("T")
 
 PIN_KINDS = frozenset({"pir", "button", "servo", "lamps"})
 
+TOLD = 10  # mistakes of a configuration
 SHUTDOWN_S = 15  # less than the unit's TimeoutStopSec
 
 # sections that the daemon cannot run without, not even in safe mode
@@ -90,8 +91,7 @@ def run(path: Path) -> ExitCode:
             )
             notify.wait_for_change(path, clock.wait)
             return ExitCode.BAD_USAGE
-        first = (str(mistake).splitlines()[0] for mistake in loaded.mistakes)
-        problems["configuration"] = f"{len(loaded.mistakes)} mistake(s): " + "; ".join(first)
+        problems["configuration"] = _in_short(loaded)
     assert config is not None
     watch = config.watch
     restarts = Restarts(
@@ -113,6 +113,13 @@ def run(path: Path) -> ExitCode:
         restarts.end()
         notify.stopping()
     return ExitCode.GOOD
+
+
+def _in_short(loaded: Loaded) -> str:
+    """The first mistakes: this goes into an event, and to the broker with each change."""
+    told = [str(mistake).splitlines()[0] for mistake in loaded.mistakes[:TOLD]]
+    more = ["check-config tells all"] * (len(loaded.mistakes) > TOLD)
+    return f"{len(loaded.mistakes)} mistake(s): " + "; ".join(told + more)
 
 
 def _stop(clock: SystemClock) -> None:

@@ -22,6 +22,14 @@ store: {path: store}
 """
 
 
+def test_a_file_full_of_mistakes_is_told_by_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "trashbin.yaml"
+    file.write_text(NO_PINS + "look:\n" + "".join(f"  k{number}:\n" for number in range(5000)))
+    told = app._in_short(config.load(file))
+    assert told.startswith("5000 mistake(s): line ") and "look.k0: found" in told
+    assert told.endswith("; check-config tells all") and len(told) < 3000
+
+
 def test_nothing_moves_where_the_stop_switch_cannot_be_read(tmp_path: Path) -> None:
     file = tmp_path / "trashbin.yaml"
     file.write_text(NO_PINS)
