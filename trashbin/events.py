@@ -254,6 +254,7 @@ class Topics:
     def __init__(self, device_id: str) -> None:
         if not re.fullmatch(ID_PATTERN, device_id):
             raise ValueError(f"{device_id!r} is no device id: only letters, digits, - and _")
+        self.device_id = device_id
         self.root = f"trashbin/{device_id}"
         self.availability = f"{self.root}/availability"
         self.info = f"{self.root}/info"

@@ -194,6 +194,23 @@ def test_a_span_comes_again_when_asked_for(
     assert again == [event | {"historical": True} for event in first[2:4]]
 
 
+def test_a_bin_under_a_new_name_tells_its_earlier_events_under_it(
+    broker: Broker, listener: Listener, outbox: Outbox, make: Make
+) -> None:
+    """Its store stays; consumers refuse what names another bin than its topic, and ask for ever."""
+    events = [outbox.append(an_event(device_id="the-old-name")) for _ in range(3)]
+    outbox.acknowledge([events[0].event_id])
+    publisher = make(broker)
+    publisher.open(ignore)
+    assert publisher.drain(15)
+    assert publisher.resend(after_seq=0, limit=1) == 1
+    assert wait_until(lambda: len(listener.events()) == 3)
+    told = [json.loads(message.payload) for message in listener.on(f"{ROOT}/event/backlog")]
+    kept = [json.loads(events[number].to_json()) for number in (1, 2, 0)]
+    new = {"device_id": ROOT.split("/")[1], "historical": True}
+    assert told == [event | new for event in kept]
+
+
 def test_a_retained_request_is_told_as_such_and_refused(
     broker: Broker, listener: Listener, outbox: Outbox, make: Make
 ) -> None:

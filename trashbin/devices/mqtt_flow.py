@@ -125,4 +125,8 @@ class EventFlow:
         return self._late
 
     def _send(self, topic: str, event: Event) -> None:
+        if event.device_id != self._topics.device_id:
+            # of before the bin's name was changed, or its card copied: on these topics every
+            # consumer believes this name alone
+            event = replace(event, device_id=self._topics.device_id)
         self._in_flight[self._publish(topic, event)] = event
