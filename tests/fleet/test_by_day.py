@@ -42,7 +42,7 @@ def rows(*moments: datetime) -> list[Row]:
 
 def batch(events: list[Row]) -> Batch:
     last = events[-1].head
-    return Batch(events, [], [], {str(last.store_id): (last.device_id, last.seq)})
+    return Batch(events, [], [], {(last.device_id, str(last.store_id)): last.seq})
 
 
 def apply(server: Server) -> None:

@@ -8,16 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.fleet.postgres import Server
 from tests.support_events import an_event
 from tests.support_processes import Broker, Listener, wait_until
 from trashbin import database
+from trashbin.fleet.holes import Lost
+from trashbin.fleet.postgres import Postgres
+from trashbin.fleet.rows import Batch, Row, read
 from trashbin.fleet.simulate import stored
 from trashbin.outbox import Outbox
 
@@ -244,6 +248,49 @@ def test_newer_tables_are_left_alone(
     assert second.process.wait(30) == 2
     assert second.said("newer trashbin")
     assert not second.said("Traceback")
+
+
+def of(device_id: str, *seqs: int) -> list[Row]:
+    rows = []
+    for seq in seqs:
+        event = an_event(device_id=device_id, store_id=STORE, seq=seq)
+        row = read(f"trashbin/{device_id}/event", event.to_json().encode(), 0.0)
+        assert isinstance(row, Row)
+        rows.append(row)
+    return rows
+
+
+def test_bins_whose_cards_are_copies_of_one_are_told_apart(server: Server) -> None:
+    """They begin with the same store; what is missing of one is not here by the other's."""
+    rows = [*of("hall", 1, 2), *of("yard", 1, 2, 3, 5)]
+    lost = [Lost("hall", STORE, 3, 4), Lost("yard", STORE, 3, 3)]
+    with closing(Postgres(server.url)) as sink:
+        sink.write(Batch(rows, [], lost, {("hall", STORE): 2, ("yard", STORE): 3}))
+        assert sorted(sink.load()) == [("hall", STORE, 2, []), ("yard", STORE, 3, [5])]
+    assert server.query("SELECT count(*) FROM trashbin.lost") == [(2,)]
+
+
+def test_tables_of_version_1_are_brought_up_to_date_and_their_copies_asked_anew(
+    server: Server,
+) -> None:
+    alone = "0190a1c0-0000-4000-8000-000000000002"
+    with closing(Postgres(server.url)) as sink:
+        complete = {("hall", STORE): 3, ("hut", alone): 9}
+        sink.write(Batch([*of("hall", 1), *of("yard", 1, 2, 3)], [], [], complete))
+    with psycopg.connect(server.url) as db:
+        db.execute(
+            """
+            ALTER TABLE trashbin.store DROP CONSTRAINT store_pkey, ADD PRIMARY KEY (store_id);
+            ALTER TABLE trashbin.lost
+                DROP CONSTRAINT lost_pkey, ADD PRIMARY KEY (store_id, first_seq);
+            UPDATE trashbin.version SET number = 1;
+            """
+        )
+    for _ in range(2):
+        with closing(Postgres(server.url)) as sink:
+            assert sink.load() == [("hut", alone, 9, [])]
+            sink.write(Batch(complete={("hut", alone): 9}))
+    assert server.query("SELECT number FROM trashbin.version") == [(2,)]
 
 
 def test_it_says_what_is_wrong_and_goes_on_where_broker_and_database_are_away(

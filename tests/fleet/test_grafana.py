@@ -71,7 +71,7 @@ def filled(server: Server) -> Server:
         assert isinstance(row, Row), row
         rows.append(row)
     with closing(Postgres(server.url)) as sink:
-        sink.write(Batch(rows, [], [Lost("bin-1", STORE, 8, 10)], {STORE: ("bin-1", 10)}))
+        sink.write(Batch(rows, [], [Lost("bin-1", STORE, 8, 10)], {("bin-1", STORE): 10}))
     assert ROLE
     with psycopg.connect(server.url, autocommit=True) as db:
         if not db.execute("SELECT FROM pg_roles WHERE rolname = 'grafana'").fetchone():

@@ -342,9 +342,9 @@ def _kind(topic: str) -> str:
     return levels[2] if len(levels) > 2 else ""
 
 
-def _complete(watches: Iterable[Watch]) -> dict[str, tuple[str, int]]:
+def _complete(watches: Iterable[Watch]) -> dict[tuple[str, str], int]:
     return {
-        store_id: (watch.device_id, ledger.complete)
+        (watch.device_id, store_id): ledger.complete
         for watch in watches
         for store_id, ledger in watch.ledgers.items()
     }

@@ -15,7 +15,7 @@ from trashbin.fleet.rows import Batch, Refused, Row
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 # a server that hangs or a cable that is cut is noticed in seconds, unless the URL says otherwise
 TIMES = {
     "connect_timeout": "5",
@@ -38,8 +38,21 @@ VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
 # two collectors may write: neither sets back what the other knows
 STORE = """
-INSERT INTO trashbin.store (store_id, device_id, complete) VALUES (%s, %s, %s)
-ON CONFLICT (store_id) DO UPDATE SET complete = greatest(store.complete, excluded.complete)
+INSERT INTO trashbin.store (device_id, store_id, complete) VALUES (%s, %s, %s)
+ON CONFLICT (device_id, store_id)
+DO UPDATE SET complete = greatest(store.complete, excluded.complete)
+"""
+# Copies of one card begin with one store. Version 1 had one number for all of them: what is missing
+# of theirs is asked for anew, by which nothing comes twice.
+TO_2 = """
+DELETE FROM trashbin.store WHERE EXISTS (
+    SELECT FROM trashbin.event
+    WHERE event.store_id = store.store_id AND event.device_id <> store.device_id
+);
+ALTER TABLE trashbin.store DROP CONSTRAINT store_pkey, ADD PRIMARY KEY (device_id, store_id);
+ALTER TABLE trashbin.lost
+    DROP CONSTRAINT lost_pkey, ADD PRIMARY KEY (device_id, store_id, first_seq);
+UPDATE trashbin.version SET number = 2;
 """
 
 
@@ -66,7 +79,8 @@ class Postgres:
                 """
                 SELECT device_id, store_id::text, complete, array(
                     SELECT seq FROM trashbin.event
-                    WHERE event.store_id = store.store_id AND seq > complete ORDER BY seq
+                    WHERE event.store_id = store.store_id AND event.device_id = store.device_id
+                    AND seq > complete ORDER BY seq
                 ) FROM trashbin.store ORDER BY begun
                 """
             ).fetchall()
@@ -104,9 +118,7 @@ class Postgres:
                 [(gone.device_id, gone.store_id, gone.first, gone.last) for gone in batch.lost],
             )
             # in one order, so that two collectors never wait for each other
-            cursor.executemany(
-                STORE, [(store, bin, to) for store, (bin, to) in sorted(batch.complete.items())]
-            )
+            cursor.executemany(STORE, [(*key, to) for key, to in sorted(batch.complete.items())])
 
     def _tried(
         self, db: psycopg.Connection, rows: Iterable[Row]
@@ -144,6 +156,8 @@ class Postgres:
                 sql = resources.files("trashbin.fleet").joinpath("schema.sql").read_text("utf-8")
                 db.execute(sql.encode())
             row = db.execute("SELECT number FROM trashbin.version").fetchone()
+            if row == (1,):
+                db.execute(TO_2)
         if row is None or row[0] > VERSION:
             raise ConfigError(
                 f"{self._at}: its tables were made by a newer trashbin; update this one"

@@ -57,12 +57,12 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is committed at once. ``complete`` maps a store to its bin and its settled ``seq``."""
+    """What is committed at once. ``complete`` maps a bin and its store to their settled ``seq``."""
 
     rows: Sequence[Row] = ()
     refused: Sequence[Refused] = ()
     lost: Sequence[Lost] = ()
-    complete: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    complete: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 def read(topic: str, payload: bytes, received: float) -> Row | Refused:

@@ -2,7 +2,7 @@
 CREATE SCHEMA IF NOT EXISTS trashbin;
 
 CREATE TABLE trashbin.version (number integer NOT NULL);
-INSERT INTO trashbin.version VALUES (1);
+INSERT INTO trashbin.version VALUES (2);
 
 CREATE TABLE trashbin.event (
     event_id uuid PRIMARY KEY,
@@ -30,12 +30,14 @@ CREATE INDEX event_device ON trashbin.event (device_id, ts);
 CREATE INDEX event_seq ON trashbin.event (store_id, seq);
 CREATE INDEX event_resolves ON trashbin.event (resolves) WHERE resolves IS NOT NULL;
 
--- Each bin's stores: every event up to `complete` is here, or is told as lost.
+-- Each bin's stores: every event up to `complete` is here, or is told as lost. Bins whose cards
+-- are copies of one begin with the same store.
 CREATE TABLE trashbin.store (
-    store_id uuid PRIMARY KEY,
     device_id text NOT NULL,
+    store_id uuid NOT NULL,
     complete bigint NOT NULL,
-    begun timestamptz NOT NULL DEFAULT clock_timestamp()
+    begun timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (device_id, store_id)
 );
 
 -- Events that neither we nor the bin have any more.
@@ -45,7 +47,7 @@ CREATE TABLE trashbin.lost (
     first_seq bigint NOT NULL,
     last_seq bigint NOT NULL,
     told timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (store_id, first_seq)
+    PRIMARY KEY (device_id, store_id, first_seq)
 );
 
 -- Messages on the topics of events that are none.
