@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.support_processes import Broker, Listener, wait_until
@@ -72,6 +73,23 @@ def test_without_a_broker_it_says_so(broker: Broker) -> None:
     assert process.returncode == 3
     assert errors.startswith(f"trashbin: The broker 127.0.0.1:{broker.port} cannot be reached")
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "status", "told"),
+    [
+        ("--prefix", "a/b", 2, "trashbin: --prefix 'a/b': 'a/b1' is no device id"),
+        ("--prefix", "x" * 64, 2, "trashbin: --prefix"),
+        ("--store", "/proc/nowhere", 3, "trashbin: The event store /proc/nowhere/sim-1"),
+    ],
+)
+def test_an_odd_option_is_told_in_words(
+    broker: Broker, option: str, value: str, status: int, told: str
+) -> None:
+    process = simulate(broker, "--bins", "1", option, value)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert errors.startswith(told) and "Traceback" not in errors
 
 
 def test_ctrl_c_ends_it_with_a_count(broker: Broker) -> None:

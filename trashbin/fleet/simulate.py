@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import multiprocessing
+import re
 import signal
 import tempfile
 import threading
@@ -23,11 +24,11 @@ from pathlib import Path
 
 from trashbin import database
 from trashbin.clock import SystemClock
-from trashbin.errors import BrokerError, ExitCode, StoreError
+from trashbin.errors import BrokerError, ConfigError, ExitCode, StoreError
 from trashbin.fleet import cost, worker
 from trashbin.fleet.collector import Collector
 from trashbin.fleet.rows import Batch, Refused
-from trashbin.settings import MqttPublisher
+from trashbin.settings import ID_PATTERN, MqttPublisher
 
 BINS_A_PROCESS = 150  # paho waits by select(), which takes no file above 1,023; a bin has six
 CONNECT_S = 20.0  # and SET_UP_S more a bin
@@ -119,8 +120,14 @@ def main(
 ) -> ExitCode:
     """Run until ``minutes`` are over, or Ctrl-C; BAD_INPUT where an event was lost.
 
-    BrokerError where the bins cannot connect.
+    BrokerError where the bins cannot connect, ConfigError where ``prefix`` begins no id.
     """
+    names = [f"{prefix}{number:0{len(str(bins))}d}" for number in range(1, bins + 1)]
+    if not re.fullmatch(ID_PATTERN, names[0]):
+        raise ConfigError(
+            f"--prefix {prefix!r}: {names[0]!r} is no device id; expected at most 64 of the "
+            "letters a-z, A-Z, digits, - and _"
+        )
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     clock = SystemClock()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -128,7 +135,6 @@ def main(
     with ExitStack() as stack:
         if store is None:
             store = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trashbin-sim-")))
-        names = [f"{prefix}{number:0{len(str(bins))}d}" for number in range(1, bins + 1)]
         fleet = _Fleet(names, store, broker, rate, seed, quiet=as_json)
         with fleet.listening(), fleet.running():
             fleet.connect(clock)

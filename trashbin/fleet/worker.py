@@ -8,6 +8,7 @@ import queue
 import random
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from trashbin.errors import StoreError
+from trashbin.errors import StoreError, TrashbinError
 from trashbin.fleet.bins import SimulatedBin
 from trashbin.settings import MqttPublisher
 
@@ -62,8 +63,11 @@ def run(task: Task, parent: Connection) -> None:
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger("trashbin").setLevel(logging.CRITICAL)  # a thousand lines a killed broker
     _allow_files()
-    with ExitStack() as stack:
-        _Worker(task, parent, stack).run()
+    try:
+        with ExitStack() as stack:
+            _Worker(task, parent, stack).run()
+    except TrashbinError as error:  # such as a folder that cannot be written
+        print(f"trashbin: {error}", file=sys.stderr, flush=True)
 
 
 class _Worker:
