@@ -97,3 +97,19 @@ def test_what_a_damaged_file_held_is_missing_again(tmp_path: Path) -> None:
     watch._write([an_event(seq=3, store_id="s")])
     assert watch._holes_of("bin-1", "s").due(1e9) == (0, 2)
     archive.close()
+
+
+def test_what_bins_say_takes_bounded_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_STORES", 10)
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    for device in ("hall", "yard"):
+        watch._said(device, "info", b'{"name": "Bin", "store_id": "s"}')
+    watch._said("hall", "info", b'{"name": "%s"}' % (b"x" * 2**20))
+    assert watch.bins["hall"].name == "Bin"
+    watch._write([an_event(seq=seq, store_id="s") for seq in (1, 4)])
+    for number in range(50):
+        watch._holes_of(f"bin-{number}", "s")
+    assert len(watch._holes) <= 10
+    assert watch._holes_of("bin-1", "s").due(1e9) == (1, 2)
+    archive.close()

@@ -36,6 +36,7 @@ RECONNECT_S = (1, 30)
 TICK_S = 0.5  # between looks at holes
 BATCH = 500  # messages taken at once
 MAX_WAITING = 200  # requests without an answer
+MAX_STORES = 4 * MAX_BINS
 STORE_RETRY_S = 2.0
 MAX_PENDING = 10_000  # events that wait for a file that cannot be written, some 50 MB
 COUNT_S = 1.0
@@ -220,7 +221,8 @@ class Watch:
             if what in ("availability", "info"):
                 self.bins.pop(device, None)
             return
-        if device not in self.bins and len(self.bins) >= MAX_BINS:
+        too_many = device not in self.bins and len(self.bins) >= MAX_BINS
+        if too_many or len(payload) > wire.MAX_SAID:
             self.ignored += 1
             return
         bin = self.bins.setdefault(device, Bin(device))
@@ -256,6 +258,8 @@ class Watch:
             self._begun = self.archive.begun
             self._holes.clear()
         key = device, store
+        if key not in self._holes and len(self._holes) >= MAX_STORES:
+            self._holes.clear()  # somebody plays with ids: each is read again where it is wanted
         if key not in self._holes:
             holes = self._holes[key] = Holes(self.archive.gone(device, store))
             now = time.monotonic()
