@@ -113,3 +113,22 @@ def test_what_bins_say_takes_bounded_room(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(watch._holes) <= 10
     assert watch._holes_of("bin-1", "s").due(1e9) == (1, 2)
     archive.close()
+
+
+def test_a_persons_question_is_not_given_up_for_the_pages_own(tmp_path: Path) -> None:
+    """A page that starts beside many bins asks each of them for its events."""
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    watch.connected = True
+    sent: list[str] = []
+    watch._client.publish = lambda topic, *_, **__: sent.append(topic)  # type: ignore
+    for number in range(2 * module.MAX_WAITING):
+        watch._said(f"bin-{number}", "availability", b"online")
+        watch._said(f"bin-{number}", "info", b'{"store_id": "s"}')
+        watch._said(f"bin-{number}", "health", b'{"last_seq": 9}')
+    waiting = watch.ask("bin-1", "resolve", {})
+    for now in (0.0, 1e9):
+        watch._mend(now)
+    assert len(sent) == 1 + 2 * module.MAX_WAITING
+    assert not waiting.cancelled()
+    archive.close()

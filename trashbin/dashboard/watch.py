@@ -111,9 +111,11 @@ class Watch:
         while len(self._asked) >= MAX_WAITING:  # the oldest got no answer
             self._asked.pop(next(iter(self._asked)), Future()).cancel()
         self._asked[transaction] = future
-        payload = json.dumps({**data, "transaction": transaction})
-        self._client.publish(Topics(device).request(verb), payload, qos=1)
+        self._send(device, verb, {**data, "transaction": transaction})
         return future
+
+    def _send(self, device: str, verb: str, data: dict[str, Any]) -> None:
+        self._client.publish(Topics(device).request(verb), json.dumps(data), qos=1)
 
     def dismiss(self, event_id: str) -> None:
         """Ask nobody about this item any more."""
@@ -282,4 +284,5 @@ class Watch:
             if before is not None and holes.floor not in (None, before):
                 self.archive.set_gone(bin.id, store, int(holes.floor or 0))
             if asked is not None:
-                self.ask(bin.id, "events", {"after_seq": asked[0], "limit": asked[1]})
+                # events are the answer: it shall push out nobody's who waits for one
+                self._send(bin.id, "events", {"after_seq": asked[0], "limit": asked[1]})
