@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support_events import NOON, an_event
 from tests.support_processes import Broker, Listener, wait_until
 
 if TYPE_CHECKING:  # imports playwright, which only make test-fleet installs
@@ -105,12 +109,46 @@ def test_what_is_no_event_harms_nothing(red: NodeRed, broker: Broker, listener: 
 
     red.take_flow(broker)
     assert wait_until(lambda: red.said("Connected to broker"))
-    for topic in ("event", "state", "availability", "response/look"):
-        for payload in ("", "null", "[]", "{", '{"event_id": {}}', "\x00" * 100):
-            listener.send(f"trashbin/odd/{topic}", payload)
+    for bin in ("odd", "__proto__"):
+        for topic in ("event", "state", "availability", "response/look"):
+            for payload in ("", "null", "[]", "{", '{"event_id": {}}', "\x00" * 100):
+                listener.send(f"trashbin/{bin}/{topic}", payload)
+    listener.send("trashbin/__proto__/availability", "online")
+    listener.send("trashbin/away/state", "{}")
     with looking(red.url) as page, simulated(broker, "--bins", "2", "--rate", "60"):
         page.locator("tbody tr", has_text="sim-2").nth(2).wait_for(timeout=SOON_MS)
+        away = page.locator("tbody tr", has_text="away")
+        assert away.get_by_text("offline").count() == 1, "one bin's presence is no other's"
     assert not red.said("[error]")
+
+
+def test_what_comes_late_stands_where_its_time_puts_it(
+    red: NodeRed, broker: Broker, listener: Listener
+) -> None:
+    """Some other consumer may ask a bin for old events at any time: everybody gets them again."""
+    from tests.fleet.node_red import looking
+
+    red.take_flow(broker)
+    assert wait_until(lambda: red.said("Connected to broker"))
+    events = [
+        an_event(NOON - timedelta(hours=hours), seq=9 - hours, store_id="s", label=label)
+        for hours, label in enumerate(("glass", "metal", "trash"))
+    ]
+    late = [replace(event, historical=True) for event in events[1:]]
+    with looking(red.url) as page:
+        rows = page.locator("tbody tr", has_text="bin-1").filter(has_text="sorted")
+
+        def all_there() -> bool:  # what came before it listened is lost, and repeats are dropped
+            listener.send("trashbin/bin-1/event", events[0].to_json())
+            for event in late:
+                listener.send("trashbin/bin-1/event/backlog", event.to_json())
+            page.wait_for_timeout(500)
+            return rows.count() == 3
+
+        assert wait_until(all_there), page.locator("tbody").all_inner_texts()
+        shown = [re.search("glass|metal|trash", text) for text in rows.all_inner_texts()]
+        assert [found and found[0] for found in shown] == ["glass", "metal", "trash"]
+        assert page.locator(".trash-what").inner_text() == "glass"
 
 
 def _outside(url: str, own: str, problems: list[str]) -> None:
