@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -132,3 +133,18 @@ def test_a_persons_question_is_not_given_up_for_the_pages_own(tmp_path: Path) ->
     assert len(sent) == 1 + 2 * module.MAX_WAITING
     assert not waiting.cancelled()
     archive.close()
+
+
+def test_it_says_why_a_broker_cannot_be_reached(tmp_path: Path) -> None:
+    """A certificate of somebody else's is another matter than a cable."""
+    archive = Archive(tmp_path / NAME)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    watch = Watch(archive, MqttPublisher(kind="mqtt", host="127.0.0.1", port=port))
+    try:
+        watch.open()
+        assert wait_until(lambda: "cannot be reached" in watch.problem)
+        assert watch.problem.endswith("Connection refused")
+    finally:
+        watch.close()
+        archive.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import queue
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -135,7 +136,9 @@ class Watch:
         self.version += 1
 
     def _on_connect_fail(self, client: Client, userdata: Any) -> None:
-        self._lost(f"The broker {self._section.host}:{self._section.port} cannot be reached")
+        # paho calls this while it handles the error, and passes nothing on
+        why = sys.exc_info()[1]
+        self._lost(f"The broker {self._section.host}:{self._section.port} cannot be reached: {why}")
 
     def _on_disconnect(self, *_: Any) -> None:
         self._lost(self.problem or "The connection to the broker was lost")
