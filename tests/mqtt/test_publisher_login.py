@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,25 @@ def test_a_refused_password_is_told_once_in_plain_words(
     assert len(caplog.records) == 1
     assert "s3cret" not in caplog.text
     assert not publisher.connected
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "login"),
+    [(2, "identifier", False), (3, "unavailable", False), (4, "password", True)],
+)
+def test_what_is_to_be_checked_fits_why_a_broker_refuses(
+    code: int, says: str, login: bool, make: Make
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        publisher = make(host="127.0.0.1", port=server.getsockname()[1])
+        publisher.open(ignore)
+        asked, _ = server.accept()
+        with asked:
+            asked.recv(4096)
+            asked.sendall(bytes([0x20, 2, 0, code]))  # MQTT 3.1.1's CONNACK
+            assert wait_until(lambda: "refuses us" in str(publisher.problem))
+        assert says in str(publisher.problem)
+        assert ("publisher.username" in str(publisher.problem)) is login
 
 
 def test_an_unreachable_broker_is_told_and_tried_again(broker: Broker, make: Make) -> None:

@@ -29,7 +29,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from trashbin import homeassistant, settings
-from trashbin.devices.mqtt_client import advice, new_client
+from trashbin.devices.mqtt_client import LOGIN_REFUSED, advice, new_client
 from trashbin.devices.mqtt_flow import EventFlow
 from trashbin.devices.mqtt_retained import Kept, Retained, as_json
 from trashbin.errors import StoreError
@@ -170,7 +170,8 @@ class MqttPublisher:
         properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._tell("broker", f"The broker {self._at} refuses us ({reason}): {self._advice}")
+            check = f": {self._advice}" if reason.value in LOGIN_REFUSED else ""
+            self._tell("broker", f"The broker {self._at} refuses us ({reason}){check}")
             return
         # paho would send again what the last connection left, and late events as live ones
         client.drop_out_messages()

@@ -14,6 +14,7 @@ from trashbin.events import Topics
 IN_FLIGHT = 100  # messages without their PUBACK: more than the events that may be
 CONNECT_S = 5.0  # for TCP and TLS
 RECONNECT_S = (1, 60)  # doubles from the first to the second
+LOGIN_REFUSED = (134, 135)  # by user or password; MQTT 5's numbers, to which paho turns 3.1.1's
 READ_BYTES = 2**17  # of one message: the longest topic, and more than a request may have
 
 
