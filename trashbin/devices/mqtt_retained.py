@@ -67,7 +67,8 @@ class Retained:
         before = outbox.get(FOUND_AT) or ""
         if before == (self._discovery or ""):
             return
-        outbox.set(FOUND_AT, self._discovery)  # first: a broker may end connections for it
+        # first: a broker may end connections for it
+        outbox.set(FOUND_AT, self._discovery, synced=False)
         own = homeassistant.topic("[a-zA-Z0-9_/-]+", self._id)
         if re.fullmatch(own, before):  # and nothing that the card has altered
             yield Kept(before, "")
