@@ -63,6 +63,15 @@ def test_what_is_to_be_checked_fits_why_a_broker_refuses(
         assert ("publisher.username" in str(publisher.problem)) is login
 
 
+def test_two_bins_with_one_id_are_told_so(
+    broker: Broker, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    for twin in (make(broker), make(broker)):
+        twin.open(ignore)
+    assert wait_until(lambda: caplog.text.count("another client has our id trashbin-bin-1") >= 2)
+    assert "TLS" not in caplog.text
+
+
 def test_an_unreachable_broker_is_told_and_tried_again(broker: Broker, make: Make) -> None:
     broker.kill()
     publisher = make(broker)

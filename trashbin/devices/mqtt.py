@@ -29,7 +29,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from trashbin import homeassistant, settings
-from trashbin.devices.mqtt_client import LOGIN_REFUSED, advice, new_client
+from trashbin.devices.mqtt_client import LOGIN_REFUSED, advice, lost, new_client, unanswered
 from trashbin.devices.mqtt_flow import EventFlow
 from trashbin.devices.mqtt_retained import Kept, Retained, as_json
 from trashbin.errors import StoreError
@@ -64,11 +64,11 @@ class MqttPublisher:
         assert context.outbox is not None, "a publisher reads the outbox"
         self._outbox: Outbox = context.outbox
         self._settings = settings
-        self._advice = advice(settings, context.config.device.id)
-        self._at = f"{settings.host}:{settings.port}"
-        self._topics = Topics(context.config.device.id)
+        self._at, self._id = f"{settings.host}:{settings.port}", context.config.device.id
+        self._advice = advice(settings, self._id)
+        self._topics = Topics(self._id)
         self._retained = Retained(context.config, settings)
-        self._client = new_client(settings, context.config.device.id, self._topics)
+        self._client = new_client(settings, self._id, self._topics)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_subscribe = self._on_subscribe
@@ -82,7 +82,8 @@ class MqttPublisher:
         self._acknowledged = threading.Condition()
         self._problems: dict[str, str] = {}
         self._round_at = time.monotonic()  # when the pump last went round
-        self._session = False  # paho's view: connected, and our ``online`` has come back
+        self._let_in_at: float | None = None  # paho's view: when the broker accepted us
+        self._session = False  # the same: and our ``online`` has come back
         # from here on the pump's own
         self._echo_due: float | None = None  # monotonic time until which ``online`` may take
         self._online = False
@@ -173,6 +174,7 @@ class MqttPublisher:
             check = f": {self._advice}" if reason.value in LOGIN_REFUSED else ""
             self._tell("broker", f"The broker {self._at} refuses us ({reason}){check}")
             return
+        self._let_in_at = time.monotonic()
         # paho would send again what the last connection left, and late events as live ones
         client.drop_out_messages()
         filters = [self._topics.request_filter, self._topics.availability]
@@ -208,16 +210,13 @@ class MqttPublisher:
         properties: Properties | None,
     ) -> None:
         self._inbox.put(("lost", None))
-        if self._session:
-            self._session = False
+        let_in_at, self._let_in_at, self._session = self._let_in_at, None, False
+        if let_in_at is not None:
             if reason.is_failure and not self._closing.is_set():
-                self._tell("broker", f"The connection to the broker {self._at} was lost")
+                lasted = time.monotonic() - let_in_at
+                self._tell("broker", lost(self._at, lasted, self._id))
         elif "broker" not in self._problems and not self._closing.is_set():
-            self._tell(
-                "broker",
-                f"The broker {self._at} ended the connection without an answer: it may want TLS, "
-                "or a client certificate (publisher.tls.cert and key) that it trusts",
-            )
+            self._tell("broker", unanswered(self._at))
         self._wait_a_little()
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:

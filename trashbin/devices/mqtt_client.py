@@ -15,6 +15,7 @@ IN_FLIGHT = 100  # messages without their PUBACK: more than the events that may 
 CONNECT_S = 5.0  # for TCP and TLS
 RECONNECT_S = (1, 60)  # doubles from the first to the second
 LOGIN_REFUSED = (134, 135)  # by user or password; MQTT 5's numbers, to which paho turns 3.1.1's
+SHORT_S = 5.0  # a connection that ends sooner was hardly ended by chance
 READ_BYTES = 2**17  # of one message: the longest topic, and more than a request may have
 
 
@@ -72,3 +73,22 @@ def advice(section: settings.MqttPublisher, device_id: str) -> str:
     if user == device_id:
         return check
     return f"{check}; a broker with our ACL wants device.id ({device_id}) as the user name"
+
+
+def unanswered(at: str) -> str:
+    """That a broker took our connection and ended it, and what it may want."""
+    return (
+        f"The broker {at} ended the connection without an answer: it may want TLS, "
+        "or a client certificate (publisher.tls.cert and key) that it trusts"
+    )
+
+
+def lost(at: str, lasted_s: float, device_id: str) -> str:
+    """That a connection is no more which the broker had accepted, and what may be wrong."""
+    told = f"The connection to the broker {at} was lost"
+    if lasted_s >= SHORT_S:
+        return told
+    return (
+        f"{told} at once. Where that goes on, another client has our id trashbin-{device_id} (two "
+        "bins with one device.id?), or the broker ends connections for what its rules forbid"
+    )
