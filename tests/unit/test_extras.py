@@ -17,8 +17,10 @@ BOARD = ("adafruit_circuitpython_pca9685", "adafruit_extended_bus")
 def ask(folder: Path, function: str, asked: str = "") -> subprocess.CompletedProcess[str]:
     """One of the script's functions, on an environment and a record in this folder."""
     names = f"HERE='{ROOT}' VENV='{folder}/venv' RECORD='{folder}' with='{asked}'"
+    # under nohup a shell may not trap what it was begun without
+    heard = ["env", "--default-signal=HUP,INT,TERM"]
     return subprocess.run(
-        ["sh", "-c", f"{SCRIPT}\n{names}\n{function}"],
+        [*heard, "sh", "-c", f"{SCRIPT}\n{names}\n{function}"],
         capture_output=True,
         text=True,
         env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
