@@ -207,6 +207,8 @@ class Process:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(folder / "notify"))
         self.socket.settimeout(2 * WAIT_S)
+        self._ready = threading.Event()
+        threading.Thread(target=self._read, daemon=True).start()
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -217,15 +219,14 @@ class Process:
             )
 
     def wait_ready(self) -> None:
-        while b"READY=1" not in self.socket.recv(4096):
-            pass
-        threading.Thread(target=self._drain, daemon=True).start()
+        assert self._ready.wait(2 * WAIT_S), self.log.read_text()
 
-    def _drain(self) -> None:
-        """Read on, as systemd does: else the daemon waits at a full socket."""
+    def _read(self) -> None:
+        """From the start on, as systemd does: else the daemon waits a second at a full socket."""
         with suppress(OSError):
-            while self.socket.recv(4096):
-                pass
+            while told := self.socket.recv(4096):
+                if b"READY=1" in told:
+                    self._ready.set()
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
