@@ -98,6 +98,7 @@ class Cycle:
         """Follow a signal; None where it is let go: an echo, or the bin cannot look now."""
         if self.condition.status in (Status.FAULT, Status.PAUSED) or self.parts.looker is None:
             log.info("a signal of %s is let go: %s", signal.source, self.condition.in_words())
+            self._memory.noticed()  # or a start, or a camera that comes late, would learn it
             return None
         if signal.source is not Source.REQUEST and self._is_echo(signal):
             return None

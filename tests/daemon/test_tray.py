@@ -186,6 +186,28 @@ def test_what_a_fault_left_there_is_judged_by_the_next_start(tmp_path: Path, wha
     rig.sorts_the_next()
 
 
+@pytest.mark.parametrize("why", ["paused", "no camera", "no camera at the start"])
+def test_what_fell_in_while_it_could_not_look_is_not_learned(tmp_path: Path, why: str) -> None:
+    rig = Rig(tmp_path)
+    if why == "paused":
+        rig.daemon.request("mode", b'{"mode": "paused"}', False)
+    else:
+        rig.tray.broken = "unplugged"
+    if why == "no camera at the start":
+        rig.daemon.end()
+        rig.start()
+    rig.go(30)
+    rig.drop()
+    rig.go(5)
+    rig.tray.broken = None
+    if why != "no camera at the start":
+        rig.start()
+    rig.daemon.request("mode", b'{"mode": "auto"}', False)
+    rig.go(60)
+    assert rig.kinds()[-1] == "sorted" and not rig.tray.things
+    rig.sorts_the_next()
+
+
 def test_whoever_stops_the_bin_has_it_learn_what_lies_there(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.servo.broken = "no pulse"
