@@ -86,7 +86,13 @@ def run(config: Path) -> int:
 
 @main.command(epilog=EXIT_STATUSES)
 @click.option("--items", type=click.IntRange(min=1), help="End by itself after this many items.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Which items fall, and how.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Which items fall, and how.",
+)
 @click.option(
     "--broker", metavar="HOST:PORT", help="Publish to this broker instead of one of the demo's own."
 )

@@ -102,6 +102,7 @@ def test_the_six_commands_and_the_version() -> None:
         ["evaluate", "nowhere"],
         ["calibrate", "--risk", "nan", "."],
         ["calibrate", "--confidence", "nan", "."],
+        ["demo", "--seed", "-1"],
     ],
 )
 def test_bad_usage_is_told_with_status_2(arguments: list[str]) -> None:

@@ -364,6 +364,12 @@ ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
     "a tag": (("hall-2", "!!str hall-2"), 3, "", "a tag (!)"),
     "a colon in a text": (("hall-2", "hall: 2"), 3, "", "quote a text that has a colon"),
     "a control character": (("hall-2", '"hall\\0"'), 3, "", "a control character"),
+    "no seed": (
+        ("kind: pir\n    pin: 17", "kind: simulated\n    seed: -1"),
+        11,
+        "triggers[0].seed",
+        "a whole number of at least 0",
+    ),
     "half an emoji": (("hall-2", '"hall\\ud83d"'), 3, "", "a control character"),
 }
 
