@@ -62,7 +62,7 @@ def main(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trashbin-demo-")))
         config = demo_config(folder, host, port, seed, items)
         view = View(config, clock, f"{host}:{port}")
-        if not console.is_terminal:
+        if not draws(console):
             view.lines_to(console)
         if page and picture is None:
             stack.enter_context(DemoPage(f"{host}:{port}", folder / "page", view.page))
@@ -133,10 +133,17 @@ def _wait_for_broker(daemon: Daemon, clock: SystemClock, host: str, port: int) -
         raise BrokerError(f"the MQTT broker at {host}:{port} cannot be used: {problem}")
 
 
+def draws(console: Console) -> bool:
+    """False for a file or pipe, for TERM=dumb, and where there are no letters for bars."""
+    return (
+        console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf")
+    )
+
+
 @contextmanager
 def _shown(view: View, console: Console) -> Iterator[None]:
-    """Live where there is a terminal; a line an event where output goes to a file or pipe."""
-    if not console.is_terminal:
+    """Live where there is a terminal that can show it; else a line an event."""
+    if not draws(console):
         yield
         return
     with Live(view, console=console, screen=True, refresh_per_second=10, transient=True):

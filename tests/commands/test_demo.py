@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -10,6 +11,9 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from rich.console import Console
+
+from trashbin.demo import draws
 
 DEMO = [sys.executable, "-m", "trashbin", "demo"]
 SAYS = "The page is at "
@@ -47,3 +51,20 @@ def test_without_a_page_it_ends_by_itself() -> None:
     assert demo.returncode == 0
     assert "1 items" in said
     assert SAYS not in said
+
+
+@pytest.mark.parametrize(
+    ("terminal", "term", "encoding", "wanted"),
+    [
+        (True, "xterm", "utf-8", True),
+        (True, "dumb", "utf-8", False),
+        (True, "xterm", "iso8859-1", False),
+        (False, "xterm", "utf-8", False),
+    ],
+)
+def test_a_terminal_that_cannot_show_the_screen_gets_lines(
+    terminal: bool, term: str, encoding: str, wanted: bool
+) -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=file, force_terminal=terminal, _environ={"TERM": term})
+    assert draws(console) is wanted
