@@ -16,7 +16,7 @@ from tests.support import FakeClock
 from trashbin.actuation import Actuation
 from trashbin.condition import Parts
 from trashbin.daemon import Daemon
-from trashbin.errors import ActuatorError, CameraError
+from trashbin.errors import ActuatorError, CameraError, ModelError
 from trashbin.events import Event
 from trashbin.looking import Looker, scene_of
 from trashbin.outbox import Outbox
@@ -61,6 +61,8 @@ class Tray:
         self.bulb = Bulb()
         self.night = False
         self.broken: str | None = None
+        self.frames: int | None = None  # that it gives until it is opened again
+        self.left: int | None = None
         self.opened = 0
 
     def put(self, name: str = "can", x: int = 60, y: int = 40) -> None:
@@ -73,11 +75,16 @@ class Tray:
         if self.broken:
             raise CameraError(self.broken)
         self.opened += 1
+        self.left = self.frames
 
     def capture(self, timeout: float) -> Frame:
         self.clock.advance(0.05)
         if self.broken:
             raise CameraError(self.broken)
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise CameraError("unplugged")
         pixels = self.empty.copy()
         for x, y in self.things.values():
             cv2.rectangle(pixels, (x, y), (x + 34, y + 34), (220, 40, 40), -1)
@@ -99,9 +106,12 @@ class Network:
     def __init__(self) -> None:
         self.answers: list[Mapping[str, float]] = []
         self.usual: Mapping[str, float] = sure("metal")
+        self.broken: str | None = None
         self.features: Features | None = None
 
     def predict(self, frame: Frame, turns: int = 0) -> Prediction:
+        if self.broken:
+            raise ModelError(self.broken)
         scores = self.answers.pop(0) if self.answers else self.usual
         return Prediction(scores, features=self.features)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ labels = st.sampled_from(LABELS)
 # on a frame of 160 x 120, a thing of 34
 xs, ys = st.integers(0, 120), st.integers(0, 80)
 seconds = st.sampled_from([0.3, 1.0, 4.0, 15.0, 90.0])
+MOMENTS = [0.0, 0.3, 1.0, 2.5]  # seconds
 NIGHT = 0.02  # of the light by day
 
 
@@ -36,6 +39,7 @@ class Life(RuleBasedStateMachine):
         self.stuck = self.brown_out = False
         self.held: dict[str, tuple[int, int]] = {}  # what lay there as it was remembered
         self.moved: Counter[str] = Counter()  # by the event that told it
+        self.told = 0
 
     def moves(self, bin: str) -> None:
         """What every move must keep to."""
@@ -83,9 +87,22 @@ class Life(RuleBasedStateMachine):
         elif items:
             self.rig.answer(items[-1 - back % len(items)], label)
 
-    @rule(mode=st.sampled_from(list(Mode)))
-    def somebody_sets_the_mode(self, mode: Mode) -> None:
-        self.rig.daemon.request("mode", json.dumps({"mode": mode}).encode(), False)
+    @rule(mode=st.sampled_from(list(Mode)), after=st.sampled_from(MOMENTS))
+    def somebody_sets_the_mode(self, mode: Mode, after: float) -> None:
+        self.ask(after, "mode", mode=mode)
+
+    @rule(share=st.sampled_from([None, 0.2]), after=st.sampled_from(MOMENTS))
+    def somebody_sets_the_thresholds(self, share: float | None, after: float) -> None:
+        self.ask(after, "threshold", gap=share, top1=share)
+
+    @rule(verb=st.sampled_from(["identify", "selftest"]), after=st.sampled_from(MOMENTS))
+    def somebody_asks_how_it_is(self, verb: str, after: float) -> None:
+        self.ask(after, verb)
+
+    def ask(self, after: float, verb: str, **data: Any) -> None:
+        """In the midst of whatever it does by then."""
+        asks = partial(self.rig.daemon.request, verb, json.dumps(data).encode(), False)
+        self.rig.clock.at(self.rig.clock.elapsed + after, asks)
 
     @rule()
     def somebody_asks_it_to_look(self) -> None:
@@ -106,6 +123,18 @@ class Life(RuleBasedStateMachine):
     @rule(broken=st.booleans())
     def the_camera(self, broken: bool) -> None:
         self.rig.tray.broken = "the ribbon is loose" if broken else None
+
+    @rule(frames=st.sampled_from([None, None, 1, 3, 12]))
+    def the_camera_is_back_for_moments_only(self, frames: int | None) -> None:
+        self.rig.tray.frames = self.rig.tray.left = frames
+
+    @rule(broken=st.booleans())
+    def the_network(self, broken: bool) -> None:
+        self.rig.network.broken = "no memory" if broken else None
+
+    @rule(seconds=st.sampled_from([-7200, 30, 10_000_000]))
+    def the_clock_is_set(self, seconds: int) -> None:
+        self.rig.clock.start += timedelta(seconds=seconds)
 
     @rule(broken=st.booleans())
     def the_servo(self, broken: bool) -> None:
@@ -166,15 +195,33 @@ class Life(RuleBasedStateMachine):
             else:
                 assert event.bin is None or event.event_type is EventType.SORTED
 
+    @invariant()
+    def what_it_says_is_so(self) -> None:
+        daemon, told = self.rig.daemon, self.rig.told.topics
+        state, waiting = told["state"], daemon.condition.waiting()
+        assert (state["status"], state["mode"]) == (daemon.status, daemon.recorder.mode)
+        assert state["problems"] == told["health"]["problems"] == daemon.parts.problems
+        assert (state["waiting"] or {}).get("event_id") == (waiting and waiting.event_id)
+        assert (daemon.status is Status.PAUSED) <= (daemon.recorder.mode is Mode.PAUSED)
+        assert (daemon.status is Status.FAULT) <= bool(daemon.parts.problems)
+        assert not self.rig.servo.driven
+
+    @invariant()
+    def it_does_not_tell_on_and_on(self) -> None:
+        self.told, before = self.rig.outbox.last_seq(), self.told
+        assert self.told - before < 100
+
     def teardown(self) -> None:
         """All is mended and the tray empty: it is ready by itself, and sorts the next thing."""
         rig = self.rig
         self.stuck = self.brown_out = False
         self.the_disk(False)
         rig.tray.light, rig.tray.broken, rig.servo.broken = 1.0, None, None
+        rig.tray.frames = rig.tray.left = rig.network.broken = None
         rig.lid.active = False
         rig.go(5)  # more requests at once than it reads are turned away
-        rig.daemon.request("mode", b'{"mode": "auto"}', False)
+        self.ask(0, "threshold", gap=None, top1=None)
+        self.ask(0, "mode", mode="auto")
         rig.network.usual = sure("metal")
         rig.go(5)
         waiting = rig.told.topics["state"]["waiting"]
