@@ -108,7 +108,9 @@ class Recovery:
         except DeviceError as error:
             log.debug("%s: still not back (%s)", error.part, error)
             self.condition.camera_hangs = isinstance(error, CameraHungError)
-            self.condition.problems["camera"] = str(error)
+            if self.condition.problems["camera"] != str(error):
+                self.condition.problems["camera"] = str(error)
+                self.condition.tell_state()
             return False
         return True
 

@@ -48,6 +48,15 @@ def test_pictures_of_another_size_for_good_are_told_with_what_to_do(rig: Rig) ->
     assert "160x100, and gave 160x120 before: if it is to stay so" in fault.detail.message
 
 
+def test_it_says_why_the_camera_fails_by_now(rig: Rig) -> None:
+    rig.tray.broken = "no frame within 2 s"
+    rig.go(25)
+    rig.tray.broken = "there is no /dev/video0"
+    rig.go(20)
+    assert rig.told.topics["state"]["problems"] == {"camera": rig.tray.broken}
+    assert rig.kinds() == ["fault"]
+
+
 def test_a_servo_that_fails_leaves_the_lamps_at_work(rig: Rig) -> None:
     rig.servo.broken = "the servo on pin 18 cannot be driven"
     rig.drop()
