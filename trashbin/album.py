@@ -66,11 +66,13 @@ class Album:
             return None
         for kind in KINDS:  # on the disk, not in what is known: another process may only look
             try:
-                return self._path(kind, image_id).read_bytes()
+                content = self._path(kind, image_id).read_bytes()
             except FileNotFoundError:
                 continue
             except OSError as error:
                 log.warning("the picture %s cannot be read: %s", image_id, error)
+            else:
+                return content or None  # a power cut leaves a new file empty
         return None
 
     def used(self) -> tuple[int, int]:

@@ -41,6 +41,13 @@ class Commands(click.Group):
             ctx.exit(int(error.exit_code))
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
+        except PermissionError as error:
+            click.echo(
+                f"trashbin: {error.filename} cannot be looked into ({error.strerror}): let this "
+                "user in, or use sudo",
+                err=True,
+            )
+            ctx.exit(int(ExitCode.BAD_USAGE))
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise

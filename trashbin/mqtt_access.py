@@ -1,4 +1,4 @@
-"""How any client of ours is let in by a broker: user, password from its file, TLS."""
+"""What all clients of ours share: how a broker lets them in, how much they hold of a message."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import logging
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Self
 
 from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from trashbin.errors import ConfigError
 from trashbin.settings import MqttPublisher
@@ -15,6 +17,40 @@ from trashbin.settings import MqttPublisher
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 1024  # of a password; MQTT takes 65,535, more than which ends paho's thread
+
+
+class BoundedClient(Client):
+    """Of MQTT 3.1.1, without a session; of each message it holds the first ``most`` bytes.
+
+    MQTT allows 256 MB, paho has no limit, and a Pi may not have them. ``most`` is to have room
+    for the longest topic, 64 KB, and a byte more than is taken.
+    """
+
+    def __init__(self, client_id: str, most: int, **others: Any) -> None:
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            clean_session=True,
+            protocol=MQTTProtocolVersion.MQTTv311,
+            **others,
+        )
+        self._most = most
+
+    def _packet_read(self) -> MQTTErrorCode:
+        if not isinstance(self._in_packet["packet"], _Beginning):
+            self._in_packet["packet"] = _Beginning(self._most)
+        return super()._packet_read()
+
+
+class _Beginning(bytearray):
+    """Takes so many bytes, and lets go what comes after."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def __iadd__(self, more: Any) -> Self:  # type: ignore[misc]
+        return super().__iadd__(memoryview(more)[: max(0, self._most - len(self))])
 
 
 def give(client: Client, section: MqttPublisher) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,13 +120,20 @@ def encode(pixels: Pixels, lease: Leases | None = None) -> bytes:
 
 
 def find(folder: Path) -> list[Path]:
-    """The picture files below a folder, by their suffix, sorted; hidden ones left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    """The picture files below a folder, by their suffix, sorted; hidden ones left out.
+
+    OSError where a folder may not be looked into: without its pictures figures would mislead.
+    """
+    found: list[Path] = []
+    for top, folders, files in os.walk(folder, onerror=_raised):
+        found += (Path(top, name) for name in (*folders, *files) if not name.startswith("."))
+        folders[:] = (name for name in folders if not name.startswith("."))
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+
+
+def _raised(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):  # there is none to look into
+        raise error
 
 
 def _content(path: Path) -> bytes:

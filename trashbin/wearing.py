@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from trashbin import answers
 from trashbin.condition import Condition
@@ -19,6 +20,7 @@ from trashbin.status import Status
 log = logging.getLogger(__name__)
 
 NICE = 15
+ENDS_FIRST = "500"  # where memory is short; the unit has the bin end last, and a child would too
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -121,4 +123,5 @@ def started(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     )
     with suppress(OSError):  # it is over already
         os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
+        Path(f"/proc/{process.pid}/oom_score_adj").write_text(ENDS_FIRST)
     return process

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ from trashbin.model.tflite import TFLiteClassifier
 from trashbin.outbox import Outbox
 from trashbin.status import Status
 from trashbin.types import Mode, ModelId
-from trashbin.wearing import Wearing, untried
+from trashbin.wearing import NICE, Wearing, started, untried
 
 
 class Taught:
@@ -316,6 +317,14 @@ def test_a_bin_teaches_itself_once_so_many_items_were_answered(taught: Taught) -
     recorder.answers = 9
     rig.go(10)
     assert len(begun) == 1  # one at a time
+
+
+def test_teaching_gives_way_to_the_bin_and_ends_first_where_memory_is_short(tmp_path: Path) -> None:
+    process = started(["--store", str(tmp_path / "none")])
+    nice = os.getpriority(os.PRIO_PROCESS, process.pid)
+    ends = int(Path(f"/proc/{process.pid}/oom_score_adj").read_text())
+    assert process.wait(30) != 0
+    assert (nice, ends) == (NICE, 500)
 
 
 def test_a_process_that_cannot_be_started_is_no_end_of_the_bin(taught: Taught) -> None:

@@ -13,10 +13,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trashbin import pictures
+from trashbin.cli import main
 from trashbin.errors import PictureError
 from trashbin.quiet import quiet
 
@@ -207,3 +209,22 @@ def test_pictures_are_found_below_a_folder_in_order(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert pictures.find(tmp_path) == [tmp_path / "a" / "c.png", tmp_path / "b.JPG"]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "calibrate"])
+def test_a_folder_that_may_not_be_looked_into_is_not_left_out_silently(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for label in ("glass", "metal"):
+        (tmp_path / label).mkdir()
+    scan = os.scandir
+
+    def scandir(path: str | Path) -> object:
+        if Path(path).name == "metal":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    done = CliRunner().invoke(main, [command, str(tmp_path)])
+    assert done.exit_code == 2
+    assert f"{tmp_path / 'metal'} cannot be looked into (Permission denied)" in done.output

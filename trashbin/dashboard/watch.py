@@ -18,7 +18,6 @@ from secrets import token_hex
 from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from trashbin import mqtt_access
 from trashbin.dashboard import wire
@@ -27,6 +26,7 @@ from trashbin.dashboard.bins import MAX_BINS, Bin
 from trashbin.dashboard.holes import Holes
 from trashbin.errors import StoreError
 from trashbin.events import Event, Topics
+from trashbin.mqtt_access import BoundedClient
 from trashbin.settings import MqttPublisher
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ TICK_S = 0.5  # between looks at holes
 BATCH = 500  # messages taken at once
 MAX_WAITING = 200  # requests without an answer
 MAX_STORES = 4 * MAX_BINS
+READ_BYTES = wire.MAX_BYTES + 2**17  # of one message
 STORE_RETRY_S = 2.0
 MAX_PENDING = 10_000  # events that wait for a file that cannot be written, some 50 MB
 COUNT_S = 1.0
@@ -63,12 +64,7 @@ class Watch:
         self._holes: dict[tuple[str, str], Holes] = {}
         self._begun = archive.begun
         self._asked: dict[str, Future[Answer]] = {}
-        self._client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"trashbin-page-{token_hex(4)}",
-            clean_session=True,
-            protocol=MQTTProtocolVersion.MQTTv311,
-        )
+        self._client = BoundedClient(f"trashbin-page-{token_hex(4)}", READ_BYTES)
         self._client.connect_timeout = CONNECT_S
         self._client.reconnect_delay_set(*RECONNECT_S)
         mqtt_access.give(self._client, section)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Self
 
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 
 from trashbin import mqtt_access, settings
 from trashbin.events import Topics
+from trashbin.mqtt_access import BoundedClient
 
 IN_FLIGHT = 100  # messages without their PUBACK: more than the events that may be
 CONNECT_S = 5.0  # for TCP and TLS
@@ -19,14 +18,7 @@ SHORT_S = 5.0  # a connection that ends sooner was hardly ended by chance
 READ_BYTES = 2**17  # of one message: the longest topic, and more than a request may have
 
 
-class _Beginning(bytearray):
-    """Takes READ_BYTES and lets go what comes after: MQTT allows 256 MB, a Pi may not have them."""
-
-    def __iadd__(self, more: Any) -> Self:  # type: ignore[misc]
-        return super().__iadd__(memoryview(more)[: READ_BYTES - min(READ_BYTES, len(self))])
-
-
-class BeatingClient(Client):
+class BeatingClient(BoundedClient):
     """A client that says when its thread last went round, whatever the broker does."""
 
     beat_at = 0.0  # monotonic
@@ -41,21 +33,10 @@ class BeatingClient(Client):
         self.beat_at = time.monotonic()
         return super().reconnect()
 
-    def _packet_read(self) -> MQTTErrorCode:
-        """Read what is there of a message, and keep its beginning alone: paho has no limit."""
-        if not isinstance(self._in_packet["packet"], _Beginning):
-            self._in_packet["packet"] = _Beginning()
-        return super()._packet_read()
-
 
 def new_client(section: settings.MqttPublisher, device_id: str, topics: Topics) -> BeatingClient:
     """Set up, and not yet connected. ConfigError where a file it needs cannot be used."""
-    client = BeatingClient(
-        CallbackAPIVersion.VERSION2,
-        client_id=f"trashbin-{device_id}",
-        clean_session=True,
-        protocol=MQTTProtocolVersion.MQTTv311,
-    )
+    client = BeatingClient(f"trashbin-{device_id}", READ_BYTES)
     client.will_set(topics.availability, "offline", qos=1, retain=True)
     client.max_inflight_messages_set(IN_FLIGHT)
     client.connect_timeout = CONNECT_S

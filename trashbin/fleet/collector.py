@@ -21,7 +21,6 @@ from itertools import islice
 from typing import Protocol
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from pydantic_core import from_json
@@ -31,7 +30,8 @@ from trashbin.clock import SystemClock
 from trashbin.errors import StoreError
 from trashbin.events import Topics
 from trashbin.fleet.holes import GRACE_S, Ledger, Lost, Watch
-from trashbin.fleet.rows import Batch, Refused, Row, read
+from trashbin.fleet.rows import MAX_BYTES, Batch, Refused, Row, read
+from trashbin.mqtt_access import BoundedClient
 from trashbin.settings import ID_PATTERN, MqttPublisher
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ ASK_AT_ONCE = 5  # questions a tick: bins that all come back at once are not ask
 SPREAD_S = 3.0  # at random, before a bin that came back is asked
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # pauses before the sink is tried again
 RECONNECT_S = (1, 30)
+READ_BYTES = MAX_BYTES + 2**17  # of one message
 
 
 class Sink(Protocol):
@@ -96,12 +97,7 @@ class Collector:
         self._clock = clock
         self._at = f"{broker.host}:{broker.port}"
         self._name = f"collect-{secrets.token_hex(4)}"
-        self._client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"trashbin-{self._name}",
-            protocol=MQTTProtocolVersion.MQTTv311,
-            manual_ack=True,
-        )
+        self._client = BoundedClient(f"trashbin-{self._name}", READ_BYTES, manual_ack=True)
         mqtt_access.give(self._client, broker)
         self._client.reconnect_delay_set(*RECONNECT_S)
         self._client.on_connect = self._on_connect
