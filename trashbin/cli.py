@@ -23,6 +23,7 @@ from trashbin.cli_model import model as model_commands
 from trashbin.cli_options import (
     EXIT_STATUSES,
     Commands,
+    Number,
     config_option,
     json_option,
     model_option,
@@ -172,7 +173,7 @@ def check_config(file: Path, upgrade: bool, as_json: bool) -> int:
 @click.option(
     "--idle",
     "idle_s",
-    type=click.FloatRange(0, 3600),
+    type=Number(0, 3600),
     default=0,
     help="Seconds for which an idle bin is watched.",
 )
@@ -274,7 +275,7 @@ def setup(config: Path, yes: bool, pins: str | None) -> int:
 )
 @click.option(
     "--wait",
-    type=click.FloatRange(0, 600),
+    type=Number(0, 600),
     default=10.0,
     show_default=True,
     help="Seconds to wait for each trigger; 0: do not wait.",

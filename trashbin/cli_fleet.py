@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trashbin.cli_options import EXIT_STATUSES, F, json_option
+from trashbin.cli_options import EXIT_STATUSES, F, Number, json_option
 
 if TYPE_CHECKING:
     from trashbin.settings import MqttPublisher
@@ -95,14 +95,14 @@ def collect(broker: MqttPublisher, database: str) -> int:
 @click.option(
     "--rate",
     metavar="ITEMS",
-    type=click.FloatRange(min=0, min_open=True, max=6000),
+    type=Number(min=0, min_open=True, max=6000),
     default=1.0,
     show_default=True,
     help="Items a minute that fall into each bin, at random times.",
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="End by itself after so long.  [default: at Ctrl-C]",
 )
 @click.option(

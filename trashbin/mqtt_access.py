@@ -63,6 +63,8 @@ def give(client: Client, section: MqttPublisher) -> None:
         client.username_pw_set(section.username, _password(section.password_file))
         if (why := exposed(section)) is not None:
             log.warning(why)
+    elif section.password_file is not None:
+        raise ConfigError(f"whose password is in {section.password_file}? It needs a username")
     if section.tls is not None:
         files = {key: str(path) for key, path in section.tls.model_dump(exclude_none=True).items()}
         _readable(files)

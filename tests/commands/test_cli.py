@@ -103,6 +103,8 @@ def test_the_six_commands_and_the_version() -> None:
         ["calibrate", "--risk", "nan", "."],
         ["calibrate", "--confidence", "nan", "."],
         ["demo", "--seed", "-1"],
+        ["simulate", "--rate", "nan"],
+        ["bench", "--idle", "nan"],
     ],
 )
 def test_bad_usage_is_told_with_status_2(arguments: list[str]) -> None:

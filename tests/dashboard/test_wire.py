@@ -89,3 +89,28 @@ def test_the_keeper_goes_on_after_whatever_came(tmp_path: Path) -> None:
     finally:
         watch.close()
         archive.close()
+
+
+def test_what_nobody_thought_of_ends_no_other_news(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    first = MQTTMessage(topic=b"trashbin/bin-1/state")
+    first.payload = b"{}"
+    second = MQTTMessage(topic=b"trashbin/bin-1/event")
+    second.payload = written()
+
+    def unforeseen(payload: bytes) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(wire, "mapping", unforeseen)
+    try:
+        watch._keeper.start()
+        watch._inbox.put(first)
+        watch._inbox.put(second)
+        assert wait_until(lambda: archive.count() == 1)
+        assert watch.ignored == 1
+    finally:
+        watch.close()
+        archive.close()

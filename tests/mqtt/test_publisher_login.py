@@ -126,6 +126,7 @@ def test_a_broker_that_wants_a_certificate_is_told_once(
     ("keys", "says"),
     [
         ({"username": "bin", "password_file": Path("/nowhere/secret")}, "/nowhere/secret"),
+        ({"password_file": Path("/nowhere/secret")}, "/nowhere/secret.*needs a username"),
         ({"tls": {"ca": Path("/nowhere/ca.pem")}}, "/nowhere/ca.pem"),
         ({"host": "no..host"}, "no..host"),
     ],

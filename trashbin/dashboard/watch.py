@@ -153,8 +153,13 @@ class Watch:
         while True:
             messages = self._take(0 if len(pending) > BATCH else TICK_S)
             for message in messages:
-                if message is not None:
+                if message is None:
+                    continue
+                try:
                     self._hear(message, pending)
+                except Exception:  # what nobody thought of must not end every page's news
+                    log.exception("a message on %s is left out", message.topic)
+                    self.ignored += 1
             try:
                 self._write(pending)
                 if time.monotonic() - ticked >= TICK_S:
