@@ -362,6 +362,15 @@ def test_what_cannot_be_seen_is_no_answer(tmp_path: Path) -> None:
     assert (setup.plan.id, setup.plan.name) == ("bin-2", "Küche")
 
 
+@pytest.mark.parametrize("text", ["²", "-1", "1.0", "", "9" * 5000])
+def test_what_int_cannot_read_is_no_pin_and_no_port(tmp_path: Path, text: str) -> None:
+    setup = Setup(tmp_path / "trashbin.yaml", yes=False, pins="mock")
+    with CliRunner().isolation(input=f"{text}\n5\n"):
+        assert setup._pin("Its pin", None) == 5
+    with pytest.raises(BadParameter):
+        asking.whole(1, 65535)(text)
+
+
 def test_a_terminal_that_sends_no_utf_8_is_asked_again() -> None:
     sent = [b"K\xfcche", b"Kueche"]
     assert asking._answered(lambda: sent.pop(0).decode()) == "Kueche"

@@ -12,6 +12,7 @@ from trashbin import settings
 
 STEPS = 8
 NONE = "none"
+NUMBER = re.compile("[0-9]{1,9}")  # isdigit() takes ², and int() does not
 
 
 class Questions:
@@ -78,7 +79,7 @@ class Questions:
         def checked(text: str) -> str:
             if text == NONE and optional:
                 return text
-            if not text.isdigit() or int(text) not in among:
+            if not NUMBER.fullmatch(text) or int(text) not in among:
                 also = ", or none" if optional else ""
                 shown = ", ".join(map(str, among)) if len(among) < 8 else "from 2 to 27"
                 raise click.BadParameter(f"a BCM pin {shown}{also}")
@@ -136,7 +137,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     """A check for a whole number from one to another."""
 
     def checked(text: str) -> int:
-        if not str(text).isdigit() or not least <= int(text) <= most:
+        if not NUMBER.fullmatch(str(text)) or not least <= int(text) <= most:
             raise click.BadParameter(f"a whole number from {least} to {most}")
         return int(text)
 

@@ -165,7 +165,7 @@ def travels_as(settings: V4l2Settings) -> str:
 
 def _source(device: int | str) -> int | str:
     """What VideoCapture opens. CameraError where the device or file is plainly not there."""
-    if isinstance(device, str) and device.isdigit():
+    if isinstance(device, str) and device.isdecimal():
         device = int(device)
     path = Path(f"/dev/video{device}" if isinstance(device, int) else device)
     if "%" in path.name:  # a picture sequence, img_%03d.jpg
