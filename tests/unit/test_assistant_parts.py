@@ -15,7 +15,7 @@ from click import Abort, BadParameter
 from click.testing import CliRunner
 
 from tests.support import FakeClock
-from tests.unit.test_doctor import FakeCamera
+from tests.unit.test_doctor_parts import FakeCamera
 from trashbin import config
 from trashbin.assistant import asking, parts, plan, servos, talk
 from trashbin.assistant.parts import Found, Mover, Tray
