@@ -25,6 +25,12 @@ def _beside_yaml(path: Path, info: ValidationInfo) -> Path:
     return folder / path if isinstance(folder, Path) else path
 
 
+def _number_or_beside_yaml(device: int | str, info: ValidationInfo) -> int | str:
+    if isinstance(device, int) or device.isdecimal():
+        return device
+    return str(_beside_yaml(Path(device), info))
+
+
 Location = Annotated[Path, AfterValidator(_beside_yaml)]
 Pin = Annotated[
     int,
@@ -139,7 +145,7 @@ class V4l2Camera(Section):
     """A USB camera (/dev/videoN), or a video file, through OpenCV."""
 
     kind: Literal["v4l2"]
-    device: int | str = 0
+    device: Annotated[int | str, AfterValidator(_number_or_beside_yaml)] = 0
     format: Literal["auto", "mjpg", "yuyv"] = "auto"
     width: int = Field(default=640, ge=64, le=4096)
     height: int = Field(default=480, ge=64, le=4096)

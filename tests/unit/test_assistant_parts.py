@@ -371,6 +371,14 @@ def test_what_int_cannot_read_is_no_pin_and_no_port(tmp_path: Path, text: str) -
         asking.whole(1, 65535)(text)
 
 
+def test_a_lamp_at_some_bins_only_is_asked_for_again(tmp_path: Path) -> None:
+    setup = Setup(tmp_path / "trashbin.yaml", yes=False, pins="mock")
+    setup.plan.bins = plan.two_bins()
+    with CliRunner().isolation(input="y\n5\nnone\n5\n6\nnone\n"):
+        setup._lamps()
+    assert [entry.lamp for entry in setup.plan.bins.values()] == [5, 6]
+
+
 def test_a_terminal_that_sends_no_utf_8_is_asked_again() -> None:
     sent = [b"K\xfcche", b"Kueche"]
     assert asking._answered(lambda: sent.pop(0).decode()) == "Kueche"

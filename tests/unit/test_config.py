@@ -91,6 +91,17 @@ def test_paths_are_relative_to_the_folder_of_the_yaml(
     assert absolute.config.store.path == Path("/srv/events")
 
 
+@pytest.mark.parametrize(
+    ("device", "opened"),
+    [("clip.mp4", "FOLDER/clip.mp4"), ("/dev/video2", "/dev/video2"), ("2", 2), ("'2'", "2")],
+)
+def test_so_is_a_video_and_no_number(folder: Path, device: str, opened: str | int) -> None:
+    loaded = load(folder, edited(("kind: v4l2", f"kind: v4l2\n  device: {device}")))
+    assert loaded.config is not None and isinstance(loaded.config.camera, keys.V4l2Camera)
+    wanted = opened.replace("FOLDER", str(folder)) if isinstance(opened, str) else opened
+    assert loaded.config.camera.device == wanted
+
+
 def test_a_section_without_keys_is_its_defaults(folder: Path) -> None:
     assert load(folder, SOUND + "rules:\n  # gap: 0.2\n").config is not None
 

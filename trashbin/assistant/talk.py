@@ -265,8 +265,7 @@ class Setup(Questions):
         if not self.plan.lamps:
             self.plan.uncertain = None
         else:
-            for name, entry in self.plan.bins.items():
-                entry.lamp = self._pin(f"Pin of the lamp of {name}, or none", entry.lamp)
+            self._lamps_of_bins()
             self.plan.uncertain = self._pin(
                 'Pin of the lamp "uncertain", or none', self.plan.uncertain
             )
@@ -274,6 +273,17 @@ class Setup(Questions):
             if not self.plan.rgb and {self.plan.uncertain, *lamps} == {None}:
                 self._say("None has a pin, so there are no lamps.")
                 self.plan.lamps = False
+
+    def _lamps_of_bins(self) -> None:
+        while True:
+            for name, entry in self.plan.bins.items():
+                entry.lamp = self._pin(f"Pin of the lamp of {name}, or none", entry.lamp)
+            without = [name for name, entry in self.plan.bins.items() if entry.lamp is None]
+            if self.yes or self.plan.rgb or len(without) in (0, len(self.plan.bins)):
+                return
+            self._say(f"Each bin has a lamp, or none has; without one: {', '.join(without)}.")
+            for entry in self.plan.bins.values():
+                self._taken.pop(entry.lamp or 0, None)  # asked for anew
 
     def _try(self) -> None:
         self._head("A try")

@@ -114,7 +114,8 @@ def disk(folder: Path, max_mb: int) -> Finding:
             "disk",
             told,
             "Nothing is sorted once an event cannot be written.",
-            "Free some space, or set store: path to a folder on another disk.",
+            "Free some space, or set store: path to a folder on another disk, and name it in "
+            "ReadWritePaths= with: sudo systemctl edit trashbin",
         )
     if free < max_mb:
         return warning(
