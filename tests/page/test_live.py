@@ -141,6 +141,7 @@ def test_new_items_slide_no_button_from_under_the_pointer(
         assert top == pytest.approx(place, abs=1)
     page.mouse.move(0, 0)
     ready(page, f"{url}/queue?bin=alone")
+    site.settled(page)  # or a card that grows puts a button under the pointer
     page.locator("article.item h3").first.hover()  # nothing there to press: let new items be seen
     other = tell_uncertain(listener, "alone")
     page.locator(f'article[data-event="{other}"]').wait_for()
