@@ -22,7 +22,7 @@ from trashbin.events import Event
 from trashbin.leases import Leases
 from trashbin.looking import Looker
 from trashbin.outbox import Outbox
-from trashbin.scene import SceneState, too_dark
+from trashbin.scene import SceneState, View, too_dark
 from trashbin.types import Frame, Pixels
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ HELD = "held"
 TRAY = "tray"
 OCCUPIED = "occupied"  # something may lie there
 BOTH = (2 * SMALL[0], *SMALL[1:])  # the tray above what is seen
+# more than any thing covers: then it is another tray, or the camera looks elsewhere
+ANOTHER = 0.85  # share of the picture that differs from the tray
 # nothing that the scene model would take for a change
 FAITHFUL = (
     *(cv2.IMWRITE_JPEG_QUALITY, 98),
@@ -99,7 +101,8 @@ class Memory:
         """Learn the empty tray; or the thing that is held on, with which the tray is known.
 
         Where something else may lie there (``is_occupied``), and in the dark, the tray of an
-        earlier run counts, if one is remembered. DeviceError where the camera gives no frame.
+        earlier run counts, if one is remembered and what the camera shows can be it. DeviceError
+        where the camera gives no frame.
         """
         held = self._held() if self._keeps else None
         if held is not None and self._lies_there(held, looker):
@@ -107,6 +110,8 @@ class Memory:
         self.forget()
         tray = self._tray()
         self.is_occupied = tray is not None and self._get(OCCUPIED) is not None
+        if tray is not None and self.is_occupied and self._is_another(tray, looker):
+            self.emptied()
         if not self.is_occupied:
             looker.learn_empty_tray()
             if looker.scene.learned:
@@ -116,20 +121,35 @@ class Memory:
             looker.scene.know(tray)
         return None
 
+    def _is_another(self, tray: Pixels, looker: Looker) -> bool:
+        """Is what the camera shows now no picture of this tray at all?"""
+        view = self._seen_beside(tray, looker)
+        another = _differs(view) and not too_dark(view, looker.settings.dark_level)
+        if another:
+            looker.scene.forget()
+        return another
+
     def _lies_there(self, held: Remembered, looker: Looker) -> bool:
         """Where a hand or the dark hides what lies there, it is held on, too."""
         scene, seen = looker.scene, Frame(held.seen, 0.0)
-        scene.know(held.tray)
-        try:
-            view = looker.at_rest()
-        except DeviceError:
-            scene.forget()  # the camera may look elsewhere when it is back
-            raise
+        view = self._seen_beside(held.tray, looker)
         hidden = too_dark(view, looker.settings.dark_level) or view.state is SceneState.MOVING
-        same = view.state is SceneState.SETTLED and scene.same_thing(seen, looker.seen)
+        same = (
+            view.state is SceneState.SETTLED
+            and not _differs(view)
+            and scene.same_thing(seen, looker.seen)
+        )
         if not (hidden or same):
             scene.forget()
         return hidden or same
+
+    def _seen_beside(self, tray: Pixels, looker: Looker) -> View:
+        looker.scene.know(tray)
+        try:
+            return looker.at_rest()
+        except DeviceError:
+            looker.scene.forget()  # the camera may look elsewhere when it is back
+            raise
 
     def _seen_empty(self, looker: Looker) -> Pixels | None:
         """The empty tray, where one is known and may be kept."""
@@ -176,6 +196,10 @@ class Memory:
             log.warning("not remembered over a power cut (%s): %s", key, error)
             return False
         return True
+
+
+def _differs(view: View) -> bool:
+    return view.state is SceneState.SETTLED and (view.changed or 0.0) > ANOTHER
 
 
 def _read(text: str, shape: tuple[int, ...]) -> Pixels | None:

@@ -128,6 +128,29 @@ def test_what_it_is_not_sure_of_by_then_is_held(tmp_path: Path) -> None:
     rig.sorts_the_next()
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_where_the_camera_looks_at_another_tray_by_then_that_is_learned(
+    tmp_path: Path, held: bool
+) -> None:
+    rig = Rig(tmp_path)
+    rig.network.usual = sure("metal", 0.3 if held else 1.0)
+    rig.drop()
+    if held:
+        rig.go(3)
+    else:
+        rig.go_until_the_servo_takes_the_power_down()
+    rig.tray.clear()
+    blocks = np.random.default_rng(1).integers(0, 256, (15, 20, 3), np.uint8)
+    rig.tray.empty = blocks.repeat(8, 0).repeat(8, 1)
+    rig.start()
+    before = rig.kinds()
+    rig.go(300)
+    assert rig.kinds() == before and rig.daemon.status is Status.IDLE
+    assert before == (["uncertain"] if held else ["sorted", "fault"])
+    rig.network.usual = sure("metal")
+    rig.sorts_the_next()
+
+
 @pytest.mark.parametrize("changes", [{}, NOTHING_KEPT, {"look": {"empty_tray": "none"}}])
 def test_where_it_fell_out_before_nothing_moves(tmp_path: Path, changes: dict[str, Any]) -> None:
     rig = Rig(tmp_path, **changes)
