@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,8 @@ def read(path: Path) -> Pixels:
     Grey becomes colour, 16 bits become 8, and what is transparent lies on white.
     PictureError, beginning with the path, where the file is no usable picture.
     """
-    try:
+    with _named(path):
         return decode(_content(path))
-    except PictureError as error:
-        raise PictureError(f"{path}: {error}") from error.__cause__
 
 
 def content(path: Path) -> bytes:
@@ -50,8 +49,14 @@ def content(path: Path) -> bytes:
 
     PictureError, beginning with the path, where it has none to read.
     """
-    try:
+    with _named(path):
         return _content(path)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from error.__cause__
 

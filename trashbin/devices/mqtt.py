@@ -64,11 +64,11 @@ class MqttPublisher:
         assert context.outbox is not None, "a publisher reads the outbox"
         self._outbox: Outbox = context.outbox
         self._settings = settings
-        self._at, self._id = f"{settings.host}:{settings.port}", context.config.device.id
-        self._advice = advice(settings, self._id)
-        self._topics = Topics(self._id)
+        self._at = f"{settings.host}:{settings.port}"
+        self._topics = Topics(context.config.device.id)
+        self._advice = advice(settings, self._topics.device_id)
         self._retained = Retained(context.config, settings)
-        self._client = new_client(settings, self._id, self._topics)
+        self._client = new_client(settings, self._topics.device_id, self._topics)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_subscribe = self._on_subscribe
@@ -214,7 +214,7 @@ class MqttPublisher:
         if let_in_at is not None:
             if reason.is_failure and not self._closing.is_set():
                 lasted = time.monotonic() - let_in_at
-                self._tell("broker", lost(self._at, lasted, self._id))
+                self._tell("broker", lost(self._at, lasted, self._topics.device_id))
         elif "broker" not in self._problems and not self._closing.is_set():
             self._tell("broker", unanswered(self._at))
         self._wait_a_little()

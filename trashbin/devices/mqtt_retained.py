@@ -35,10 +35,11 @@ class Retained:
     """
 
     def __init__(self, config: Config, section: MqttPublisher) -> None:
-        self._id = config.device.id
-        self._topics = Topics(self._id)
+        self._topics = Topics(config.device.id)
         self._discovery = (
-            homeassistant.topic(section.discovery_prefix, self._id) if section.discovery else None
+            homeassistant.topic(section.discovery_prefix, self._topics.device_id)
+            if section.discovery
+            else None
         )
         self._newest: dict[str, Kept] = {}
         if self._discovery is not None:  # before the states that it names
@@ -69,7 +70,7 @@ class Retained:
             return
         # first: a broker may end connections for it
         outbox.set(FOUND_AT, self._discovery, synced=False)
-        own = homeassistant.topic("[a-zA-Z0-9_/-]+", self._id)
+        own = homeassistant.topic("[a-zA-Z0-9_/-]+", self._topics.device_id)
         if re.fullmatch(own, before):  # and nothing that the card has altered
             yield Kept(before, "")
 
