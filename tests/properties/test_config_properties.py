@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.test_config import SOUND, load
+from tests.support_config import SOUND, load
 from tests.unit.test_config_explained import nested
 from trashbin import resources
 from trashbin import settings as keys
