@@ -227,7 +227,7 @@ def opened_to_read(path: Path) -> sqlite3.Connection:
             db.text_factory = _text
             try:
                 if _version(db, path) < VERSION:
-                    raise StoreError(f"{path}: of an older trashbin; start the daemon once")
+                    raise OlderStoreError(f"{path}: of an older trashbin; start the daemon once")
             except sqlite3.OperationalError as exc:
                 db.close()
                 failed = exc
@@ -247,8 +247,19 @@ def _text(content: bytes) -> str:
 def _version(db: sqlite3.Connection, path: Path) -> int:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
-        raise StoreError(f"{path}: written by a newer trashbin (store version {version})")
+        raise NewerStoreError(
+            f"{path}: written by a newer trashbin (store version {version}); update this one, or "
+            "move the file away"
+        )
     return int(version)
+
+
+class OlderStoreError(StoreError):
+    """The daemon brings this store up to date when it starts; who only reads changes nothing."""
+
+
+class NewerStoreError(StoreError):
+    """A newer trashbin wrote this store: it is left as it is."""
 
 
 class _Corrupt(sqlite3.DatabaseError):

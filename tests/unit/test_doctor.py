@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from trashbin.doctor import brain, machine, network
+from trashbin import database
+from trashbin.doctor import brain, daemon, machine, network
 from trashbin.doctor.machine import Host
 from trashbin.doctor.report import Level, Report, bad, good, show, unreachable, warning
 from trashbin.errors import ExitCode
@@ -148,6 +150,19 @@ def test_a_store_that_cannot_be_written_is_told(
     monkeypatch.setattr(machine.os, "access", lambda path, mode: path != tmp_path)  # root may all
     (found,) = machine.files(Host(tmp_path), tmp_path / "none.yaml", tmp_path / "bin" / "store")
     assert found.level is Level.BAD and str(tmp_path) in found.found
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "todo"),
+    [(-1, Level.WARNING, "Start the daemon"), (1, Level.BAD, "Update this trashbin")],
+)
+def test_a_store_of_another_trashbin_is_not_called_damaged(
+    tmp_path: Path, change: int, level: Level, todo: str
+) -> None:
+    with closing(database.opened(tmp_path / database.NAME)) as db:
+        db.execute(f"PRAGMA user_version = {database.VERSION + change}")
+    found = daemon.store(tmp_path)
+    assert (found.level, todo in found.do, "damaged" in found.do) == (level, True, False)
 
 
 def test_folders_that_may_not_be_entered_are_no_end_of_the_examination(

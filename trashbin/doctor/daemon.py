@@ -78,6 +78,20 @@ def store(folder: Path) -> Finding:
             (damaged,) = db.execute("SELECT count(*) FROM damaged").fetchone()
     except PermissionError:
         return _unreadable(file)
+    except database.OlderStoreError as error:
+        return warning(
+            "store",
+            str(error),
+            "Its events are there; until then nothing else reads them.",
+            "Start the daemon: it brings the store up to date.",
+        )
+    except database.NewerStoreError as error:
+        return unreachable(
+            "store",
+            str(error),
+            "Events cannot be kept, so nothing is sorted.",
+            "Update this trashbin; or move the file away, and a new store begins.",
+        )
     except StoreError as error:
         if isinstance(error.__cause__, PermissionError | sqlite3.OperationalError):
             return _unreadable(file)
