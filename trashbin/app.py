@@ -27,6 +27,7 @@ from trashbin.config import Loaded
 from trashbin.daemon import Daemon
 from trashbin.errors import ExitCode, GivenUpError, StoreError, TrashbinError
 from trashbin.events import Event, boot_id
+from trashbin.frozen import LiveCamera
 from trashbin.limits import LimitedActuator, LimitedCamera
 from trashbin.looking import Looker, scene_of
 from trashbin.model import tflite
@@ -242,8 +243,7 @@ class _Parts:
             context = replace(context, pins=self._try("gpio", lambda: _pins(config)))
         look = config.look
         scene = scene_of(look)
-        camera = self._make("camera", config.camera, context)
-        self.camera = None if camera is None else LimitedCamera(camera)
+        self.camera = self._camera(config, context)
         self.classifier = self._try("model", lambda: self._model(config))
         context = replace(context, camera=self.camera, scene=scene)
         if config.gpio.stop is not None and context.pins is None:
@@ -285,6 +285,14 @@ class _Parts:
         for name, bin in config.bins.items():
             if bin.level is not None:
                 self.levels[name] = _level().UltrasonicSensor(bin.level, name, context)
+
+    def _camera(self, config: Config, context: Context) -> Camera | None:
+        camera = self._make("camera", config.camera, context)
+        if camera is None:
+            return None
+        limited = LimitedCamera(camera)
+        longest_s = config.watch.frozen_s if config.camera.live else 0
+        return LiveCamera(limited, longest_s) if longest_s else limited
 
     def _model(self, config: Config) -> Classifier:
         """The network that an update put in place, or the configuration's."""

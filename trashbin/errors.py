@@ -7,7 +7,7 @@
     +-- PictureError              a picture can't be read (a text file called photo.jpg)
     +-- DeviceError               hardware did not do its part
     |   +-- CameraError           no camera, an empty frame, half a picture
-    |   |   +-- CameraHungError   a driver that did not come back from a call in time
+    |   |   +-- CameraHungError   a driver that did not come back in time, or stands still
     |   +-- TriggerError          the sensor's pin cannot be opened
     |   +-- ActuatorError         the servo or a lamp cannot be driven
     |   |   +-- StoppedError      a hand or the open lid stopped a move
@@ -77,7 +77,7 @@ class CameraError(DeviceError):
 
 
 class CameraHungError(CameraError):
-    """The camera's driver did not come back in time: a new process may cure what no call does."""
+    """The driver did not come back in time, or stands still: what a new process may cure."""
 
 
 class TriggerError(DeviceError):

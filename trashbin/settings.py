@@ -9,7 +9,7 @@ unseen (a test validates them), and annotations are no strings, which pydantic w
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
@@ -124,6 +124,7 @@ class Look(Section):
 class SimulatedCamera(Section):
     """Plays items that fall into a rendered tray."""
 
+    live: ClassVar[bool] = False
     kind: Literal["simulated"]
     width: int = Field(default=640, ge=64, le=4096)
     height: int = Field(default=480, ge=64, le=4096)
@@ -133,6 +134,7 @@ class SimulatedCamera(Section):
 class FolderCamera(Section):
     """Shows the pictures of a folder, each for a while."""
 
+    live: ClassVar[bool] = False
     kind: Literal["folder"]
     path: Location
     order: Literal["sorted", "shuffled"] = "sorted"
@@ -153,10 +155,17 @@ class V4l2Camera(Section):
     timeout_s: float = Field(default=2.0, gt=0, le=60)
     rotate: Literal[0, 90, 180, 270] = 0
 
+    @property
+    def live(self) -> bool:
+        """Whether it is a camera, whose sensor has noise: a file may show one picture for long."""
+        device = self.device
+        return isinstance(device, int) or device.isdecimal() or device.startswith("/dev/")
+
 
 class Picamera2Camera(Section):
     """The Raspberry Pi camera, through libcamera."""
 
+    live: ClassVar[bool] = True
     kind: Literal["picamera2"]
     index: int = Field(default=0, ge=0, le=3)
     width: int = Field(default=320, ge=64, le=4096)
@@ -386,6 +395,7 @@ class Watch(Section):
     """How the bin watches itself, and how often it may end so that systemd starts it again."""
 
     frame_every_s: float = Field(default=20.0, gt=0, le=60)
+    frozen_s: float = Field(default=60.0, ge=0, le=86_400)
     camera_tries: int = Field(default=6, ge=1, le=1000)
     restarts: int = Field(default=5, ge=0, le=100_000)
     restarts_within_s: float = Field(default=3600.0, ge=1, le=604_800)

@@ -101,7 +101,7 @@ class _Reader(threading.Thread):
 
     def run(self) -> None:
         """Open, read until told to stop, release."""
-        live = isinstance(self.source, int) or self.source.startswith("/dev/")
+        live = self.settings.live
         capture = cv2.VideoCapture()
         try:
             self._open(capture, live)
