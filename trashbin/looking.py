@@ -130,11 +130,31 @@ class Looker:
         if self._shape is not None and pixels.shape != self._shape:
             (height, width, _), (rows, columns, _) = pixels.shape, self._shape
             raise CameraError(
-                f"the camera gives pictures of {width}x{height}, and gave {columns}x{rows} before:"
-                " if it is to stay so, empty the tray and start the bin again"
+                f"the camera gives pictures of {width}x{height}, and gave {columns}x{rows} before;"
+                " if that stays so the tray is learned anew, and is to be empty"
             )
         self._shape, self.last_frame = pixels.shape, frame
         return frame
+
+    def take_up_size(self) -> bool:
+        """Let the camera, opened anew, give pictures of another size; True where it does.
+
+        Then that is its size from now on, and the tray is not known in it. CameraError where it
+        gives now this, now that, or no whole picture.
+        """
+        before, self._shape = self._shape, None
+        try:
+            for _ in range(TORN):
+                fault = flaw(self._captured().pixels)
+                if fault is not None:
+                    raise CameraError(fault)
+        except DeviceError:
+            self._shape = before
+            raise
+        if before is None or before == self._shape:
+            return False
+        self.scene.forget()
+        return True
 
     @property
     def seen(self) -> Frame:

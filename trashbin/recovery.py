@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 CURABLE = frozenset({"camera", "model", "actuator", "lamps", "stop", "store"})
 LID_S = 1.0  # how often the lid is looked at while it is open
+SIZE_TRIES = 2  # of a camera whose pictures have another size, before it is taken for its size
 REOPEN_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses between tries at a part that failed
 
 
@@ -98,11 +99,14 @@ class Recovery:
         return True
 
     def _sees_again(self, looker: Looker) -> bool:
-        """The camera is back; a bin that never saw its tray learns it now."""
+        """The camera is back; a bin that does not know its tray learns it now, as at a start."""
         try:
             looker.camera.close()
             looker.camera.open()
-            looker.glance()
+            if self.condition.tries > SIZE_TRIES and looker.take_up_size():
+                log.warning("camera: its pictures have another size, and the tray is learned anew")
+            else:
+                looker.glance()
             if not looker.scene.learned:
                 self.condition.learn()
         except DeviceError as error:

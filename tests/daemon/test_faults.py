@@ -40,12 +40,27 @@ def test_a_camera_that_fails_is_told_and_comes_back_by_itself(rig: Rig) -> None:
     assert rig.kinds() == ["uncertain", "fault", "sorted"]
 
 
-def test_pictures_of_another_size_for_good_are_told_with_what_to_do(rig: Rig) -> None:
+def test_pictures_of_another_size_for_good_are_told_and_the_tray_is_learned_anew(rig: Rig) -> None:
     rig.tray.empty = rig.tray.empty[:100].copy()
-    rig.go(3600)
+    rig.go(120)
     (fault,) = rig.events()
     assert fault.detail is not None
-    assert "160x100, and gave 160x120 before: if it is to stay so" in fault.detail.message
+    assert "160x100, and gave 160x120 before; if that stays so" in fault.detail.message
+    assert rig.daemon.status is Status.IDLE and rig.told.topics["state"]["problem"] is False
+    rig.sorts_the_next()
+    assert rig.kinds() == ["fault", "sorted"]
+
+
+def test_what_is_held_as_the_size_changes_is_not_learned_as_tray(rig: Rig) -> None:
+    rig.network.usual = sure("metal", 0.3)
+    rig.drop()
+    rig.go(5)
+    rig.tray.empty = rig.tray.empty[:100].copy()
+    rig.go(300)
+    rig.tray.clear()
+    rig.go(120)
+    assert rig.daemon.status is Status.IDLE and rig.servo.visited == []
+    rig.sorts_the_next()
 
 
 def test_it_says_why_the_camera_fails_by_now(rig: Rig) -> None:

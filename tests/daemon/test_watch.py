@@ -174,7 +174,7 @@ def test_such_a_camera_is_a_fault_and_back_when_it_sees_again(rig: Rig, what: st
 
     rig.tray.capture = torn  # type: ignore[method-assign]
     rig.drop()
-    rig.go(20)
+    rig.go(6)
     ((part, message),) = faults(rig)
     assert part == "camera" and what in message
     assert rig.servo.visited == []
