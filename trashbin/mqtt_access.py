@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import random
 import stat
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +18,7 @@ from trashbin.settings import MqttPublisher
 
 log = logging.getLogger(__name__)
 
+PROOF = 10  # times the pause before it, that a connection must last to be one
 MAX_BYTES = 1024  # of a password; MQTT takes 65,535, more than which ends paho's thread
 
 
@@ -51,6 +54,57 @@ class _Beginning(bytearray):
 
     def __iadd__(self, more: Any) -> Self:  # type: ignore[misc]
         return super().__iadd__(memoryview(more)[: max(0, self._most - len(self))])
+
+
+class Sessions:
+    """A client's connections, one after the other, and the pauses between them in seconds.
+
+    paho's pause grows while a broker cannot be reached or refuses us, and is short again after
+    any connection. But a broker may let us in and end each one soon, for what its rules forbid
+    or for another client of our name. So here it grows on until a connection has lasted: what
+    is tried again takes a tenth of the time at most, or the longest pause.
+    """
+
+    def __init__(
+        self, client: Client, pauses: tuple[int, int], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client = client
+        self._shortest, self._longest = pauses
+        self._pause = self._shortest
+        self._clock = clock
+        self._began: float | None = None
+        self._soon = False  # the last one ended so
+        client.reconnect_delay_set(*pauses)
+
+    @property
+    def proof_s(self) -> float:
+        """How long a connection that was just made must last before its loss would be news."""
+        return 0.0 if self._pause == self._shortest else PROOF * self._pause
+
+    @property
+    def lasts(self) -> bool:
+        """True while we are let in, and have been for so long."""
+        began = self._began
+        return began is not None and self._clock() - began >= self.proof_s
+
+    def began(self) -> None:
+        """The broker let us in."""
+        self._began = self._clock()
+
+    def ended(self) -> bool | None:
+        """The connection is no more; True where that was soon, None where there was none."""
+        began, self._began = self._began, None
+        if began is None:
+            return None
+        soon = self._clock() - began < PROOF * self._pause
+        if not soon:
+            self._pause = self._shortest
+        elif self._soon:  # once may be chance
+            self._pause = min(2 * self._pause, self._longest)
+        self._soon = soon
+        least = -(-self._pause // 2)  # a hundred bins do not come back in one instant
+        self._client.reconnect_delay_set(random.randint(least, self._pause), self._longest)
+        return soon
 
 
 def give(client: Client, section: MqttPublisher) -> None:

@@ -26,7 +26,7 @@ from trashbin.dashboard.bins import MAX_BINS, Bin
 from trashbin.dashboard.holes import Holes
 from trashbin.errors import StoreError
 from trashbin.events import Event, Topics
-from trashbin.mqtt_access import BoundedClient
+from trashbin.mqtt_access import BoundedClient, Sessions
 from trashbin.settings import MqttPublisher
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Watch:
         self._asked: dict[str, Future[Answer]] = {}
         self._client = BoundedClient(f"trashbin-page-{token_hex(4)}", READ_BYTES)
         self._client.connect_timeout = CONNECT_S
-        self._client.reconnect_delay_set(*RECONNECT_S)
+        self._sessions = Sessions(self._client, RECONNECT_S)
         mqtt_access.give(self._client, section)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
@@ -127,8 +127,9 @@ class Watch:
                 f"The broker refuses the page ({reason}): check --username and --password-file"
             )
             return
+        self._sessions.began()
         client.subscribe([(f"trashbin/+/{name}", 1) for name in FILTERS])
-        self.connected, self.problem = True, ""
+        self.connected = True
         self.version += 1
 
     def _on_connect_fail(self, client: Client, userdata: Any) -> None:
@@ -137,7 +138,11 @@ class Watch:
         self._lost(f"The broker {self._section.host}:{self._section.port} cannot be reached: {why}")
 
     def _on_disconnect(self, *_: Any) -> None:
-        self._lost(self.problem or "The connection to the broker was lost")
+        if self._sessions.lasts:
+            self.problem = ""  # it was over
+        let_in = self._sessions.ended() is not None
+        lost = "The connection to the broker was lost"
+        self._lost(lost if let_in else self.problem or lost)
 
     def _lost(self, problem: str) -> None:
         if problem != self.problem:

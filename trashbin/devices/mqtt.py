@@ -29,11 +29,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from trashbin import homeassistant, settings
+from trashbin.devices import mqtt_client
 from trashbin.devices.mqtt_client import LOGIN_REFUSED, advice, lost, new_client, unanswered
 from trashbin.devices.mqtt_flow import EventFlow
 from trashbin.devices.mqtt_retained import Kept, Retained, as_json
 from trashbin.errors import StoreError
 from trashbin.events import Event, Topics
+from trashbin.mqtt_access import Sessions
 from trashbin.outbox import Outbox
 from trashbin.ports import Context
 
@@ -69,6 +71,7 @@ class MqttPublisher:
         self._advice = advice(settings, self._topics.device_id)
         self._retained = Retained(context.config, settings)
         self._client = new_client(settings, self._topics.device_id, self._topics)
+        self._sessions = Sessions(self._client, mqtt_client.RECONNECT_S)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_subscribe = self._on_subscribe
@@ -82,8 +85,7 @@ class MqttPublisher:
         self._acknowledged = threading.Condition()
         self._problems: dict[str, str] = {}
         self._round_at = time.monotonic()  # when the pump last went round
-        self._let_in_at: float | None = None  # paho's view: when the broker accepted us
-        self._session = False  # the same: and our ``online`` has come back
+        self._session = False  # paho's view: our ``online`` has come back
         # from here on the pump's own
         self._echo_due: float | None = None  # monotonic time until which ``online`` may take
         self._online = False
@@ -174,7 +176,7 @@ class MqttPublisher:
             check = f": {self._advice}" if reason.value in LOGIN_REFUSED else ""
             self._tell("broker", f"The broker {self._at} refuses us ({reason}){check}")
             return
-        self._let_in_at = time.monotonic()
+        self._sessions.began()
         # paho would send again what the last connection left, and late events as live ones
         client.drop_out_messages()
         filters = [self._topics.request_filter, self._topics.availability]
@@ -210,11 +212,11 @@ class MqttPublisher:
         properties: Properties | None,
     ) -> None:
         self._inbox.put(("lost", None))
-        let_in_at, self._let_in_at, self._session = self._let_in_at, None, False
-        if let_in_at is not None:
+        self._session = False
+        soon = self._sessions.ended()
+        if soon is not None:
             if reason.is_failure and not self._closing.is_set():
-                lasted = time.monotonic() - let_in_at
-                self._tell("broker", lost(self._at, lasted, self._topics.device_id))
+                self._tell("broker", lost(self._at, soon, self._topics.device_id))
         elif "broker" not in self._problems and not self._closing.is_set():
             self._tell("broker", unanswered(self._at))
         self._wait_a_little()
@@ -242,8 +244,6 @@ class MqttPublisher:
             self._say_online()
         elif not self._session:
             self._session = True
-            self._tell("broker", None)
-            log.info("Connected to the broker %s", self._at)
             self._inbox.put(("connected", None))
 
     def _on_publish(
@@ -302,6 +302,10 @@ class MqttPublisher:
             case "subscribed":
                 self._echo_due = time.monotonic() + ECHO_S
             case "connected":
+                if self._sessions.proof_s:
+                    self._due[self._lasts] = time.monotonic() + self._sessions.proof_s
+                else:
+                    self._lasts()
                 self._online = True
                 self._echo_due = None
                 self._flow.connected()
@@ -313,6 +317,7 @@ class MqttPublisher:
             case "lost":
                 self._online = False
                 self._echo_due = None
+                self._due.pop(self._lasts, None)
                 self._flow.lost()
             case "acked":
                 self._flow.acked(value)
@@ -351,6 +356,11 @@ class MqttPublisher:
             action()
         waits = [due - now for due in self._due.values()]
         return min(waits if wait is None else [*waits, wait], default=None)
+
+    def _lasts(self) -> None:
+        """This is a connection, and not one more of those that end as soon as they are made."""
+        self._tell("broker", None)
+        log.info("Connected to the broker %s", self._at)
 
     def _introduce(self) -> None:
         """Home Assistant is new: it has to know all of this bin."""

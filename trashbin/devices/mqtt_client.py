@@ -14,7 +14,6 @@ IN_FLIGHT = 100  # messages without their PUBACK: more than the events that may 
 CONNECT_S = 5.0  # for TCP and TLS
 RECONNECT_S = (1, 60)  # doubles from the first to the second
 LOGIN_REFUSED = (134, 135)  # by user or password; MQTT 5's numbers, to which paho turns 3.1.1's
-SHORT_S = 5.0  # a connection that ends sooner was hardly ended by chance
 READ_BYTES = 2**17  # of one message: the longest topic, and more than a request may have
 
 
@@ -40,7 +39,6 @@ def new_client(section: settings.MqttPublisher, device_id: str, topics: Topics) 
     client.will_set(topics.availability, "offline", qos=1, retain=True)
     client.max_inflight_messages_set(IN_FLIGHT)
     client.connect_timeout = CONNECT_S
-    client.reconnect_delay_set(*RECONNECT_S)
     mqtt_access.give(client, section)
     return client
 
@@ -64,12 +62,13 @@ def unanswered(at: str) -> str:
     )
 
 
-def lost(at: str, lasted_s: float, device_id: str) -> str:
+def lost(at: str, soon: bool, device_id: str) -> str:
     """That a connection is no more which the broker had accepted, and what may be wrong."""
     told = f"The connection to the broker {at} was lost"
-    if lasted_s >= SHORT_S:
+    if not soon:
         return told
     return (
-        f"{told} at once. Where that goes on, another client has our id trashbin-{device_id} (two "
-        "bins with one device.id?), or the broker ends connections for what its rules forbid"
+        f"{told} soon after it was made. Where that goes on, another client has our id "
+        f"trashbin-{device_id} (two bins with one device.id?), or the broker ends connections for "
+        "what its rules forbid"
     )

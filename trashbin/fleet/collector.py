@@ -31,7 +31,7 @@ from trashbin.errors import StoreError
 from trashbin.events import Topics
 from trashbin.fleet.holes import GRACE_S, Ledger, Lost, Watch
 from trashbin.fleet.rows import MAX_BYTES, Batch, Refused, Row, read
-from trashbin.mqtt_access import BoundedClient
+from trashbin.mqtt_access import BoundedClient, Sessions
 from trashbin.settings import ID_PATTERN, MqttPublisher
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class Collector:
         self._name = f"collect-{secrets.token_hex(4)}"
         self._client = BoundedClient(f"trashbin-{self._name}", READ_BYTES, manual_ack=True)
         mqtt_access.give(self._client, broker)
-        self._client.reconnect_delay_set(*RECONNECT_S)
+        self._sessions = Sessions(self._client, RECONNECT_S)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_subscribe = self._on_subscribe
@@ -255,6 +255,8 @@ class Collector:
     def _ask(self) -> None:
         if not self.listening:
             return
+        if self.problem is not None and self._sessions.lasts:
+            self._is_well()
         if self._greeted != self._connection:
             # not only of those whose ``online`` comes: a broker's queue may be too short for all
             self._greeted = self._connection
@@ -280,6 +282,7 @@ class Collector:
         if reason.is_failure:
             self._tell(f"The broker {self._at} refuses us ({reason}): check user and password")
             return
+        self._sessions.began()
         self._connection += 1
         client.drop_out_messages()  # questions of the last connection: they are asked anew
         client.subscribe([(EVENTS, 1), (PRESENCE, 1), (ANSWERS, 1)])
@@ -295,8 +298,8 @@ class Collector:
         if any(reason.is_failure for reason in reasons):
             self._tell(f"The broker {self._at} lets us read nothing: check its access rules")
             return
-        self._tell(None)
-        log.info("Listening to %s on %s", EVENTS, self._at)
+        if not self._sessions.proof_s:
+            self._is_well()
         self.listening = True
 
     def _on_connect_fail(self, client: Client, userdata: object) -> None:
@@ -312,6 +315,7 @@ class Collector:
         properties: Properties | None,
     ) -> None:
         self.listening = False
+        self._sessions.ended()
         if not self._clock.stopped:
             self._tell(f"The connection to the broker {self._at} was lost")
 
@@ -324,6 +328,10 @@ class Collector:
         self._inbox.put(
             Received(topic, bytes(message.payload), message.qos, message.mid, self._connection, at)
         )
+
+    def _is_well(self) -> None:
+        self._tell(None)
+        log.info("Listening to %s on %s", EVENTS, self._at)
 
     def _tell(self, problem: str | None) -> None:
         """Log what is wrong, once a change."""
