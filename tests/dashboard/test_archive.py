@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.support_events import NOON, an_event
-from trashbin.dashboard.archive import ANSWERED, ITEMS, NAME, Archive, Filter
+from trashbin.dashboard.archive import NAME, Archive, _opened
+from trashbin.dashboard.filter import ANSWERED, ITEMS, Filter
 from trashbin.errors import StoreError
 from trashbin.events import Answer, Event, EventType, new_event_id
 from trashbin.types import Action, Reason
@@ -207,6 +209,33 @@ def test_what_its_bin_does_not_keep_waits_no_longer(opened: Opened) -> None:
     assert archive.waiting(10) == [second] and archive.waiting_count() == 1
     archive.close()
     assert opened().waiting(10) == [second]
+
+
+def test_a_long_search_keeps_nobody_waiting(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened()
+    store.add(events(300))
+    searching, go_on = threading.Event(), threading.Event()
+    open_file = _opened
+
+    def slow(path: Path) -> sqlite3.Connection:
+        def step() -> None:
+            searching.set()
+            go_on.wait(60)
+
+        db = open_file(path)
+        db.set_progress_handler(step, 500)
+        return db
+
+    monkeypatch.setattr("trashbin.dashboard.archive._opened", slow)
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(store.count, Filter(text="zebra"))
+        assert searching.wait(5)
+        assert len(store.newest(10)) == 10
+        store.add(events(1, 301))
+        go_on.set()
+        assert found.result() == 0
 
 
 def test_filters_name_bin_kind_label_and_text(opened: Opened) -> None:

@@ -31,7 +31,7 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
     archive.close()
 
 
-@pytest.mark.parametrize("path", ["/figures", "/replay"])
+@pytest.mark.parametrize("path", ["/events", "/figures", "/replay"])
 def test_nothing_is_drawn_for_who_never_came(
     watch: Watch, path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,6 +116,7 @@ def test_ten_thousand_events_stay_usable(
         assert {path for path in PAGES if sizes[path][0] >= NODES} == set(), lines
         assert usage.rss_mb <= PAGE_MB
         ready(page, f"{dashboard.url}/events?page={EVENTS // 50}")
+        page.locator("caption").wait_for()
         assert page.locator("tbody tr").count() == 50
     finally:
         dashboard.close()
@@ -125,6 +126,8 @@ def _filled(page: Page, path: str) -> None:
     """Wait for what comes after the first paint."""
     if path in ("/", "/queue"):
         page.locator("article.item").first.wait_for()
+    if path == "/events":
+        page.locator("tbody tr").first.wait_for()
     if path == "/replay":
         page.locator("caption").get_by_text(f"of {JUDGED}").wait_for()
 

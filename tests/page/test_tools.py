@@ -100,11 +100,13 @@ def test_the_table_is_filtered_and_downloaded_as_csv(tab: Open, url: str) -> Non
     ready(page, f"{url}/events?bin=hall")
     page.locator("select[name=kind]").select_option("sorted")
     page.wait_for_url("**kind=sorted**")
+    page.locator("caption").wait_for()
     kinds = page.locator("tbody td:nth-child(3)").all_inner_texts()
     assert kinds and set(kinds) == {"Sorted"}
     label = page.locator("tbody td:nth-child(4)").first.inner_text()
     page.locator("select[name=label]").select_option(label)
     page.wait_for_url(f"**label={label}**")
+    page.locator("caption").wait_for()
     assert set(page.locator("tbody td:nth-child(4)").all_inner_texts()) == {label}
     with page.expect_download() as waited:
         page.get_by_role("link", name="Download as CSV").click()
@@ -165,6 +167,7 @@ def test_events_are_found_by_the_words_that_the_table_shows(tab: Open, url: str)
     page.get_by_role("searchbox").fill(shown)
     page.get_by_role("searchbox").press("Enter")
     page.wait_for_url("**q=**")
+    page.locator("caption").wait_for()
     assert set(page.locator("tbody td:nth-child(4)").all_inner_texts()) == {shown}
     page.get_by_role("searchbox").fill("gap")
     page.get_by_role("searchbox").press("Enter")

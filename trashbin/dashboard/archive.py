@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from trashbin import database
+from trashbin.dashboard.filter import ANSWERED, EVERY, ITEMS, Filter
 from trashbin.errors import StoreError
-from trashbin.events import Event, EventType, timestamp
+from trashbin.events import Event
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,6 @@ CREATE TABLE IF NOT EXISTS event (
     json TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS event_ts ON event (ts);
-CREATE INDEX IF NOT EXISTS event_kind ON event (kind, ts);
 CREATE INDEX IF NOT EXISTS event_device ON event (device_id, ts);
 CREATE INDEX IF NOT EXISTS event_seq ON event (device_id, store_id, seq);
 CREATE INDEX IF NOT EXISTS event_resolves ON event (resolves) WHERE resolves IS NOT NULL;
@@ -64,63 +63,14 @@ CREATE TABLE IF NOT EXISTS gone (
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
-# items whose bin takes no answer: it does not keep them any more
-DISMISSED = "CREATE TABLE IF NOT EXISTS dismissed (event_id TEXT PRIMARY KEY) WITHOUT ROWID"
-
-# of an event: what a person said, what of the bin it is about, and what is searched for a text, its
-# time in this machine's zone
-ANSWERED = "json_extract(json, '$.answer.label')"
-PART = "json_extract(json, '$.detail.part')"
-TEXTS = " || ' ' || ".join(
-    f"coalesce({each}, '')"
-    for each in (
-        "strftime('%Y-%m-%d %H:%M:%S', ts, 'localtime')",
-        *("event_id", "device_id", "kind", "label", "reason", ANSWERED, PART),
-        *(f"json_extract(json, '$.{key}')" for key in ("bin", "detail.message")),
-    )
-)
-
-ITEMS = (EventType.SORTED, EventType.UNCERTAIN)
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which events: of one bin, of kinds, of a label, holding a text, since a moment (UTC).
-
-    ``meant`` is what the text stands for in somebody's language: a column -> its values.
-    """
-
-    device: str | None = None
-    kinds: Sequence[str] = ()
-    label: str | None = None
-    text: str = ""
-    meant: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    since: datetime | None = None
-
-    def where(self) -> tuple[str, list[Any]]:
-        """The SQL condition and its parameters."""
-        terms: list[str] = ["1"]
-        values: list[Any] = []
-        if self.device is not None:
-            terms.append("device_id = ?")
-            values.append(self.device)
-        if self.kinds:
-            terms.append(f"kind IN ({', '.join('?' * len(self.kinds))})")
-            values += [str(kind) for kind in self.kinds]
-        if self.label is not None:
-            terms.append(f"(label = ? OR kind = 'resolved' AND {ANSWERED} = ?)")
-            values += [self.label] * 2
-        if self.text:
-            among = [f"instr(lower({TEXTS}), lower(?)) > 0"]
-            values.append(self.text)
-            for column, keys in self.meant.items():
-                among.append(f"{column} IN ({', '.join('?' * len(keys))})")
-                values += keys
-            terms.append(f"({' OR '.join(among)})")
-        if self.since is not None:
-            terms.append("ts >= ? AND julianday(ts) IS NOT NULL")  # the disk may have altered it
-            values.append(timestamp(self.since))
-        return " AND ".join(terms), values
+# what files that are older than these lines lack
+ADDED = """
+-- items whose bin takes no answer: it does not keep them any more
+CREATE TABLE IF NOT EXISTS dismissed (event_id TEXT PRIMARY KEY) WITHOUT ROWID;
+-- what waits is counted each second, and no row is read for it
+CREATE INDEX IF NOT EXISTS event_waits ON event (kind, ts, device_id, event_id);
+DROP INDEX IF EXISTS event_kind;
+"""
 
 
 class Archive:
@@ -151,9 +101,27 @@ class Archive:
                     self._db = _opened(self.path)
                 yield self._db
             except sqlite3.Error as exc:
-                if database.is_damaged(exc) or "malformed JSON" in str(exc):
-                    self._set_aside()
+                self._judge(exc, self.begun)
                 raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """The same by a connection of its own: nobody waits while a long query runs."""
+        begun = self.begun
+        with database.told(self.path, OPTION):
+            try:
+                with closing(_opened(self.path)) as db:
+                    yield db
+            except sqlite3.Error as exc:
+                self._judge(exc, begun)
+                raise
+
+    def _judge(self, error: sqlite3.Error, begun: int) -> None:
+        """Set the file aside where it is damaged, and is still the one that was read."""
+        with self._lock:
+            damaged = database.is_damaged(error) or "malformed JSON" in str(error)
+            if damaged and self.begun == begun:
+                self._set_aside()
 
     def _set_aside(self) -> None:
         if self._db is not None:
@@ -164,16 +132,16 @@ class Archive:
         aside = database.moved_aside(self.path)
         log.warning("%s is damaged: set aside as %s, and begun anew", self.path, aside.name)
 
-    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+    def _rows(self, query: str, values: Sequence[Any] = (), *, long: bool = False) -> list[Any]:
         """What a query finds; in the new file where the old one turns out to be damaged."""
-        begun = self.begun
+        begun, use = self.begun, self._reading if long else self._using
         try:
-            with self._using() as db:
+            with use() as db:
                 return db.execute(query, values).fetchall()
         except StoreError:
             if self.begun == begun:
                 raise
-        with self._using() as db:
+        with use() as db:
             return db.execute(query, values).fetchall()
 
     def add(self, events: Iterable[Event]) -> list[Event]:
@@ -204,15 +172,17 @@ class Archive:
         gone = db.execute(f"DELETE FROM event WHERE number IN ({oldest})", (count,))
         self._count -= gone.rowcount
 
-    # what is there
+    # what is there; what is ``long`` takes up to seconds, and is for a thread
 
-    def newest(self, limit: int, which: Filter = Filter(), offset: int = 0) -> list[Event]:
+    def newest(
+        self, limit: int, which: Filter = EVERY, offset: int = 0, *, long: bool = False
+    ) -> list[Event]:
         """The newest first."""
         where, values = which.where()
         query = (
             f"SELECT json FROM event WHERE {where} ORDER BY ts DESC, number DESC LIMIT ? OFFSET ?"
         )
-        rows = self._rows(query, (*values, limit, offset))
+        rows = self._rows(query, (*values, limit, offset), long=long)
         return _events(rows)
 
     def read(self, which: Filter) -> Iterator[Event]:
@@ -226,16 +196,16 @@ class Archive:
             f" ORDER BY ts, number LIMIT {CHUNK}"
         )
         after: tuple[str, int] | None = ("", 0)
-        while after is not None and (rows := self._rows(query, (*values, *after))):
+        while after is not None and (rows := self._rows(query, (*values, *after), long=True)):
             yield from _events(rows)
             last = rows[-1][1:]
             after = last if last != after else None  # a damaged time, which is less than itself
 
-    def count(self, which: Filter = Filter()) -> int:
-        """How many match."""
+    def count(self, which: Filter = EVERY) -> int:
+        """How many match; long."""
         where, values = which.where()
         query = f"SELECT count(*) FROM event WHERE {where}"
-        return int(self._rows(query, values)[0][0])
+        return int(self._rows(query, values, long=True)[0][0])
 
     def find(self, event_id: str) -> Event | None:
         """One event, or None."""
@@ -276,32 +246,33 @@ class Archive:
     # figures
 
     def by_hour(self, since: datetime, device: str | None = None) -> list[tuple[str, str, int]]:
-        """``(YYYY-MM-DD HH`` in this machine's zone``, label or "uncertain", items)``."""
+        """``(YYYY-MM-DD HH`` in this machine's zone``, label or "uncertain", items)``; long."""
         where, values = Filter(device, ITEMS, since=since).where()
         query = (
             "SELECT strftime('%Y-%m-%d %H', ts, 'localtime'),"
             " CASE kind WHEN 'sorted' THEN label ELSE 'uncertain' END, count(*)"
             f" FROM event WHERE {where} GROUP BY 1, 2 ORDER BY 1"
         )
-        return self._rows(query, values)
+        return self._rows(query, values, long=True)
 
     def latencies(
         self, since: datetime, device: str | None = None, limit: int = 2000
     ) -> list[tuple[str, float, float]]:
-        """``(ts, total, think)`` in milliseconds of the newest items, oldest first."""
+        """``(ts, total, think)`` in milliseconds of the newest items, oldest first; long."""
         where, values = Filter(device, ITEMS, since=since).where()
         query = (
             f"SELECT ts, total_ms, think_ms FROM event WHERE {where} AND total_ms IS NOT NULL"
             " ORDER BY ts DESC LIMIT ?"
         )
-        return self._rows(query, (*values, limit))[::-1]
+        return self._rows(query, (*values, limit), long=True)[::-1]
 
     def labels(self) -> list[str]:
-        """Every label that an event or a person named."""
+        """Every label that an event or a person named; long."""
         rows = self._rows(
             "SELECT DISTINCT label FROM event WHERE label IS NOT NULL"
             f" UNION SELECT {ANSWERED} FROM event WHERE kind = 'resolved' AND {ANSWERED} > ''"
-            " ORDER BY 1 LIMIT 200"
+            " ORDER BY 1 LIMIT 200",
+            long=True,
         )
         return [label for (label,) in rows]
 
@@ -372,7 +343,7 @@ def _opened(path: Path) -> sqlite3.Connection:
             raise StoreError(f"{path}: written by a newer trashbin; name another --store")
         if version == 0:
             db.executescript(TABLES)
-        db.execute(DISMISSED)
+        db.executescript(ADDED)
     except BaseException:
         db.close()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -64,13 +65,17 @@ async def draw(sheet: Sheet) -> None:
         except TimeoutError:  # gone already, or very slow
             dark = False
 
-    def redraw() -> None:
+    archive = sheet.watch.archive
+
+    async def redraw() -> None:
         since = datetime.now(UTC) - timedelta(hours=hours)
-        archive = sheet.watch.archive
         counted: Hourly = {hour: Counter() for hour in _hours_since(since)}
-        for hour, label, count in archive.by_hour(since, sheet.device):
+        found = await asyncio.to_thread(archive.by_hour, since, sheet.device)
+        points = await asyncio.to_thread(archive.latencies, since, sheet.device, POINTS)
+        if not await sheet.wanted():
+            return
+        for hour, label, count in found:
             counted.setdefault(hour, Counter())[label] = count
-        points = archive.latencies(since, sheet.device, POINTS)
         nothing.set_visibility(not any(counted.values()))
         for plot, made in zip(
             plots,
@@ -79,7 +84,8 @@ async def draw(sheet: Sheet) -> None:
         ):
             plot.show(*made, dark=bool(dark))
 
-    sheet.every_change(redraw, REDRAW_S)
+    sheet.on_change(redraw, REDRAW_S)
+    await redraw()
 
 
 def _hours(text: str) -> int:

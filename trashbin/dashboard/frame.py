@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -70,22 +70,28 @@ class Sheet:
         self.spoken.set_content(escape(text))
 
     def every_change(self, draw: Callable[[], None], seconds: float = REFRESH_S) -> None:
-        """Draw now, and soon after something was heard; not more often than ``seconds``.
+        """Draw now, and at each change."""
+        self.on_change(draw, seconds)
+        draw()
+
+    def on_change(self, draw: Callable[[], Awaitable[None] | None], seconds: float) -> None:
+        """Draw soon after something was heard; not more often than ``seconds``.
 
         Where many bins tell something all the time, only each ``BUSY_S``: browsers shall keep up.
         """
         seen = self.watch.version
         drawn = time.monotonic()
 
-        def look() -> None:
+        async def look() -> None:
             nonlocal seen, drawn
             now = time.monotonic()
             busy = len(self.watch.bins) > FEW_BINS and now - drawn < BUSY_S
             if self.watch.version != seen and not busy:
                 seen, drawn = self.watch.version, now
-                draw()
+                drawing = draw()
+                if drawing is not None:
+                    await drawing
 
-        draw()
         ui.timer(seconds, look)
 
 

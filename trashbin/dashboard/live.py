@@ -8,9 +8,9 @@ from html import escape
 from nicegui import ui
 
 from trashbin.dashboard import cards
-from trashbin.dashboard.archive import ITEMS, Filter
 from trashbin.dashboard.bins import Bin
 from trashbin.dashboard.feed import Feed
+from trashbin.dashboard.filter import ITEMS, Filter
 from trashbin.dashboard.frame import Sheet
 from trashbin.events import EventType
 

@@ -10,7 +10,7 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from trashbin import history
-from trashbin.dashboard.archive import ITEMS, Filter
+from trashbin.dashboard.filter import ITEMS, Filter
 from trashbin.dashboard.frame import Sheet
 from trashbin.events import Event
 from trashbin.types import Thresholds
@@ -27,7 +27,7 @@ async def draw(sheet: Sheet) -> None:
     if not await sheet.wanted():
         return
     which = Filter(sheet.device, ITEMS)
-    items = await asyncio.to_thread(sheet.watch.archive.newest, NEWEST, which)
+    items = await asyncio.to_thread(sheet.watch.archive.newest, NEWEST, which, long=True)
     with main:
         if not items:
             ui.html(escape(words("no_items")), sanitize=False, tag="p")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +18,8 @@ from starlette.responses import StreamingResponse
 
 from trashbin import history, resources
 from trashbin.dashboard import cards
-from trashbin.dashboard.archive import ANSWERED, PART, Filter
+from trashbin.dashboard.archive import Archive
+from trashbin.dashboard.filter import ANSWERED, PART, Filter
 from trashbin.dashboard.frame import Sheet, language_of
 from trashbin.dashboard.watch import Watch
 from trashbin.dashboard.words import PARTS, Words
@@ -96,24 +99,47 @@ def _inert(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
-def draw(sheet: Sheet) -> None:
-    """Filters, the table, and ways to the next page and to the CSV."""
-    words, query, archive = sheet.words, sheet.query, sheet.watch.archive
-    which = chosen(query, words, sheet.watch)
+@dataclass(frozen=True)
+class _Found:
+    """What the archive has for a filter: how many, the rows of one page, and every label."""
+
+    count: int
+    page: int
+    pages: int
+    events: list[Event]
+    labels: list[str]
+
+
+def _found(archive: Archive, which: Filter, number: str) -> _Found:
+    """For a thread: a text is searched in every event."""
     count = archive.count(which)
     pages = max(1, -(-count // ROWS))
-    number = query.get("page", "1")
     page = min(max(int(number) if number.isdecimal() and len(number) < 9 else 1, 1), pages)
+    before = (page - 1) * ROWS
+    # not more than there are: who looks for another one looks through all of them
+    events = archive.newest(min(ROWS, count - before), which, before, long=True) if count else []
+    return _Found(count, page, pages, events, archive.labels())
+
+
+async def draw(sheet: Sheet) -> None:
+    """Filters, the table, and ways to the next page and to the CSV; they follow the page."""
+    words, query = sheet.words, sheet.query
+    which = chosen(query, words, sheet.watch)
+    with ui.element("div").classes("main") as main:
+        searching = ui.html(escape(words("searching")), sanitize=False, tag="p").classes("soft")
+        searching.set_visibility(bool(which.text))
+    if not await sheet.wanted():
+        return
+    found = await asyncio.to_thread(_found, sheet.watch.archive, which, query.get("page", "1"))
+    count, page, pages = found.count, found.page, found.pages
     kinds = [("", words("any"))] + [(str(kind), words.known(kind)) for kind in EventType]
-    labels = [("", words("any"))] + [(name, words.known(name)) for name in archive.labels()]
+    labels = [("", words("any"))] + [(name, words.known(name)) for name in found.labels]
     hidden = (
         f'<input type="hidden" name="bin" value="{escape(sheet.device)}">' if sheet.device else ""
     )
     asked = {key: query[key] for key in ("bin", "kind", "label", "q") if query.get(key)}
     csv_link = f"{CSV}?{urlencode(asked)}"
-    rows = "".join(
-        _row(event, sheet) for event in archive.newest(ROWS, which, offset=(page - 1) * ROWS)
-    )
+    rows = "".join(_row(event, sheet) for event in found.events)
     heads = "".join(
         f'<th scope="col"{" class=n" if key in ("top1", "gap") else ""}>{escape(words(key))}</th>'
         for key in ("time", "bin", "kind", "label", "top1", "gap", "reason", "compartment")
@@ -123,7 +149,10 @@ def draw(sheet: Sheet) -> None:
         if 1 <= at <= pages:
             address = f"/events?{urlencode({**asked, 'page': at})}"
             steps.append(f'<a class="plain" href="{escape(address)}">{escape(words(key))}</a>')
-    with ui.element("div").classes("main"):
+    if not await sheet.wanted():
+        return
+    searching.delete()
+    with main:
         ui.html(
             f'<form class="tools" action="/events" method="get" role="search">{hidden}'
             f'<label class="field">{escape(words("kind"))} <select name="kind" data-go>'

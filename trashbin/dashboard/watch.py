@@ -21,8 +21,9 @@ from paho.mqtt.client import Client, MQTTMessage
 
 from trashbin import mqtt_access
 from trashbin.dashboard import wire
-from trashbin.dashboard.archive import ITEMS, Archive
+from trashbin.dashboard.archive import Archive
 from trashbin.dashboard.bins import MAX_BINS, Bin
+from trashbin.dashboard.filter import ITEMS
 from trashbin.dashboard.holes import Holes
 from trashbin.errors import StoreError
 from trashbin.events import Event, Topics

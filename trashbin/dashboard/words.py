@@ -178,6 +178,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "compartment": ("Into", "Ke"),
     "any": ("all", "semua"),
     "search": ("Search", "Cari"),
+    "searching": ("Searching ...", "Sedang mencari ..."),
     "csv": ("Download as CSV", "Unduh sebagai CSV"),
     "found": ("{} events", "{} peristiwa"),
     "newer": ("Newer", "Lebih baru"),
