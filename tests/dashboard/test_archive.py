@@ -238,6 +238,20 @@ def test_a_long_search_keeps_nobody_waiting(
         assert found.result() == 0
 
 
+def test_notes_of_what_is_forgotten_are_forgotten(opened: Opened, tmp_path: Path) -> None:
+    archive = opened(keep=100)
+    old = [uncertain(event) for event in events(10, device_id="old")]
+    archive.add(old)
+    archive.dismiss(old[0].event_id)
+    archive.set_gone("old", "s", 3)
+    for first in range(11, 300, 10):
+        archive.add(events(10, first))
+    assert archive.gone("old", "s") is None
+    assert archive.gone("bin-1", "s") is not None
+    with sqlite3.connect(tmp_path / NAME) as db:
+        assert db.execute("SELECT count(*) FROM dismissed").fetchone() == (0,)
+
+
 def test_filters_name_bin_kind_label_and_text(opened: Opened) -> None:
     archive = opened()
     archive.add(events(2))

@@ -171,6 +171,15 @@ class Archive:
         )
         gone = db.execute(f"DELETE FROM event WHERE number IN ({oldest})", (count,))
         self._count -= gone.rowcount
+        # and what was noted about events and stores of which none is left
+        db.execute(
+            "DELETE FROM dismissed WHERE NOT EXISTS"
+            " (SELECT 1 FROM event WHERE event.event_id = dismissed.event_id)"
+        )
+        db.execute(
+            "DELETE FROM gone WHERE NOT EXISTS (SELECT 1 FROM event WHERE"
+            " event.device_id = gone.device_id AND event.store_id = gone.store_id)"
+        )
 
     # what is there; what is ``long`` takes up to seconds, and is for a thread
 
