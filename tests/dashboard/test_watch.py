@@ -52,6 +52,18 @@ def test_a_page_learns_the_last_count_without_another_event(tmp_path: Path) -> N
         archive.close()
 
 
+def test_no_request_waits_for_a_broker(tmp_path: Path) -> None:
+    """The person was told that nobody answered; hours later the item was sorted."""
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    try:
+        asked = watch.ask("hall", "resolve", {"event_id": "one", "label": "glass"})
+        assert asked.cancelled()
+        assert not watch._client._out_messages and not watch._asked
+    finally:
+        archive.close()
+
+
 class Full(Archive):
     """On a disk that is full until ``room``."""
 

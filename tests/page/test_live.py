@@ -167,6 +167,22 @@ def test_a_pressed_button_keeps_the_focus_and_asks_once(
     asked.close()
 
 
+def test_a_bin_that_is_offline_is_not_asked(
+    tab: Open, url: str, broker: Broker, listener: Listener
+) -> None:
+    asked = Listener(broker, "trashbin/gone/request/resolve")
+    listener.send("trashbin/gone/availability", "offline", retain=True)
+    page = tab()
+    event_id = tell_uncertain(listener, "gone")
+    ready(page, f"{url}/queue?bin=gone")
+    button = page.locator(f'article[data-event="{event_id}"] button[data-label="paper"]')
+    button.click()
+    page.get_by_text("gone is offline. Answer once it is back.").wait_for()
+    listener.send("trashbin/gone/availability", "", retain=True)
+    assert not asked.seen and button.is_visible(), "the item stays"
+    asked.close()
+
+
 def test_a_card_tells_the_whole_decision(tab: Open, url: str, listener: Listener) -> None:
     page = tab()
     ready(page, f"{url}/queue?bin=yard")

@@ -99,10 +99,17 @@ class _Card:
     async def _say(self, label: str) -> None:
         if self._asked:
             return
-        words, name = self.sheet.words, self.sheet.name(self.event.device_id)
+        words, watch = self.sheet.words, self.sheet.watch
+        name, bin = self.sheet.name(self.event.device_id), watch.bins.get(self.event.device_id)
+        if not watch.connected:
+            self.sheet.toast(words("broker_lost"))
+            return
+        if bin is not None and not bin.online:
+            self.sheet.toast(words("is_offline", name))
+            return
         self._enable(False)
         request = {"event_id": self.event.event_id, "label": label, "way": "page"}
-        future = self.sheet.watch.ask(self.event.device_id, "resolve", request)
+        future = watch.ask(self.event.device_id, "resolve", request)
         try:
             told = await asyncio.wait_for(asyncio.wrap_future(future), ANSWER_S)
         except (TimeoutError, asyncio.CancelledError):
@@ -113,7 +120,7 @@ class _Card:
             else:
                 self.sheet.toast(words("refused", name, wire.text(told, "error")))
                 if wire.text(told, "status") == "refused":  # it does not keep the item any more
-                    self.sheet.watch.dismiss(self.event.event_id)
+                    watch.dismiss(self.event.event_id)
         self._enable(True)
 
     def _enable(self, on: bool) -> None:

@@ -103,9 +103,15 @@ class Watch:
         return count
 
     def ask(self, device: str, verb: str, data: dict[str, Any]) -> Future[Answer]:
-        """Send a request; the future holds the bin's answer. From any thread."""
+        """Send a request; the future holds the bin's answer. From any thread.
+
+        Cancelled where there is no broker: it would get the request whenever it is back.
+        """
         transaction = f"page-{token_hex(8)}"
         future: Future[Answer] = Future()
+        if not self.connected:
+            future.cancel()
+            return future
         while len(self._asked) >= MAX_WAITING:  # the oldest got no answer
             self._asked.pop(next(iter(self._asked)), Future()).cancel()
         self._asked[transaction] = future

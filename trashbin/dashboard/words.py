@@ -106,6 +106,10 @@ TABLE: dict[str, tuple[str, str]] = {
         "{} did not answer. Is it online?",
         "{} tidak menjawab. Apakah daring?",
     ),
+    "is_offline": (
+        "{} is offline. Answer once it is back.",
+        "{} sedang luring. Jawab setelah daring kembali.",
+    ),
     "refused": ("{} refused: {}", "{} menolak: {}"),
     "queue_empty": (
         "Nothing waits for an answer. Well sorted.",
