@@ -122,6 +122,8 @@ def give(client: Client, section: MqttPublisher) -> None:
     if section.tls is not None:
         files = {key: str(path) for key, path in section.tls.model_dump(exclude_none=True).items()}
         _readable(files)
+        if "key" in files and "cert" not in files:
+            raise ConfigError(f"publisher.tls.key {files['key']} is of no use without its cert")
         try:
             # with an empty password, OpenSSL refuses a locked key and does not ask for it
             client.tls_set(

@@ -128,6 +128,7 @@ def test_a_broker_that_wants_a_certificate_is_told_once(
         ({"username": "bin", "password_file": Path("/nowhere/secret")}, "/nowhere/secret"),
         ({"password_file": Path("/nowhere/secret")}, "/nowhere/secret.*needs a username"),
         ({"tls": {"ca": Path("/nowhere/ca.pem")}}, "/nowhere/ca.pem"),
+        ({"tls": {"key": Path(__file__)}}, "without its cert"),
         ({"host": "no..host"}, "no..host"),
     ],
 )

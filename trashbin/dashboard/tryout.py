@@ -13,10 +13,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse
 
 from trashbin import classify, pictures
+from trashbin import config as configuration
 from trashbin.dashboard import cards, glyphs
 from trashbin.dashboard.frame import Sheet, language_of
 from trashbin.dashboard.words import Words
 from trashbin.errors import PictureError, TrashbinError
+from trashbin.model import manifest
 from trashbin.ports import Classifier
 from trashbin.types import Action, Decision, Reason, Thresholds
 
@@ -25,9 +27,16 @@ MAX_NAME = 200
 
 
 class Judge:
-    """The network, opened at the first picture; one picture at a time."""
+    """The network, opened at the first picture; one picture at a time.
+
+    ConfigError or ModelError at once where what was named is not there.
+    """
 
     def __init__(self, config: Path | None = None, model: str | None = None) -> None:
+        if config is not None:
+            configuration.read(config)
+        if model is not None:
+            manifest.find(model)
         self._config = config
         self._model = model
         self._opened: tuple[Classifier, Thresholds] | None = None
