@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,11 @@ Exit status:
 class Commands(click.Group):
     """Tells our errors in one message, without a traceback, and exits with their status."""
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Read the arguments, and run what they name."""
+        _open_what_is_closed()
+        return super().main(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; its return value becomes the exit status."""
         _write_any_name()
@@ -53,6 +59,14 @@ class Commands(click.Group):
                 raise
             click.echo(f"trashbin: no room to write to ({error})", err=True)
             ctx.exit(int(ExitCode.UNREACHABLE))
+
+
+def _open_what_is_closed() -> None:
+    """A stream may have been closed before (``<&-``): then the next file would take its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 (until the end)
+            setattr(sys, name, nowhere)
 
 
 def _write_any_name() -> None:

@@ -238,6 +238,16 @@ def test_a_reader_that_goes_away_is_no_fault(picture: Path) -> None:
     assert done.stderr == b""
 
 
+def test_a_stream_that_was_closed_before_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdin", "stdout", "stderr"):  # so Python tells of <&- >&- 2>&-
+        monkeypatch.setattr(sys, name, None)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert not sys.stdin.isatty() and not sys.stdout.isatty() and sys.stderr.write("x")
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        stream.close()
+
+
 def test_a_name_that_is_no_text_is_written_escaped(picture: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photographs" / "trash"
     folder.mkdir(parents=True)
