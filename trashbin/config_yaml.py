@@ -103,9 +103,10 @@ class Document:
             self._whole("bytes that are not UTF-8", "text saved as UTF-8", line)
             return None
         try:
-            root = _Loader(text).get_single_node()
+            loader = _Loader(text)
+            root = loader.get_single_node()
         except yaml.MarkedYAMLError as error:
-            self._syntax(error)
+            self._syntax(error, loader)
             return None
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, int(error.position)) + 1
@@ -175,7 +176,11 @@ class Document:
     def _whole(self, found: str, expected: str, line: int = 0, suggestion: str = "") -> None:
         self.mistakes.append(Mistake(line, int(line > 0), "", found, expected, suggestion))
 
-    def _syntax(self, error: yaml.MarkedYAMLError) -> None:
+    def _syntax(self, error: yaml.MarkedYAMLError, loader: _Loader) -> None:
+        if (quote := loader.open_quote(error)) is not None:
+            found, expected = "a quote without its end", "the same quote after the text"
+            self.mistakes.append(Mistake(quote.line + 1, quote.column + 1, "", found, expected, ""))
+            return
         mark = error.problem_mark or error.context_mark
         found = " ".join((error.problem or error.context or "a fault").split())
         suggestion = ""
@@ -196,10 +201,24 @@ class _Loader(yaml.SafeLoader):
     """Composes nodes, and refuses what no configuration needs and a bomb is made of."""
 
     depth = 0
+    scalar: Any = None  # the last one that was read
+
+    def open_quote(self, error: yaml.MarkedYAMLError) -> Any:
+        """The mark of a quote that was left open; None where ``error`` is another.
+
+        It ends at the next quote, often in a comment far below, and YAML finds fault there.
+        """
+        if error.problem == "found unexpected end of stream":
+            return error.context_mark
+        last = self.scalar
+        quoted = last is not None and last.style in ("'", '"')
+        return last.start_mark if quoted and last.start_mark.line < last.end_mark.line else None
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         problem = ""
+        if isinstance(event, yaml.ScalarEvent):
+            self.scalar = event
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             problem = "an anchor or alias (& or *)"
         elif getattr(event, "tag", None):

@@ -201,7 +201,13 @@ ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
     ),
     # the YAML itself
     "a tab": (("  id: hall-2", "\tid: hall-2"), 3, "", "indent with spaces, not with tabs"),
-    "an open quote": (("hall-2", "'hall-2"), 19, "", "expected valid YAML"),
+    "an open quote": (("hall-2", "'hall-2"), 3, "", "found a quote without its end"),
+    "an open quote that a comment ends": (
+        ("hall-2\n", "'hall-2\n# don't ask\n"),
+        3,
+        "",
+        "found a quote without its end",
+    ),
     "an anchor": (("hall-2", "&id hall-2"), 3, "", "an anchor or alias"),
     "a tag": (("hall-2", "!!str hall-2"), 3, "", "a tag (!)"),
     "a colon in a text": (("hall-2", "hall: 2"), 3, "", "quote a text that has a colon"),
