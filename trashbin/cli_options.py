@@ -118,7 +118,14 @@ def store_option(function: F) -> F:
 def json_option(function: F) -> F:
     """``--json``, the same wherever it stands."""
     text = "Print JSON for programs instead of text for people."
-    return click.option("--json", "as_json", is_flag=True, help=text)(function)
+    return click.option("--json", "as_json", is_flag=True, callback=_in_utf8, help=text)(function)
+
+
+def _in_utf8(ctx: click.Context, parameter: click.Parameter, as_json: bool) -> bool:
+    """JSON is UTF-8 whatever the terminal takes; what is no text is escaped as JSON does it."""
+    if as_json and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    return as_json
 
 
 def model_option(multiple: bool = False) -> Callable[[F], F]:

@@ -6,6 +6,9 @@ import csv
 import errno
 import io
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -78,6 +81,17 @@ def test_events_are_read_while_the_daemon_writes(store: Path) -> None:
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [line["seq"] for line in lines] == [1, 2, 3, 4, 5]
     assert lines[0]["label"] == "glass"
+
+
+@pytest.mark.parametrize("terminal", ["ascii", "latin-1"])
+def test_json_is_utf_8_whatever_the_terminal_takes(store: Path, terminal: str) -> None:
+    box = Outbox(store / "events.sqlite")
+    box.append(an_event(bin="Küche"))
+    box.close()
+    command = [sys.executable, "-m", "trashbin", "events", "--store", str(store), "--json"]
+    env = os.environ | {"PYTHONIOENCODING": terminal}
+    done = subprocess.run(command, env=env, capture_output=True, check=True)
+    assert json.loads(done.stdout.decode().splitlines()[-1])["bin"] == "Küche"
 
 
 @pytest.mark.parametrize(
