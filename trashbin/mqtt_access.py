@@ -62,7 +62,8 @@ class Sessions:
     paho's pause grows while a broker cannot be reached or refuses us, and is short again after
     any connection. But a broker may let us in and end each one soon, for what its rules forbid
     or for another client of our name. So here it grows on until a connection has lasted: what
-    is tried again takes a tenth of the time at most, or the longest pause.
+    is tried again takes a tenth of the time at most, or the longest pause. A broker that goes down
+    again and again is none of these: between two connections it could not be reached.
     """
 
     def __init__(
@@ -91,20 +92,29 @@ class Sessions:
         """The broker let us in."""
         self._began = self._clock()
 
+    def none_made(self) -> None:
+        """The broker is away: it went down, and did not end the last connections for us."""
+        if self._soon:
+            self._begin_anew()
+
     def ended(self) -> bool | None:
         """The connection is no more; True where that was soon, None where there was none."""
         began, self._began = self._began, None
         if began is None:
             return None
-        soon = self._clock() - began < PROOF * self._pause
-        if not soon:
-            self._pause = self._shortest
-        elif self._soon:  # once may be chance
+        if self._clock() - began >= PROOF * self._pause:
+            self._begin_anew()
+            return False
+        if self._soon:  # once may be chance
             self._pause = min(2 * self._pause, self._longest)
-        self._soon = soon
-        least = -(-self._pause // 2)  # a hundred bins do not come back in one instant
-        self._client.reconnect_delay_set(random.randint(least, self._pause), self._longest)
-        return soon
+            least = -(-self._pause // 2)  # a hundred bins do not come back in one instant
+            self._client.reconnect_delay_set(random.randint(least, self._pause), self._longest)
+        self._soon = True
+        return True
+
+    def _begin_anew(self) -> None:
+        self._pause, self._soon = self._shortest, False
+        self._client.reconnect_delay_set(self._shortest, self._longest)
 
 
 def give(client: Client, section: MqttPublisher) -> None:

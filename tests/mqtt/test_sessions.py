@@ -57,10 +57,19 @@ def test_pauses_grow_to_the_longest_and_begin_anew_after_a_connection_that_laste
     client: Paho, sessions: Sessions, clock: FakeClock
 ) -> None:
     assert [connect(sessions, clock, 1.0) for _ in range(8)] == [True] * 8
-    for pause, most in zip(client.pauses[1:], (1, 2, 4, 8, 16, 32, 60, 60), strict=True):
+    for pause, most in zip(client.pauses, (1, 2, 4, 8, 16, 32, 60, 60), strict=True):
         assert most / 2 <= pause <= most
     assert connect(sessions, clock, 60 * PROOF) is False and client.pauses[-1] == 1
     assert connect(sessions, clock, 3600) is False and client.pauses[-1] == 1
+
+
+def test_a_broker_that_goes_down_each_time_is_awaited_as_ever(
+    client: Paho, sessions: Sessions, clock: FakeClock
+) -> None:
+    for _ in range(8):
+        connect(sessions, clock, 1.0)
+        sessions.none_made()
+    assert set(client.pauses) == {1}
 
 
 def test_a_connection_is_believed_at_once_unless_the_ones_before_it_ended_soon(

@@ -142,6 +142,7 @@ class Watch:
     def _on_connect_fail(self, client: Client, userdata: Any) -> None:
         # paho calls this while it handles the error, and passes nothing on
         why = sys.exc_info()[1]
+        self._sessions.none_made()
         self._lost(f"The broker {self._section.host}:{self._section.port} cannot be reached: {why}")
 
     def _on_disconnect(self, *_: Any) -> None:

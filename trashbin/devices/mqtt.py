@@ -198,6 +198,7 @@ class MqttPublisher:
     def _on_connect_fail(self, client: Client, userdata: object) -> None:
         # paho calls this while it handles the error, and passes nothing on
         error = sys.exc_info()[1]
+        self._sessions.none_made()
         forged = isinstance(error, ssl.SSLCertVerificationError)
         check = "; check publisher.tls.ca, publisher.host and the clock" if forged else ""
         self._tell("broker", f"The broker {self._at} cannot be reached: {error}{check}")

@@ -305,6 +305,7 @@ class Collector:
     def _on_connect_fail(self, client: Client, userdata: object) -> None:
         # paho calls this while it handles the error, and passes nothing on
         self._tell(f"The broker {self._at} cannot be reached: {sys.exc_info()[1]}")
+        self._sessions.none_made()
 
     def _on_disconnect(
         self,
