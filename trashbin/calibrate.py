@@ -53,13 +53,16 @@ def run(
     *,
     look: Look,
     as_json: bool,
+    taught: frozenset[str] = frozenset(),
 ) -> ExitCode:
     """Choose the thresholds, print what they promise, write them; BAD_INPUT where none is promised.
 
     ``top1`` holds as it is. ``store`` None writes nothing. Pictures of the empty tray count
-    where the bin looks closely.
+    where the bin looks closely. Pictures of the items ``taught`` to the bin's head are left out.
     """
     found = listed(folder, labels, look.closely)
+    found.pictures[:], learned = pictures.unseen(found.pictures, taught)
+    found.complaints.extend(learned)
     items = _judged(found, classifier, top1, look.changed_area)
     for complaint in found.complaints:
         click.echo(f"trashbin: {complaint}", err=True)

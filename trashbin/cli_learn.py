@@ -61,12 +61,12 @@ def calibrate(
 ) -> int:
     """Choose gap and familiarity so that wrong sorts stay below a bound, and promise it.
 
-    DIR holds pictures of this tray, one folder a label (DIR/glass, DIR/metal ...), as they
-    will fall into it and in like numbers; any other folder (DIR/unknown, DIR/food) holds
-    things of no class, on which every act is wrong. Pictures that the bin kept show what its
-    network saw; beside whole ones, pictures of the empty tray lie in DIR/empty. Told are the
-    bound, how many items are acted on (coverage), and on how many items this rests. Where the
-    items do not support the promise nothing changes, and it is said how many would.
+    DIR holds pictures of this tray, one of each item, one folder a label (DIR/glass, DIR/metal
+    ...), as they will fall into it and in like numbers; any other folder (DIR/unknown,
+    DIR/food) holds things of no class, on which every act is wrong. Pictures that the bin kept
+    show what its network saw; beside whole ones, pictures of the empty tray lie in DIR/empty.
+    Told are the bound, how many items are acted on (coverage), and on how many this rests.
+    Where the items do not support the promise nothing changes, and it is said how many would.
 
     The thresholds are written to calibration.json in the bin's store and hold from the next
     item on, in place of the model's. Thresholds, a head or a way of looking that are changed
@@ -104,6 +104,7 @@ def calibrate(
         where,
         look=read.look if read else Look(),
         as_json=as_json,
+        taught=classifier.taught,
     )
 
 

@@ -105,6 +105,7 @@ def evaluate(
       trashbin evaluate --head before --config trashbin.yaml photographs/
     """
     classifier, thresholds = _open(config, model, gap=gap, top1=top1, familiarity=familiarity)
+    taught = classifier.taught  # left out before, too: the two are compared on the same pictures
     if head == "before":
         classifier.use_head(None)
     elif head == "after" and classifier.model.head is None:
@@ -124,6 +125,7 @@ def evaluate(
         look=configuration.read(config).look if config else Look(),
         as_json=as_json,
         wrong=wrong,
+        taught=taught,
     )
 
 

@@ -59,13 +59,16 @@ def run(
     look: Look,
     as_json: bool,
     wrong: bool,
+    taught: frozenset[str] = frozenset(),
 ) -> ExitCode:
     """Judge every picture of a folder and print the figures; bad pictures are reported.
 
     Where the bin looks closely and there are pictures of the empty tray, things are found
-    beside them as in the bin.
+    beside them as in the bin. Pictures of the items ``taught`` to the bin's head are left out.
     """
     found, complaints = list_pictures(folder, labels)
+    found, learned = pictures.unseen(found, taught)
+    complaints += learned
     with quiet():
         trays, others = pictures.trays(folder, labels) if look.closely else ([], [])
     complaints += others

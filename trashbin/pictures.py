@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +17,8 @@ from trashbin.changes import HEIGHT, WIDTH
 from trashbin.errors import PictureError
 from trashbin.leases import Leases
 from trashbin.types import Pixels
+
+Label = TypeVar("Label", str, str | None)
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 50_000_000  # OpenCV's own limit is set to the same in trashbin/__init__.py
@@ -76,6 +78,24 @@ def trays(folder: Path, labels: Sequence[str]) -> tuple[list[Pixels], list[str]]
         except PictureError as error:
             complaints.append(str(error))
     return found, complaints
+
+
+def unseen(
+    found: Sequence[tuple[Path, Label]], taught: frozenset[str]
+) -> tuple[list[tuple[Path, Label]], list[str]]:
+    """The pictures of items that nothing was ``taught`` with, and a complaint about the others.
+
+    ``trashbin export-labels`` names an item's picture by its event. What was learned by heart is
+    no test: of promises made on it more were broken than kept.
+    """
+    kept = [each for each in found if each[0].stem not in taught]
+    lost = len(found) - len(kept)
+    if not lost:
+        return kept, []
+    return kept, [
+        f"{lost} of {len(found)} pictures left out: the head was taught with these items, "
+        "and knows them by heart"
+    ]
 
 
 def decode(content: bytes) -> Pixels:

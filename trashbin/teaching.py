@@ -98,6 +98,7 @@ def lesson(answered: list[Answered], classifier: TFLiteClassifier, worn: Head | 
         rehearsed_before=outcome.rehearsed_before,
         rehearsed_after=outcome.rehearsed_after,
         store=store,
+        items=tuple(each.item.event_id for each in mine),
     )
     content = head.packed(
         layer.tray.weights,
@@ -186,7 +187,6 @@ def _show(learned: Lesson, installed: Head | None, store: Path) -> None:
         click.echo(
             f"The bin wears the new head {installed.digest[:12]} from the next item on.\n"
             "What was promised by an earlier calibration is withdrawn. Calibrate again on items "
-            f"of this tray:\n  trashbin calibrate --store {store} DIR\n"
-            "(trashbin export-labels DIR writes the pictures that were kept, a folder a label.)\n"
+            f"of this tray that it was not taught with:\n  trashbin calibrate --store {store} DIR\n"
             f"The way back: trashbin teach --back --store {store}"
         )

@@ -245,6 +245,33 @@ def test_evaluate_compares_before_and_after(taught: Taught, tmp_path: Path) -> N
         assert json.loads(result.stdout)["images"] == 1
 
 
+def test_what_a_head_was_taught_with_is_no_test_for_it(taught: Taught, tmp_path: Path) -> None:
+    taught.answer(*taught.tray(10))
+    assert taught.trashbin().exit_code == 0
+    taught.answer(*taught.tray(1))
+    tray = tmp_path / "tray"
+    for number, each in enumerate(answers.read(taught.store)):
+        (tray / each.label).mkdir(parents=True, exist_ok=True)
+        pixels = np.full((8, 8, 3), number, np.uint8)
+        cv2.imwrite(str(tray / each.label / f"{each.item.event_id}.png"), pixels)
+    assert len([*tray.glob("*/*.png")]) == 66
+
+    given = ["--json", "--store", str(taught.store), "--model", str(taught.path), str(tray)]
+    promised = CliRunner().invoke(main, ["calibrate", *given])
+    assert "60 of 66 pictures left out: the head was taught" in promised.stderr
+    assert json.loads(promised.stdout)["pictures"] == 6
+
+    file = tmp_path / "trashbin.yaml"
+    base = yaml.safe_load((resources.root() / "config" / "demo.yaml").read_text())
+    mine = {"model": {"name": str(taught.path)}, "store": {"path": str(taught.store)}}
+    file.write_text(yaml.safe_dump(base | mine))
+    for which in ([], ["--head", "before"], ["--head", "after"]):
+        given = ["evaluate", "--json", *which, "--config", str(file), str(tray)]
+        result = CliRunner().invoke(main, given)
+        assert "60 of 66 pictures left out" in result.stderr
+        assert json.loads(result.stdout)["images"] == 6
+
+
 def test_a_damaged_head_is_told_and_the_network_wears_its_own(taught: Taught) -> None:
     taught.answer(*taught.tray(10))
     taught.trashbin()

@@ -40,7 +40,8 @@ class About(BaseModel):
     counts by label what it was taught with, up to the event ``last_seq`` of the event store with
     the id ``store`` (empty in older heads). ``before`` and ``after`` were right of those answers,
     each judged by a fit that had not seen it; likewise of the ``rehearsed`` items that came with
-    the network.
+    the network. ``items`` are the item events that it was taught with, by id; older heads do not
+    tell them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
@@ -56,6 +57,7 @@ class About(BaseModel):
     rehearsed_before: int
     rehearsed_after: int
     store: str = ""
+    items: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -123,6 +123,11 @@ class TFLiteClassifier:
         self._head, self._familiarity = head, known
         self.model = replace(self.file.id, head=None if head is None else head.digest)
 
+    @property
+    def taught(self) -> frozenset[str]:
+        """The items, by event id, that the head it wears learned from: no test for that head."""
+        return frozenset() if self._head is None else frozenset(self._head.about.items)
+
     def load_input(self, frame: Frame, turns: int = 0) -> None:
         """Preprocess a frame, or what lies in it, into the interpreter's own input buffer."""
         view = self._interpreter.tensor(self._input["index"])
