@@ -63,7 +63,7 @@ def run(
     found = listed(folder, labels, look.closely)
     found.pictures[:], learned = pictures.unseen(found.pictures, taught)
     found.complaints.extend(learned)
-    items = _judged(found, classifier, top1, look.changed_area)
+    items = _judged(found, classifier, top1, look)
     for complaint in found.complaints:
         click.echo(f"trashbin: {complaint}", err=True)
     chosen = promise.choose(items, risk, confidence)
@@ -87,6 +87,7 @@ def run(
         setup=classifier.setup,
         thresholds=thresholds,
         closely=look.closely,
+        burst=look.burst,
         risk=risk,
         confidence=confidence,
         items=chosen.items,
@@ -149,7 +150,7 @@ def listed(folder: Path, labels: Sequence[str], closely: bool) -> Found:
     return found
 
 
-def _judged(found: Found, classifier: Classifier, top1: float, changed_area: float) -> Items:
+def _judged(found: Found, classifier: Classifier, top1: float, look: Look) -> Items:
     """What the rules see of each picture; one that cannot be read is complained about."""
     gap, familiarity, right, eligible = [], [], [], []
     rules = Thresholds(0.0, top1, 0.0)
@@ -169,7 +170,7 @@ def _judged(found: Found, classifier: Classifier, top1: float, changed_area: flo
             except PictureError as error:
                 found.complaints.append(str(error))
                 continue
-            decision = judge(pixels, classifier, rules, found.trays, changed_area)
+            decision = judge(pixels, classifier, rules, found.trays, look.changed_area, look.burst)
             gap.append(decision.gap or 0.0)
             familiarity.append(decision.familiarity)
             right.append(label is not None and decision.label == label)

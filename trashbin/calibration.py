@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trashbin.errors import StoreError
 from trashbin.ports import Classifier
+from trashbin.settings import Look
 from trashbin.types import ModelId, Thresholds
 
 NAME = "calibration.json"  # in the folder that the configuration's ``store: path`` names
@@ -38,6 +39,7 @@ class Calibration(BaseModel):
     setup: str = ""  # the classifier's; files without it knew another one
     thresholds: Thresholds
     closely: bool = False  # as ``settings.Look`` has it; files without it knew no close-ups
+    burst: int = Field(default=3, ge=1)  # likewise; files without it knew no other
     risk: float = Field(gt=0, lt=1)
     confidence: float = Field(gt=0, lt=1)
     items: int = Field(ge=1)
@@ -54,7 +56,7 @@ class Calibration(BaseModel):
         )
 
     def broken(
-        self, classifier: Classifier | None, thresholds: Thresholds, closely: bool
+        self, classifier: Classifier | None, thresholds: Thresholds, look: Look
     ) -> str | None:
         """Why the promise does not hold for what is used now; None where it does."""
         was = self.model
@@ -64,9 +66,11 @@ class Calibration(BaseModel):
             return f"{was.name} is shown pictures, or tells known things, in another way since"
         if classifier.model.head != was.head:
             return "the head was changed since"
-        if closely != self.closely:
-            before, now = (_SHOWN[each] for each in (self.closely, closely))
+        if look.closely != self.closely:
+            before, now = (_SHOWN[each] for each in (self.closely, look.closely))
             return f"the network is shown {now}, it was calibrated with {before}"
+        if look.burst != self.burst:
+            return f"look: burst is {look.burst}, it was calibrated with {self.burst}"
         for key, old in asdict(self.thresholds).items():
             new = getattr(thresholds, key)
             if old != new and (old is None or new is None or abs(old - new) > NEAR):

@@ -16,7 +16,7 @@ from rich.text import Text
 from trashbin import calibration, config, pictures, settings
 from trashbin.decision import decide
 from trashbin.errors import ExitCode, PictureError
-from trashbin.looking import turned
+from trashbin.looking import TURNS, turned
 from trashbin.model import tflite
 from trashbin.model.heads import Heads
 from trashbin.model.shelf import Shelf
@@ -56,13 +56,14 @@ def judge(
     thresholds: Thresholds,
     trays: Sequence[Pixels] = (),
     changed_area: float = CHANGED_AREA,
+    burst: int = TURNS,
 ) -> Decision:
-    """The decision on one RGB uint8 picture (H, W, 3), as the bin makes it on a burst of it.
+    """The decision on one RGB uint8 picture (H, W, 3), as the bin makes it on a ``burst`` of it.
 
     Beside pictures of the empty tray the network is shown what lies there, else all of it.
     """
     frame = Frame(pixels, 0.0, thing=find_thing(pixels, trays, changed_area))
-    return decide(turned(classifier, frame), thresholds)
+    return decide(turned(classifier, frame, burst), thresholds)
 
 
 def as_dict(file: str, decision: Decision) -> dict[str, Any]:

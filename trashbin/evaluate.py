@@ -85,7 +85,7 @@ def run(
             except PictureError as error:
                 complaints.append(str(error))
                 continue
-            decision = judge(pixels, classifier, thresholds, trays, look.changed_area)
+            decision = judge(pixels, classifier, thresholds, trays, look.changed_area, look.burst)
             judged.append(Picture(file, truth, decision))
     for complaint in complaints:
         click.echo(f"trashbin: {complaint}", err=True)

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 # the keys of an event's timing_ms; ``total`` covers them all
 STAGES = ("settle", "capture", "preprocess", "invoke", "decide", "total")
 
-TURNS = 3  # quarters, in which a single picture is shown to the network: as many as a burst has
+TURNS = 3  # quarters, in which a single picture is shown to the network: as a burst has by default
 TORN = 3  # pictures in a row with a flaw are the camera's, not chance
 BLACK = 16  # below, one colour is told as black
 WHITE = 255  # light that is too bright is flat, too
@@ -67,9 +67,9 @@ class Sight:
         return close_up(self.frame.pixels, self.frame.thing)
 
 
-def turned(classifier: Classifier, frame: Frame) -> list[Prediction]:
+def turned(classifier: Classifier, frame: Frame, burst: int = TURNS) -> list[Prediction]:
     """What the network says of a single picture, turned as the frames of a burst are."""
-    return [classifier.predict(frame, turns) for turns in range(TURNS)]
+    return [classifier.predict(frame, turns) for turns in range(burst)]
 
 
 def scene_of(settings: LookSettings) -> Scene:

@@ -10,6 +10,7 @@ from trashbin import calibration
 from trashbin.calibration import Calibration
 from trashbin.errors import StoreError
 from trashbin.ports import Classifier
+from trashbin.settings import Look
 from trashbin.types import Thresholds
 
 log = logging.getLogger(__name__)
@@ -18,9 +19,9 @@ log = logging.getLogger(__name__)
 class Promised:
     """The calibration in a store's folder, read again whenever the file changes."""
 
-    def __init__(self, store: Path, closely: bool) -> None:
+    def __init__(self, store: Path, look: Look) -> None:
         self.store = store
-        self._closely = closely  # how this bin looks
+        self._look = look  # how this bin looks
         self._seen: object = None  # the file as it was last read
         self._read: Calibration | None = None
 
@@ -51,7 +52,7 @@ class Promised:
         made = self.calibration()
         if made is None:
             return None
-        why = made.broken(classifier, thresholds, self._closely)
+        why = made.broken(classifier, thresholds, self._look)
         return {
             "risk": made.risk,
             "confidence": made.confidence,
@@ -73,7 +74,7 @@ class Promised:
         made = self.calibration()
         if made is None:
             return "", "the promise is withdrawn: its file was taken away. Calibrate again."
-        why = made.broken(classifier, thresholds, self._closely)
+        why = made.broken(classifier, thresholds, self._look)
         if why is None:
             return made.digest(), f"promised: {made.promise}"
         return f"{made.digest()} {why}", f"the promise is withdrawn: {why}. Calibrate again."

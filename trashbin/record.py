@@ -72,7 +72,7 @@ class Recorder:
         self.last_item: Event | None = None
         self.last_answer: Event | None = None
         self._settings: dict[str, tuple[str | None, str]] = {}  # as last read, and from which store
-        self.promised = Promised(config.store.path, config.look.closely)
+        self.promised = Promised(config.store.path, config.look)
         self.moving: str | None = None  # the last event of this run that moved something
 
     # what holds: a request, else the YAML, else the calibration, else the model's manifest

@@ -82,7 +82,7 @@ def test_it_prints_the_promise_and_writes_what_the_daemon_reads(
     made = calibration.read(store)
     assert made is not None and made.model == Reader.model
     assert made.thresholds == Thresholds(**told["thresholds"])
-    assert made.broken(Reader(), made.thresholds, True) is None
+    assert made.broken(Reader(), made.thresholds, Look()) is None
     assert 0.6 < told["coverage"] < 0.9  # the strange things are held, the doubtful ones too
     assert run(tray, 0.05, None, as_json=False) == ExitCode.GOOD
     people = capsys.readouterr().out
@@ -154,6 +154,25 @@ def test_pictures_of_the_empty_tray_count_where_the_bin_looks_closely(
     assert len(found) == 3 * 360 and any(found) is closely
 
 
+def test_an_item_is_judged_by_as_many_views_as_a_burst_has(tray: Path) -> None:
+    asked = []
+
+    class Watched(Reader):
+        def predict(self, frame: Frame, turns: int = 0) -> Prediction:
+            asked.append(turns)
+            return super().predict(frame, turns)
+
+    for burst in (1, 5):
+        asked.clear()
+        store, look = tray.parent / "store", Look(burst=burst)
+        given = (tray, Watched(), LABELS, 0.4, 0.05, 0.95, store)
+        assert calibrate.run(*given, look=look, as_json=True) == ExitCode.GOOD
+        assert asked == 360 * [*range(burst)]
+        made = calibration.read(store)
+        assert made is not None and made.broken(Reader(), made.thresholds, look) is None
+        assert "calibrated with" in (made.broken(Reader(), made.thresholds, Look()) or "")
+
+
 def test_a_promise_ends_with_another_network_setup_head_threshold_or_look(tray: Path) -> None:
     assert run(tray, 0.05, tray.parent / "store") == ExitCode.GOOD
     made = calibration.read(tray.parent / "store")
@@ -163,14 +182,15 @@ def test_a_promise_ends_with_another_network_setup_head_threshold_or_look(tray: 
     other.model = ModelId("reader", "int8", "2" * 64)
     head.model = ModelId("reader", "int8", "1" * 64, "3" * 64)
     anew.setup = "read from below"
-    assert made.broken(same, held, True) is None
-    assert "another network" in (made.broken(other, held, True) or "")
-    assert "in another way" in (made.broken(anew, held, True) or "")
-    assert "head" in (made.broken(head, held, True) or "")
+    assert made.broken(same, held, Look()) is None
+    assert "another network" in (made.broken(other, held, Look()) or "")
+    assert "in another way" in (made.broken(anew, held, Look()) or "")
+    assert "head" in (made.broken(head, held, Look()) or "")
     assert "gap is 0.1" in (
-        made.broken(same, Thresholds(0.1, held.top1, held.familiarity), True) or ""
+        made.broken(same, Thresholds(0.1, held.top1, held.familiarity), Look()) or ""
     )
-    assert "shown all of the tray" in (made.broken(same, held, False) or "")
+    assert "burst is 1" in (made.broken(same, held, Look(burst=1)) or "")
+    assert "shown all of the tray" in (made.broken(same, held, Look(close_up=False)) or "")
     assert calibration.applied(made, head) == held
     for another in (other, anew):
         assert calibration.applied(made, another) == Reader.thresholds
