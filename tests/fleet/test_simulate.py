@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +26,7 @@ def simulate(broker: Broker, *options: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # a terminal's Ctrl-C reaches all of these processes
     )
 
 
@@ -46,6 +49,21 @@ def test_every_bin_tells_its_own_valid_events_and_what_a_page_shows(broker: Brok
     assert told["broker_mb"] > 1 and told["broker_cores"] >= 0
     for topic in ("availability", "info", "state", "health"):
         assert listener.on(f"trashbin/sim-3/{topic}")
+
+
+def test_ctrl_c_while_the_bins_processes_start_ends_as_at_any_time(broker: Broker) -> None:
+    process = simulate(broker, "--bins", "1", "--json")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+
+    def begun() -> bool:
+        lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children.read_text().split()]
+        return any(b"spawn_main" in line for line in lines)
+
+    assert wait_until(begun)
+    os.killpg(process.pid, signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    assert json.loads(out)["lost"] == 0
 
 
 def test_nothing_is_lost_while_the_broker_is_away(broker: Broker, tmp_path: Path) -> None:

@@ -144,6 +144,19 @@ def main(
     return ExitCode.BAD_INPUT if result.lost else ExitCode.GOOD
 
 
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """A process that is started here never hears Ctrl-C, not even before it can say so itself."""
+    heard = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
+
+
 class _Fleet:
     def __init__(
         self,
@@ -196,7 +209,8 @@ class _Fleet:
                 process: BaseProcess = spawn.Process(
                     target=worker.run, args=(task, theirs), daemon=True
                 )
-                process.start()
+                with _unheard():
+                    process.start()
                 theirs.close()
                 self._pipes.append(ours)
                 processes.append(process)
