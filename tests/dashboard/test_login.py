@@ -87,6 +87,25 @@ def test_the_password_opens_and_logout_closes(locked: TestClient) -> None:
     assert locked.get("/", cookies=cookies).status_code == 401
 
 
+def test_a_login_leads_on_to_where_one_was_going(locked: TestClient) -> None:
+    sent = locked.get("/events?kind=sorted&q=a%20b&bin=hall", headers={"accept": "text/html"})
+    form = sent.headers["location"]
+    assert form.startswith("/login?")
+    for password in ("sesame open", "open sesame"):
+        answer = locked.post(form, data={"password": password})
+    assert answer.headers["location"] == "/events?kind=sorted&q=a%20b&bin=hall"
+    assert locked.get(form).headers["location"] == answer.headers["location"]
+
+
+@pytest.mark.parametrize(
+    "to",
+    ["https://evil.example/", "//evil.example", "/\\evil.example", "/\t/evil.example", "", "x"],
+)
+def test_a_login_leads_to_no_other_site(locked: TestClient, to: str) -> None:
+    answer = locked.post("/login", params={"to": to}, data={"password": "open sesame"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
 def test_logout_closes_what_is_open(locked: TestClient) -> None:
     with locked:  # one event loop for all
         locked.post("/login", data={"password": "open sesame"})

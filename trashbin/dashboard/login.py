@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from collections import deque
 from html import escape
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlencode, urlsplit
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -131,6 +132,7 @@ class Guard:
         token = cookies.get(COOKIE, "")
         known = token in self._sessions
         path = scope["path"]
+        query = scope.get("query_string", b"").decode("latin-1")
         words = Words(cookies.get("language") or preferred(headers.get("accept-language", "")))
         if path == "/logout":
             self._end(token)
@@ -140,7 +142,7 @@ class Guard:
         if path == "/login" and scope["type"] == "http":
             if scope["method"] == "POST":
                 return await self._log_in(Request(scope, receive), words, password)
-            return RedirectResponse("/", 303) if known else _form(words)
+            return RedirectResponse(_wanted(query), 303) if known else _form(words)
         if known or path in OPEN:
             return None
         if (
@@ -148,7 +150,7 @@ class Guard:
             and scope["method"] == "GET"
             and "text/html" in headers.get("accept", "")
         ):
-            return RedirectResponse("/login", 303)
+            return RedirectResponse(_login(path, query), 303)
         return PlainTextResponse("Log in first.\n", 401)
 
     async def _log_in(self, request: Request, words: Words, password: Password) -> Response:
@@ -173,7 +175,7 @@ class Guard:
         loop = asyncio.get_running_loop()
         self._sessions[token] = loop.create_future()
         loop.call_later(SESSION_S, self._end, token)
-        answer = RedirectResponse("/", 303)
+        answer = RedirectResponse(_wanted(request.url.query), 303)
         secure = request.url.scheme == "https"
         answer.set_cookie(
             COOKIE, token, max_age=SESSION_S, httponly=True, samesite="strict", secure=secure
@@ -185,6 +187,19 @@ class Guard:
         over = self._sessions.pop(token, None)
         if over is not None:
             over.set_result(None)
+
+
+def _login(path: str, query: str) -> str:
+    """Where to log in on the way to an address."""
+    address = f"{path}?{query}" if query else path
+    return "/login" if address == "/" else f"/login?{urlencode({'to': address})}"
+
+
+def _wanted(query: str) -> str:
+    """Where somebody was going who was sent to the login; no other site's address."""
+    to = parse_qs(query).get("to", ["/"])[0]
+    # browsers take a backslash for a slash, and leave out line breaks
+    return to if re.fullmatch(r"/(?![/\\])[^\s\\]*", to) else "/"
 
 
 def _parts(address: str) -> SplitResult:
@@ -225,7 +240,7 @@ def _form(words: Words, wrong: str = "", status: int = 200) -> HTMLResponse:
         '<meta name="color-scheme" content="light dark">'
         f"<title>{escape(words('login'))} · {escape(words('title'))}</title>"
         '<link rel="stylesheet" href="/look/style.css"></head><body class="login"><main>'
-        f'<form method="post" action="/login" class="card stack"><h1>{glyphs.of("trash")} '
+        f'<form method="post" class="card stack"><h1>{glyphs.of("trash")} '
         f"{escape(words('title'))}</h1>{told}"
         f'<label for="password">{escape(words("password"))}</label>'
         '<input id="password" type="password" name="password" required autofocus '

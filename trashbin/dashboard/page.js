@@ -96,6 +96,6 @@ document.addEventListener("DOMContentLoaded", () => {
 document.addEventListener("DOMContentLoaded", () => {
   window.socket.on("connect_error", async () => {
     const answer = await fetch("/look/page.js", { cache: "no-store" }).catch(() => null);
-    if (answer?.status === 401) location.href = "/login";
+    if (answer?.status === 401) location.reload(); // by way of the login
   });
 });
