@@ -169,7 +169,7 @@ async def draw(sheet: Sheet) -> None:
         ui.html(
             '<div class="card scroll" tabindex="0" role="region" '
             f'aria-label="{escape(words("events"))}">'
-            f"<table><caption>{escape(words('found', count))} · "
+            f'<table class="wide"><caption>{escape(words("found", count))} · '
             f"{escape(words('page_of', page, pages))}</caption>"
             f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
             f'<p class="tools">{"".join(steps)}</p>',
