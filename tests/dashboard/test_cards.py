@@ -37,3 +37,25 @@ def test_a_part_has_a_word_in_each_language_and_the_bins_own_words_are_marked_en
     tile = cards.tile(Bin("hall", True, {}, state, {}), Words("id"), NOON)
     assert '<li>✕ kamera: <span lang="en">No &lt;frames&gt;.</span></li>' in tile
     assert '<li>✕ hatch: <span lang="en">Stuck.</span></li>' in tile
+
+
+def test_what_is_full_is_told_and_needs_somebody() -> None:
+    levels = {
+        "paper": {"level": 0.4, "full": False},
+        "rest": {"level": 0.97, "full": True},
+        "<glass>": {"level": None, "full": None},
+        "odd": "much",
+    }
+    bin = Bin("hall", True, {}, {"levels": levels}, {})
+    tile = cards.tile(bin, Words(), NOON)
+    assert "paper 40%, rest 97%" in tile and "<li>✕ Full: rest</li>" in tile
+    assert "odd" not in tile and "glass" not in tile
+    assert bin.needs_somebody
+    assert not Bin("yard", True, {}, {"levels": {"rest": {"level": 0.4, "full": False}}}, {}).full
+
+
+def test_a_bin_that_is_away_says_since_when() -> None:
+    state = {"ts": timestamp(NOON)}
+    heard = f"{NOON.astimezone():%Y-%m-%d %H:%M}"
+    assert heard in cards.tile(Bin("hall", False, {}, state, {}), Words(), NOON)
+    assert heard not in cards.tile(Bin("hall", True, {}, state, {}), Words(), NOON)

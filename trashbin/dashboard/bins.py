@@ -59,6 +59,27 @@ class Bin:
         }
 
     @property
+    def levels(self) -> dict[str, tuple[float, bool]]:
+        """Compartment -> how full it is, 0 to 1, and whether it counts as full; those known."""
+        told = wire.table(self.state, "levels") or wire.table(self.health, "levels")
+        return {
+            name: (level, wire.at(told, name, "full") is True)
+            for name in told
+            if (level := wire.number(told, name, "level")) is not None
+        }
+
+    @property
+    def full(self) -> list[str]:
+        """The compartments that somebody should empty."""
+        return [name for name, (_, full) in self.levels.items() if full]
+
+    @property
+    def needs_somebody(self) -> bool:
+        """True where it waits for a person: to answer, to mend, to empty."""
+        waits = self.status in ("fault", "holding")
+        return waits or (self.online and bool(self.problems or self.full))
+
+    @property
     def labels(self) -> list[str]:
         """The labels that an answer may have; empty where it has not said."""
         found = wire.at(self.info, "labels")

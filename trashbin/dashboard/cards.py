@@ -119,6 +119,9 @@ def tile(bin: Bin, words: Words, now: datetime) -> str:
         rows.append((words("site"), bin.site))
     if bin.mode:
         rows.append((words("mode"), words.known(bin.mode)))
+    if bin.levels:
+        levels = (f"{name} {words.percent(level, 0)}" for name, (level, _) in bin.levels.items())
+        rows.append((words("level"), ", ".join(levels)))
     rows += _health(bin, words)
     counts = {
         label: count for label, count in bin.counts.items() if isinstance(count, int) and count
@@ -126,9 +129,10 @@ def tile(bin: Bin, words: Words, now: datetime) -> str:
     said, measured = (_moment(wire.text(told, "ts")) for told in (bin.state, bin.health))
     today = now.astimezone().date()
     heard = max(filter(None, (said, measured)), default=None)
-    if heard is not None and heard.date() != today:
+    of_today = heard is None or heard.date() == today
+    if heard is not None and not (of_today and bin.online):
         rows.append((words("last_heard"), f"{heard:%Y-%m-%d %H:%M}"))
-    elif counts and (said is None or said.date() == today):  # else nothing was sorted today
+    if counts and of_today and (said is None or said.date() == today):  # else none was sorted today
         rows.append(
             (words("today"), ", ".join(f"{n} {words.known(name)}" for name, n in counts.items()))
         )
@@ -136,6 +140,8 @@ def tile(bin: Bin, words: Words, now: datetime) -> str:
     problems = "".join(
         f"<li>✕ {trouble(part, message, words)}</li>" for part, message in bin.problems.items()
     )
+    if bin.full:
+        problems += f"<li>✕ {escape(words('is_full', ', '.join(bin.full)))}</li>"
     return (
         f'<div class="top"><h3>{escape(bin.name)}</h3>{badge(status, words)}</div>'
         f"<dl>{listed}</dl>" + (f'<ul class="problems">{problems}</ul>' if problems else "")

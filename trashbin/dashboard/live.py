@@ -99,9 +99,9 @@ def bins(sheet: Sheet) -> None:
 
 
 def _bins(sheet: Sheet) -> list[Bin]:
-    """Those that need somebody first, then by name."""
+    """Those that need somebody first, then those that are away, then by name."""
     found = [bin for bin in list(sheet.watch.bins.values()) if sheet.device in (None, bin.id)]
-    return sorted(found, key=lambda bin: (bin.status not in ("fault", "holding"), bin.name))
+    return sorted(found, key=lambda bin: (not bin.needs_somebody, bin.online, bin.name.lower()))
 
 
 def _set(element: ui.html, content: str) -> None:

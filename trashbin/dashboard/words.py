@@ -72,6 +72,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "Belum ada tempat sampah yang terhubung. Jalankan: trashbin run, atau trashbin demo.",
     ),
     "level": ("Fill level", "Tingkat isi"),
+    "is_full": ("Full: {}", "Penuh: {}"),
     # cards
     "no_items": ("Nothing has fallen in yet.", "Belum ada yang masuk."),
     "newest": ("What falls in", "Yang masuk"),
