@@ -17,6 +17,7 @@ from trashbin.dashboard import cards
 from trashbin.dashboard.frame import Sheet
 
 HOURS = (1, 24, 168, 720)
+HOUR = timedelta(hours=1)
 REDRAW_S = 5.0
 POINTS = 1500
 COLOURS = {
@@ -68,8 +69,9 @@ async def draw(sheet: Sheet) -> None:
     archive = sheet.watch.archive
 
     async def redraw() -> None:
-        since = datetime.now(UTC) - timedelta(hours=hours)
-        counted: Hourly = {hour: Counter() for hour in _hours_since(since)}
+        now = datetime.now(UTC)
+        since = now - hours * HOUR
+        counted: Hourly = {hour: Counter() for hour in hours_between(since, now)}
         found = await asyncio.to_thread(archive.by_hour, since, sheet.device)
         points = await asyncio.to_thread(archive.latencies, since, sheet.device, POINTS)
         if not await sheet.wanted():
@@ -257,14 +259,13 @@ def _local(ts: str) -> str:
     return datetime.fromisoformat(ts).astimezone().replace(tzinfo=None).isoformat()
 
 
-def _hours_since(since: datetime) -> list[str]:
-    """Every hour up to now, in this machine's zone, also those in which nothing fell."""
-    moments = []
-    moment, now = since.astimezone(), datetime.now().astimezone()
-    while moment <= now:
-        moments.append(f"{moment:%Y-%m-%d %H}")
-        moment += timedelta(hours=1)
-    return list(dict.fromkeys([*moments, f"{now:%Y-%m-%d %H}"]))
+def hours_between(since: datetime, now: datetime) -> list[str]:
+    """Every hour, in this machine's zone, also those in which nothing fell.
+
+    The one that comes twice as summer time ends stands once, the one that it skips not at all.
+    """
+    moments = [since + past * HOUR for past in range((now - since) // HOUR + 1)]
+    return list(dict.fromkeys(f"{moment.astimezone():%Y-%m-%d %H}" for moment in (*moments, now)))
 
 
 def _short(hour: str) -> str:
