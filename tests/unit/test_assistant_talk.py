@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from tests.support import FakeClock
 from tests.unit.test_assistant_parts import SERVO, Systemd, mover_of
 from trashbin import config
-from trashbin.assistant import asking, parts, plan, talk
+from trashbin.assistant import asking, parts, plan, service, talk
 from trashbin.assistant.parts import Mover
 from trashbin.assistant.plan import Plan
 from trashbin.assistant.talk import Setup
@@ -41,6 +42,25 @@ def test_who_forgot_sudo_is_told_before_the_questions(
     screen = Systemd(tmp_path).talk(tmp_path / "trashbin.yaml", "")
     assert "may not be written to. Run it with sudo" in " ".join(screen.split())
     assert "1/8" not in screen
+
+
+def test_a_full_disk_leaves_what_was_there_and_nothing_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    file = tmp_path / "trashbin.yaml"
+    file.write_text("old")
+    with pytest.raises(OSError, match="No space left"):
+        service.put(file, "new")
+    assert file.read_text() == "old"
+    file.unlink()
+    name, bins, motion, rest = "\n\n", "\nnone\n", "motion\n", "none\nnone\nn\n"
+    screen = Systemd(tmp_path, "inactive").talk(file, f"{name}{bins}{motion}{rest}none\n\n")
+    assert "trashbin.yaml: cannot be written (No space left on device)\n" in screen
+    assert not [*tmp_path.glob("*trashbin.yaml*")]
 
 
 def test_a_file_that_may_not_be_looked_for_is_no_traceback(tmp_path: Path) -> None:

@@ -62,14 +62,21 @@ def closed(file: Path) -> Path | None:
 
 def put(file: Path, text: str) -> Path | None:
     """Write a file whole or not at all; where what was there before is kept, if anything was."""
-    kept = None
-    if file.exists():
-        kept = file.with_name(f"{file.name}.{datetime.now():%Y%m%dT%H%M%S}")
-        kept.write_bytes(file.read_bytes())
+    kept = file.with_name(f"{file.name}.{datetime.now():%Y%m%dT%H%M%S}") if file.exists() else None
     new = file.with_name(f".{file.name}.new")
-    new.write_text(text, encoding="utf-8")
-    new.chmod(0o644)
-    new.replace(file)
+    try:
+        if kept is not None:
+            kept.write_bytes(file.read_bytes())
+        with new.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())  # many a Pi is unplugged as soon as it is set up
+        new.chmod(0o644)
+        new.replace(file)
+    except OSError:
+        for half in filter(None, (new, kept)):
+            half.unlink(missing_ok=True)
+        raise
     return kept
 
 

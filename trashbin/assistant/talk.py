@@ -364,7 +364,9 @@ class Setup(Questions):
                 service.put_secret(self._password_file(at_work=False), self.password)
             kept = service.put(self.file, text)
         except OSError as error:
-            click.echo(f"trashbin: {error}. {WITH_SUDO}", err=True)
+            what = f"{error.filename or self.file}: cannot be written ({error.strerror})"
+            advice = f". {WITH_SUDO}" if isinstance(error, PermissionError) else ""
+            click.echo(f"trashbin: {what}{advice}", err=True)
             return ExitCode.BAD_USAGE
         if kept is not None:
             click.echo(f"The old one is kept as {kept}")
