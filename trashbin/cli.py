@@ -22,6 +22,7 @@ from trashbin.cli_learn import calibrate, export_labels, teach
 from trashbin.cli_model import model as model_commands
 from trashbin.cli_options import (
     EXIT_STATUSES,
+    FILE,
     Commands,
     Number,
     config_option,
@@ -97,9 +98,7 @@ def run(config: Path) -> int:
 @click.option(
     "--broker", metavar="HOST:PORT", help="Publish to this broker instead of one of the demo's own."
 )
-@click.option(
-    "--picture", metavar="FILE.svg", type=click.Path(path_type=Path), help="Draw the last sort."
-)
+@click.option("--picture", metavar="FILE.svg", type=FILE, help="Draw the last sort.")
 @click.option("--no-page", is_flag=True, help="In the terminal alone, without the web page.")
 def demo(
     items: int | None, seed: int, broker: str | None, picture: Path | None, no_page: bool
@@ -123,7 +122,7 @@ def demo(
 
 
 @main.command("check-config", epilog=EXIT_STATUSES)
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=FILE)
 @click.option(
     "--upgrade", is_flag=True, help="First rewrite a file of an older version; the old one is kept."
 )
@@ -238,7 +237,7 @@ def bench(
 @click.option(
     "--config",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FILE,
     default=Path("/etc/trashbin/trashbin.yaml"),
     show_default=True,
     help="The YAML to write.",
@@ -270,7 +269,7 @@ def setup(config: Path, yes: bool, pins: str | None) -> int:
 @click.option(
     "--config",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="The bin's YAML.  [default: /etc/trashbin/trashbin.yaml]",
 )
 @click.option(

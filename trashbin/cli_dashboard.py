@@ -7,10 +7,8 @@ from pathlib import Path
 import click
 
 from trashbin.address import parse_address
-from trashbin.cli_options import EXIT_STATUSES, config_option, model_option
+from trashbin.cli_options import EXIT_STATUSES, FILE, FOLDER, config_option, model_option
 from trashbin.errors import ConfigError, ExitCode
-
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(epilog=EXIT_STATUSES)
@@ -38,7 +36,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--store",
     metavar="FOLDER",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Where the page keeps its history.  [default: ~/.local/state/trashbin]",
 )
 @click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trashbin.cli_options import EXIT_STATUSES, F, Number, json_option
+from trashbin.cli_options import EXIT_STATUSES, FILE, FOLDER, F, Number, json_option
 
 if TYPE_CHECKING:
     from trashbin.settings import MqttPublisher
@@ -27,12 +27,8 @@ def broker_options(function: F) -> Callable[..., Any]:
         help="The MQTT broker of the bins.",
     )
     @click.option("--username", help="The user that the broker knows.")
-    @click.option(
-        "--password-file", type=click.Path(path_type=Path), help="Holds that user's password alone."
-    )
-    @click.option(
-        "--ca", type=click.Path(path_type=Path), help="Speak TLS, and trust this authority (PEM)."
-    )
+    @click.option("--password-file", type=FILE, help="Holds that user's password alone.")
+    @click.option("--ca", type=FILE, help="Speak TLS, and trust this authority (PEM).")
     @wraps(function)
     def with_broker(
         at: str, username: str | None, password_file: Path | None, ca: Path | None, **rest: Any
@@ -108,7 +104,7 @@ def collect(broker: MqttPublisher, database: str) -> int:
 @click.option(
     "--store",
     metavar="FOLDER",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Keep the bins' stores there, and go on with them next time.  [default: thrown away]",
 )
 @click.option("--prefix", default="sim-", show_default=True, help="What the bins' ids begin with.")

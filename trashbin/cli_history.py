@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trashbin.cli_options import EXIT_STATUSES, F, json_option, rule_options, store_option
+from trashbin.cli_options import EXIT_STATUSES, FILE, F, json_option, rule_options, store_option
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,9 +34,7 @@ def source_options(function: F) -> F:
     )(function)
     function = store_option(function)
     text = "The bin's YAML, which says where its store is."
-    return click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help=text)(
-        function
-    )
+    return click.option("--config", metavar="FILE", type=FILE, help=text)(function)
 
 
 def _store(config: Path | None, store: Path | None) -> Path:

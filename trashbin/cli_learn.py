@@ -9,6 +9,7 @@ import click
 
 from trashbin.cli_options import (
     EXIT_STATUSES,
+    FOLDER,
     Number,
     config_option,
     json_option,
@@ -160,7 +161,7 @@ def teach(
 
 
 @click.command("export-labels", epilog=EXIT_STATUSES)
-@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", metavar="DIR", type=FOLDER)
 @config_option()
 @store_option
 @json_option

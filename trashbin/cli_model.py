@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trashbin.cli_options import EXIT_STATUSES, F, json_option
+from trashbin.cli_options import EXIT_STATUSES, FILE, FOLDER, F, json_option
 from trashbin.errors import ExitCode, ModelError
 
 if TYPE_CHECKING:
@@ -25,13 +25,11 @@ def _where(function: F) -> F:
     function = click.option(
         "--store",
         metavar="FOLDER",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=FOLDER,
         help="The folder of the bin's store.  [default: /var/lib/trashbin]",
     )(function)
     text = "The bin's YAML, which says where its store is and how a model runs."
-    return click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help=text)(
-        function
-    )
+    return click.option("--config", metavar="FILE", type=FILE, help=text)(function)
 
 
 def _shelf(config: Path | None, store: Path | None) -> tuple[Shelf, Model]:
@@ -259,7 +257,7 @@ def _folder(entry: dict[str, Any]) -> str:
 
 @model.command(epilog=EXIT_STATUSES)
 @click.argument("name", metavar="NAME|FILE")
-@click.argument("target", metavar="FILE.zip", type=click.Path(path_type=Path))
+@click.argument("target", metavar="FILE.zip", type=FILE)
 def pack(name: str, target: Path) -> None:
     """Write a ZIP of a model for other bins, and print the digest that they ask for.
 

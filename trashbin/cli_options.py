@@ -17,6 +17,10 @@ from trashbin.errors import ExitCode, TrashbinError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# What may not be read is told where it is read, with what helps, and the rest is still done.
+FILE = click.Path(path_type=Path, readable=False)
+FOLDER = click.Path(file_okay=False, path_type=Path, readable=False)
+
 INTERRUPTED = 130  # what a shell expects of a command that Ctrl-C ended
 
 EXIT_STATUSES = """
@@ -100,7 +104,7 @@ def config_option(required: bool = False) -> Callable[[F], F]:
         "config",
         metavar="FILE",
         required=required,
-        type=click.Path(path_type=Path),
+        type=FILE,
         help="The bin's YAML; its model and rules hold.",
     )
 
@@ -110,7 +114,7 @@ def store_option(function: F) -> F:
     return click.option(
         "--store",
         metavar="FOLDER",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=FOLDER,
         help="The folder of the event store.  [default: /var/lib/trashbin]",
     )(function)
 

@@ -10,6 +10,7 @@ import click
 
 from trashbin.cli_options import (
     EXIT_STATUSES,
+    FILE,
     config_option,
     json_option,
     model_option,
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=EXIT_STATUSES)
-@click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
-)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=FILE)
 @config_option()
 @model_option()
 @rule_options

@@ -173,6 +173,28 @@ def test_classify_does_the_rest_after_a_bad_file(picture: Path, text: Path, tmp_
     assert ["is no picture" in told[0], "is a folder" in told[1], "no such file" in told[2]]
 
 
+def test_what_may_not_be_read_is_told_by_who_reads_it_and_no_bad_usage(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may read anything
+    locked = tmp_path / "locked.png"
+    locked.touch()
+    real = Path.open
+
+    def opened(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == locked.name:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opened)
+    done = trashbin_("classify", "--json", locked, picture)
+    refused, told = (json.loads(line) for line in done.stdout.splitlines())
+    assert (done.exit_code, list(told)) == (1, LINE_KEYS)
+    assert refused["error"].endswith("locked.png: cannot be read (Permission denied)")
+    [mistake] = json.loads(trashbin_("check-config", "--json", locked).stdout)
+    assert mistake["found"] == "no readable file (Permission denied)"
+
+
 def test_what_classify_says_is_one_decision(picture: Path) -> None:
     line = json.loads(trashbin_("classify", "--json", picture).output)
     ranked = sorted(line["scores"].items(), key=lambda item: -item[1])
