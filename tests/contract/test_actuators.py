@@ -45,6 +45,7 @@ def test_opening_moves_and_lights_nothing(bench: Bench, name: str) -> None:
     assert bench.pulse_ms() is None
     assert actuator.name in TABLE["actuator"]
     assert actuator.moves is (name in ("servo", "simulated"))
+    assert actuator.lights is (name in ("lamps", "rgb"))
 
 
 @every_actuator

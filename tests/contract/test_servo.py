@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -154,16 +155,33 @@ def test_a_move_that_begins_as_the_switch_closes_does_not_outlive_it(bench: Benc
     assert bench.pulse_ms() is None
 
 
-def test_a_servo_closed_on_its_way_goes_back_to_rest_first(bench: Bench) -> None:
+@pytest.fixture
+def slept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float | None]]:
+    """How long a servo slept as it was closed, and with which pulse."""
+    seen: list[tuple[float, float | None]] = []
+    sleep = SimpleNamespace(sleep=lambda seconds: seen.append((seconds, bench.pulse_ms())))
+    monkeypatch.setattr("trashbin.devices.servo.time", sleep)
+    return seen
+
+
+@pytest.mark.parametrize("later_s", [0.0, 100.0])
+def test_a_servo_closed_on_its_way_goes_back_to_rest_first_and_once(
+    bench: Bench, slept: list[tuple[float, float | None]], later_s: float
+) -> None:
     servo = bench.opened("servo")
+    servo.close()
+    assert slept == [], "it never moved"
+    servo.open()
     servo.sort("left")
     servo.rest()
     servo.release()  # no time went by: the process is asked to stop
-    pin = bench.pin(SERVO)
-    pin.clear_states()
+    bench.context.clock.wait(later_s)
     servo.close()
-    # 1.5 ms of the 20 ms: rest; then no pulse
-    assert [float(state.state) for state in pin.states[-2:]] == pytest.approx([0.075, 0.0])
+    assert slept == [(0.01, pytest.approx(1.5))]
+    assert bench.pulse_ms() is None
+    servo.open()
+    servo.close()
+    assert len(slept) == 1, "it stands at rest"
 
 
 def test_a_servo_at_rest_does_not_move_when_closed(bench: Bench) -> None:
@@ -187,3 +205,20 @@ def test_a_servo_closed_under_a_hand_stands_still(bench: Bench) -> None:
     pin.clear_states()
     servo.close()
     assert [float(state.state) for state in pin.states] == [0.0]
+
+
+def test_one_that_was_left_standing_under_a_hand_goes_to_rest_once_the_hand_is_gone(
+    bench: Bench, slept: list[tuple[float, float | None]]
+) -> None:
+    with_stop_switch(bench, lambda: bench.made[0].release())
+    servo = bench.opened("servo")
+    servo.sort("left")
+    bench.pin(STOP).drive_low()
+    servo.close()
+    servo.close()
+    assert slept == []
+    bench.pin(STOP).drive_high()
+    servo.open()
+    assert bench.pulse_ms() is None
+    servo.close()
+    assert slept == [(0.01, pytest.approx(1.5))]
