@@ -94,6 +94,39 @@ def test_a_pir_that_fires_twice_makes_one_event(rig: Rig) -> None:
     assert rig.kinds() == ["sorted"]
 
 
+@pytest.mark.parametrize("again_after", [0.2, 1.0, 1.4, 1.8, 2.5, 5.0])
+@pytest.mark.parametrize("refractory_s", [0.0, 2.0, 3.0])
+def test_a_second_pulse_for_one_hand_is_no_news_and_a_later_one_is(
+    make: Callable[..., Rig], refractory_s: float, again_after: float
+) -> None:
+    rig = make(look={"refractory_s": refractory_s})
+    rig.signal()
+    rig.clock.at(rig.clock.elapsed + again_after, rig.signal)
+    rig.go()
+    looked_s = rig.config.look.settle_s  # an empty tray is believed once that is over
+    news = again_after > looked_s and again_after >= refractory_s
+    assert rig.kinds() == ["empty"] * (1 + news)
+
+
+def test_whoever_asks_for_a_look_is_told_of_an_empty_tray_each_time(rig: Rig) -> None:
+    for _ in range(2):
+        rig.daemon.request("look", b"{}", False)
+    rig.go()
+    assert rig.kinds() == ["empty", "empty"]
+    assert [answer["status"] for _, answer in rig.told.answers] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize(("pulse_after", "looks"), [(0.3, 1), (1.6, 2)])
+def test_the_servos_own_motion_is_looked_after_only_where_something_may_fall_still(
+    rig: Rig, pulse_after: float, looks: int
+) -> None:
+    rig.drop()
+    rig.clock.at(rig.clock.elapsed + pulse_after, rig.signal)
+    rig.go()
+    assert rig.kinds() == ["sorted"]
+    assert [status for status, _ in rig.lamps.shown].count(Status.LOOKING) == looks
+
+
 def test_a_passer_by_does_not_have_the_held_item_judged_again(rig: Rig) -> None:
     rig.network.usual = sure("metal", 0.3)
     rig.drop()
