@@ -28,12 +28,28 @@ def topic(prefix: str, device_id: str) -> str:
     return f"{prefix}/device/{device_id}/config"
 
 
-def discovery(config: Config, labels: Sequence[str], version: str) -> dict[str, Any]:
+def numbered(bins: Sequence[str], before: Sequence[str], most: int) -> list[str]:
+    """The bins in the order of their entities' numbers, with "" where a number is free.
+
+    One that had a number ``before`` keeps it, wherever the YAML names it now: Home Assistant knows
+    its history by that. ``most`` is how many there may be.
+    """
+    kept: list[str] = []
+    for name in before[:most]:
+        kept.append(name if name in bins and name not in kept else "")
+    new = iter([name for name in bins if name not in kept])
+    return [name or next(new, "") for name in [*kept, *[""] * most][:most]]
+
+
+def discovery(
+    config: Config, labels: Sequence[str], version: str, bins: Sequence[str] = ()
+) -> dict[str, Any]:
     """The discovery message of a bin that sorts by ``labels`` and runs ``version`` of trashbin.
 
-    A configuration in safe mode will do.
+    A configuration in safe mode will do. ``bins`` are as ``numbered`` has them, else as the YAML.
     """
-    components = _components(config, Topics(config.device.id), labels)
+    bins = bins or numbered([*config.bins], (), len(labels))
+    components = _components(config, Topics(config.device.id), labels, bins)
     return {
         "device": {
             "identifiers": [f"trashbin-{config.device.id}"],
@@ -59,7 +75,9 @@ def discovery(config: Config, labels: Sequence[str], version: str) -> dict[str, 
     }
 
 
-def _components(config: Config, topics: Topics, labels: Sequence[str]) -> dict[str, Component]:
+def _components(
+    config: Config, topics: Topics, labels: Sequence[str], bins: Sequence[str]
+) -> dict[str, Component]:
     """Key -> entity. One that this bin does not have is only its platform: that removes it.
 
     In safe mode nobody knows what the bin has: what Home Assistant has of it stays.
@@ -84,7 +102,7 @@ def _components(config: Config, topics: Topics, labels: Sequence[str]) -> dict[s
         **_sensors(topics, labels),
         **_counts(topics, labels),
         **_binary_sensors(topics),
-        **_levels(config, topics, len(labels)),
+        **_levels(config, topics, bins),
         **_where(asked_to_look, config, {"look": look}),
         "identify": _button(topics, "identify", "Identify", device_class="identify"),
         "selftest": _button(topics, "selftest", "Self-test", "mdi:clipboard-check-outline"),
@@ -216,14 +234,13 @@ def _binary_sensors(topics: Topics) -> dict[str, Component]:
     }
 
 
-def _levels(config: Config, topics: Topics, most: int) -> dict[str, Component]:
+def _levels(config: Config, topics: Topics, bins: Sequence[str]) -> dict[str, Component]:
     """How full the bins are, where a sensor or the count tells, and that one was emptied.
 
-    ``most`` is how many bins there may be: an earlier configuration may have had more.
+    A number that no bin has is taken away: an earlier configuration may have had more.
     """
     found: dict[str, Component] = {}
-    names = [*config.bins, *[""] * most][:most]
-    for number, name in enumerate(names, 1):
+    for number, name in enumerate(bins, 1):
         entry = config.bins.get(name)
         tells = entry is not None and (entry.level is not None or entry.capacity is not None)
         found |= _where(tells, config, _level(number, name, topics))

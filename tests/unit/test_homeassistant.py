@@ -6,6 +6,8 @@ import ast
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -15,8 +17,10 @@ from hypothesis import strategies as st
 from trashbin import homeassistant, requests, resources
 from trashbin.app import safe_config
 from trashbin.config import load
+from trashbin.devices.mqtt_retained import Retained
 from trashbin.events import Topics
-from trashbin.settings import ID_PATTERN, Config
+from trashbin.outbox import Outbox
+from trashbin.settings import ID_PATTERN, Config, MqttPublisher
 
 LABELS = resources.labels()
 
@@ -82,6 +86,37 @@ def test_a_bin_may_have_any_name(name: str) -> None:
         assert ast.literal_eval(quoted) == name
     assert found["level_2"]["name"] == f"{name[0].upper()}{name[1:]} level"
     assert json.loads(found["emptied_2"]["payload_press"]) == {"bin": name}
+
+
+@pytest.mark.parametrize(
+    ("before", "bins", "after"),
+    [
+        ([], "abc", "abc"),  # as every bin that was there before this was remembered
+        ("abc", "cab", "abc"),
+        ("abc", "cAb", "Abc"),  # renamed: the number that it leaves
+        ("abc", "ca", "a-c"),
+        ("a-c", "dca", "adc"),
+        ("abcdefghij", "jd", "j--d--"),
+        (["a", "a", None, {}, "b"], "ab", "a---b-"),  # what the card has altered
+    ],
+)
+def test_a_bin_keeps_its_number_wherever_the_yaml_names_it(
+    before: Sequence[str], bins: str, after: str
+) -> None:
+    numbers = homeassistant.numbered([*bins], before, len(LABELS))
+    assert "".join(name or "-" for name in numbers) == after.ljust(len(LABELS), "-")
+
+
+def test_bins_named_in_another_order_keep_their_entities(tmp_path: Any) -> None:
+    some = [label for label in LABELS if label != "glass"]
+    bins = {"glass": {"labels": ["glass"], "capacity": 40}, "rest": {"labels": some}}
+    with closing(Outbox(tmp_path / "events.sqlite")) as outbox:
+        for order in (bins, dict(reversed(bins.items()))):
+            retained = Retained(a_config(bins=order), MqttPublisher(kind="mqtt"), outbox)
+            [message] = retained.all()
+            told = json.loads(message.payload)["components"]
+            assert told["level_1"]["name"] == "Glass level"
+            assert told["level_2"] == {"platform": "sensor"}
 
 
 def test_what_a_bin_does_not_have_is_taken_away() -> None:

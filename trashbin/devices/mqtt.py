@@ -69,7 +69,7 @@ class MqttPublisher:
         self._at = f"{settings.host}:{settings.port}"
         self._topics = Topics(context.config.device.id)
         self._advice = advice(settings, self._topics.device_id)
-        self._retained = Retained(context.config, settings)
+        self._retained = Retained(context.config, settings, self._outbox)
         self._client = new_client(settings, self._topics.device_id, self._topics)
         self._sessions = Sessions(self._client, mqtt_client.RECONNECT_S)
         self._client.on_connect = self._on_connect

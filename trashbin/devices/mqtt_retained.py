@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import trashbin
 from trashbin import homeassistant, resources
+from trashbin.errors import StoreError
 from trashbin.events import Topics
 from trashbin.outbox import Outbox
 from trashbin.settings import Config, MqttPublisher
 
 FOUND_AT = "discovery"  # in the store: the topic at which Home Assistant was told of the bin
+NUMBERED = "discovery_bins"  # in the store: which bin has which number in Home Assistant
 QOS = {"info": 1, "state": 1, "health": 0, "image/last": 0}
 
 
@@ -34,7 +37,7 @@ class Retained:
     broker keeps nothing.
     """
 
-    def __init__(self, config: Config, section: MqttPublisher) -> None:
+    def __init__(self, config: Config, section: MqttPublisher, outbox: Outbox) -> None:
         self._topics = Topics(config.device.id)
         self._discovery = (
             homeassistant.topic(section.discovery_prefix, self._topics.device_id)
@@ -43,7 +46,8 @@ class Retained:
         )
         self._newest: dict[str, Kept] = {}
         if self._discovery is not None:  # before the states that it names
-            found = homeassistant.discovery(config, resources.labels(), trashbin.__version__)
+            labels, bins = resources.labels(), _numbered(config, outbox)
+            found = homeassistant.discovery(config, labels, trashbin.__version__, bins)
             self._newest[self._discovery] = Kept(self._discovery, as_json(found))
         self.kept = True
 
@@ -93,6 +97,19 @@ class Retained:
             topics.image_last,
         ):
             yield Kept(topic, "")
+
+
+def _numbered(config: Config, outbox: Outbox) -> list[str]:
+    """Which bin has which number, as the store remembers it; in safe mode there are no bins."""
+    before: Any = []
+    with suppress(StoreError, ValueError):  # ValueError: the card has altered it
+        before = json.loads(outbox.get(NUMBERED) or "[]")
+    known = before if isinstance(before, list) else []
+    now = homeassistant.numbered([*config.bins], known, len(resources.labels()))
+    if config.bins and now != before:
+        with suppress(StoreError):
+            outbox.set(NUMBERED, json.dumps(now), synced=False)
+    return now
 
 
 def as_json(payload: Mapping[str, Any]) -> str:
