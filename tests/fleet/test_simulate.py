@@ -49,6 +49,11 @@ def test_every_bin_tells_its_own_valid_events_and_what_a_page_shows(broker: Brok
     assert told["broker_mb"] > 1 and told["broker_cores"] >= 0
     for topic in ("availability", "info", "state", "health"):
         assert listener.on(f"trashbin/sim-3/{topic}")
+    late = Listener(broker, "#")
+    late.send("mark", b"")  # comes after everything that was kept
+    assert wait_until(lambda: bool(late.on("mark")))
+    late.close()
+    assert [message.topic for message in late.seen] == ["mark"], "stores that go leave no bins"
 
 
 def test_ctrl_c_while_the_bins_processes_start_ends_as_at_any_time(broker: Broker) -> None:

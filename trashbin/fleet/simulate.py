@@ -11,23 +11,28 @@ import logging
 import math
 import multiprocessing
 import re
+import secrets
 import signal
 import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from trashbin import database
+from paho.mqtt.client import MQTTMessageInfo
+
+from trashbin import database, homeassistant, mqtt_access
 from trashbin.clock import SystemClock
 from trashbin.errors import BrokerError, ConfigError, ExitCode, StoreError
+from trashbin.events import Topics
 from trashbin.fleet import cost, worker
 from trashbin.fleet.collector import Collector
 from trashbin.fleet.rows import Batch, Refused
+from trashbin.mqtt_access import BoundedClient
 from trashbin.settings import ID_PATTERN, MqttPublisher
 
 BINS_A_PROCESS = 150  # paho waits by select(), which takes no file above 1,023; a bin has six
@@ -37,6 +42,8 @@ SETTLE_S = 60.0  # for the last events to arrive, longer as long as some do
 TELL_S = 10.0
 END_S = 120.0  # for the goodbyes of a process's bins
 COUNT_S = 1.0
+FORGET_S = 10.0
+READ_BYTES = 2**17  # nothing is read
 
 
 @dataclass(slots=True)
@@ -133,6 +140,7 @@ def main(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: clock.stop())
     with ExitStack() as stack:
+        kept = store is not None
         if store is None:
             store = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trashbin-sim-")))
         fleet = _Fleet(names, store, broker, rate, seed, quiet=as_json)
@@ -140,6 +148,8 @@ def main(
             fleet.connect(clock)
             result = fleet.measure(clock, minutes)
         result = fleet.compared(result, store)
+        if not kept:
+            fleet.forget()
     print(json.dumps(asdict(result)) if as_json else result.text())
     return ExitCode.BAD_INPUT if result.lost else ExitCode.GOOD
 
@@ -281,6 +291,26 @@ class _Fleet:
         changes = {"committed": len(kept), "received": len(arrived)}
         changes |= {"lost": len(kept) - len(arrived), "repeats": self._tally.repeats}
         return Result(**(asdict(result) | changes))
+
+    def forget(self) -> None:
+        """Leave no bins at the broker, nor in Home Assistant, that nobody could ask to go."""
+        client = BoundedClient(f"trashbin-simulate-{secrets.token_hex(4)}", READ_BYTES)
+        mqtt_access.give(client, self._broker)
+        told: MQTTMessageInfo | None = None
+        with suppress(OSError, ValueError, RuntimeError):  # it went away: then that is that
+            client.connect(self._broker.host, self._broker.port)
+            client.loop_start()
+            for name in self._names:
+                topics = Topics(name)
+                for topic in (
+                    homeassistant.topic(self._broker.discovery_prefix, name),
+                    *(topics.availability, topics.info, topics.state, topics.health),
+                ):
+                    told = client.publish(topic, b"", qos=1, retain=True)
+            if told is not None:
+                told.wait_for_publish(FORGET_S)
+        client.disconnect()
+        client.loop_stop()
 
     def _settle(self, clock: SystemClock) -> None:
         """Until every event that we know of has come, or nothing has for long."""
