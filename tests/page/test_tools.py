@@ -95,12 +95,28 @@ def test_a_broken_file_gets_a_clear_message(
     assert page.locator("#result [role=alert]").count() == 0
 
 
+def test_a_picture_that_could_not_be_sent_is_chosen_again(tab: Open, url: str) -> None:
+    page = tab(failure="net::ERR_FAILED")
+    ready(page, f"{url}/try")
+    page.route("**/judge?*", lambda route: route.abort())
+    for again in (False, True):
+        with page.expect_file_chooser() as chooser:
+            page.locator("#picture").click()
+        chooser.value.set_files(SCENES / "glass-jar.jpg")
+        if not again:
+            page.get_by_role("alert").get_by_text("could not be sent").wait_for()
+            page.unroute("**/judge?*")
+    page.locator("#digits").wait_for(state="attached")
+
+
 def test_the_table_is_filtered_and_downloaded_as_csv(tab: Open, url: str) -> None:
     page = tab()
     ready(page, f"{url}/events?bin=hall")
     page.locator("select[name=kind]").select_option("sorted")
     page.wait_for_url("**kind=sorted**")
     page.locator("caption").wait_for()
+    time = page.locator("tbody time").first
+    assert time.evaluate("time => time.getClientRects().length") == 1, "on one line"
     kinds = page.locator("tbody td:nth-child(3)").all_inner_texts()
     assert kinds and set(kinds) == {"Sorted"}
     label = page.locator("tbody td:nth-child(4)").first.inner_text()

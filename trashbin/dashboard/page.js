@@ -26,6 +26,10 @@ document.addEventListener("input", (event) => {
   shown.textContent = Number(event.target.value).toLocaleString(language, { minimumFractionDigits: 2 });
 });
 
+document.addEventListener("click", (event) => {
+  if (event.target.id === "picture") event.target.value = ""; // the same one may be chosen again
+});
+
 let judged = 0;
 
 async function judge(file) {
@@ -38,14 +42,15 @@ async function judge(file) {
       method: "POST",
       body: file,
     });
+    if (answer.status === 401) location.reload(); // by way of the login
     const text = await answer.text();
     if (mine !== judged) return;
     result.innerHTML = text;
     const preview = document.getElementById("preview");
     if (preview) preview.src = URL.createObjectURL(file);
-  } catch (error) {
+  } catch {
     if (mine !== judged) return;
-    result.textContent = String(error);
+    result.innerHTML = result.dataset.failed;
   }
   result.removeAttribute("aria-busy");
 }

@@ -66,8 +66,12 @@ def serve(judge: Judge) -> None:
             return HTMLResponse("", 400)
         except TrashbinError as error:
             told = words("cannot_judge", f"{name} {error}".strip())
-            return HTMLResponse(f'<p class="error" role="alert">✕ {escape(told)}</p>')
+            return HTMLResponse(_failed(told))
         return HTMLResponse(result(name, decision, thresholds, words))
+
+
+def _failed(told: str) -> str:
+    return f'<p class="error" role="alert">✕ {escape(told)}</p>'
 
 
 async def _body(request: Request, words: Words) -> bytes:
@@ -92,8 +96,11 @@ def draw(sheet: Sheet) -> None:
             sanitize=False,
         )
         judging = escape(f'<p class="soft">{escape(words("judging"))}</p>')
+        failed = escape(_failed(words("not_sent")))
         ui.html(
-            f'<div id="result" aria-live="polite" data-judging="{judging}"></div>', sanitize=False
+            f'<div id="result" aria-live="polite" data-judging="{judging}" '
+            f'data-failed="{failed}"></div>',
+            sanitize=False,
         )
 
 

@@ -210,6 +210,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "choose": ("Choose a picture (.jpg, .jpeg, .png)", "Pilih gambar (.jpg, .jpeg, .png)"),
     "drop_here": ("or drop it here", "atau letakkan di sini"),
     "judging": ("Looking at it ...", "Sedang dilihat ..."),
+    "not_sent": (
+        "The picture could not be sent. Is there a connection? Choose it again.",
+        "Gambar tidak dapat dikirim. Apakah ada koneksi? Pilih lagi.",
+    ),
     "confidence": ("relative confidence {}", "keyakinan relatif {}"),
     "would_sort": ("would be sorted", "akan dipilah"),
     "would_hold": ("held as uncertain", "ditahan: tidak pasti"),
