@@ -198,7 +198,8 @@ def test_a_card_tells_the_whole_decision(tab: Open, url: str, listener: Listener
         f"{event['gap']:.1%}"
     )
     assert card.get_by_text("needs 100%: ✕ too little").is_visible()
-    assert card.locator("button.label").count() == 6
+    asks = card.get_by_role("group", name=f"Yard: {event['label']}, Uncertain")
+    assert asks.get_by_role("button").count() == 6
     picture = card.locator(".photo img")
     picture.scroll_into_view_if_needed()
     page.wait_for_function(

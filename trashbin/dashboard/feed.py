@@ -87,6 +87,10 @@ class _Card:
         return cards.article(self.event, name, self._answer, self.sheet.words)
 
     def _labels(self) -> None:
+        # who hears the page comes upon the same buttons at each item
+        self._asks.props["role"] = "group"
+        name = self.sheet.name(self.event.device_id)
+        self._asks.props["aria-label"] = cards.said(self.event, name, self.sheet.words)
         bin = self.sheet.watch.bins.get(self.event.device_id)
         for label in (bin.labels if bin else None) or resources.labels():
             text = glyphs.of(label) + escape(self.sheet.words.known(label))
