@@ -143,6 +143,7 @@ def tab(
     dark: bool = False,
     locale: str = "en-GB",
     scale: float = 1,
+    zone: str | None = None,
     failure: str | None = None,
 ) -> Iterator[Page]:
     """A browser of its own. What asks beyond loopback or writes an error into the console fails.
@@ -154,6 +155,7 @@ def tab(
         color_scheme="dark" if dark else "light",
         locale=locale,
         device_scale_factor=scale,
+        timezone_id=zone,
         has_touch=size == PHONE,
         is_mobile=size == PHONE,
     )

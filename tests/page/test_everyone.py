@@ -140,6 +140,14 @@ def test_it_speaks_indonesian(tab: Open, url: str) -> None:
     page.get_by_role("link", name="To answer").wait_for()
 
 
+def test_a_browser_in_another_time_zone_is_told_so(tab: Open, url: str) -> None:
+    for zone, told in ((None, False), ("Asia/Kathmandu", True)):
+        page = tab(zone=zone)
+        ready(page, f"{url}/events")
+        page.locator("caption").wait_for()
+        assert page.get_by_text("Your clock is in another time zone").is_visible() == told
+
+
 def test_a_phone_shows_which_page_it_is(tab: Open, url: str) -> None:
     page = tab(size=PHONE, locale="id-ID")
     for path in PAGES:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from html import escape
 from urllib.parse import urlencode
 
@@ -110,11 +111,13 @@ def sheet(watch: Watch, request: Request, path: str, *, logout: bool) -> Iterato
     if device is not None and not _is_id(device):
         device = None
     heading = words(PAGES[path])
+    now = datetime.now().astimezone()
+    minutes = (now.utcoffset() or timedelta()) // timedelta(minutes=1)
     ui.page_title(f"{heading} · {words('title')}")
     ui.add_head_html(
         f'<script>document.documentElement.lang = "{words.language}"</script>'
         '<link rel="stylesheet" href="/look/style.css"><script src="/look/page.js" defer '
-        f'data-lost="{escape(words("page_lost"))}" '
+        f'data-lost="{escape(words("page_lost"))}" data-minutes="{minutes}" '
         f'data-reconnecting="{escape(words("reconnecting"))}"></script>'
     )
     # once more, after Quasar has set its own
@@ -124,6 +127,8 @@ def sheet(watch: Watch, request: Request, path: str, *, logout: bool) -> Iterato
         links = _header(watch, words, path, device, theme, logout)
     with ui.element("div").props('id="content" tabindex="-1"').classes("content"):
         warning = ui.html("", sanitize=False).props('role="alert"')
+        zone = words("zone", f"UTC{now.isoformat()[-6:]}")
+        ui.html(escape(zone), sanitize=False, tag="p").classes("soft zone")
         ui.html(escape(heading), sanitize=False, tag="h1").classes("unseen")
         toasts = ui.element("div").classes("toast").props('role="status"')
         spoken = ui.html("", sanitize=False).classes("unseen").props('role="status"')

@@ -91,6 +91,11 @@ const words = document.currentScript.dataset;
 document.getElementById("popup").innerHTML =
   `<span>${words.lost}</span><span>${words.reconnecting}</span>`;
 
+// All times are of the page's own zone.
+if (Number(words.minutes) !== -new Date().getTimezoneOffset()) {
+  document.documentElement.dataset.elsewhere = "";
+}
+
 // On a phone the page's own link may be out of sight. Vue has drawn it by then.
 document.addEventListener("DOMContentLoaded", () => {
   const current = document.querySelector("nav [aria-current]");

@@ -34,6 +34,10 @@ TABLE: dict[str, tuple[str, str]] = {
     ),
     "page_lost": ("Connection lost.", "Koneksi terputus."),
     "reconnecting": ("Trying to reconnect ...", "Mencoba menyambung kembali ..."),
+    "zone": (
+        "Your clock is in another time zone: the times here are those of the page ({}).",
+        "Zona waktu Anda berbeda: waktu di sini menurut zona halaman ini ({}).",
+    ),
     "broker_lost": ("No connection to the broker", "Tidak terhubung ke broker"),
     "not_kept": ("Events are not kept", "Peristiwa tidak disimpan"),
     # statuses of a bin
