@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +53,41 @@ def test_a_borrowed_classifier_has_the_features_of_its_file() -> None:
             found = network.features(x)[0].double().numpy()
         cosine = found @ wanted / np.linalg.norm(found) / np.linalg.norm(wanted)
         assert cosine > 0.99
+
+
+CHILD = """
+import os, sys, time
+from multiprocessing import get_context
+from trashbin.training.stock import handed_over
+
+def work(out, pids):
+    out.cancel_join_thread()
+    pids.put(os.getpid())
+    while handed_over(out, b"0" * 1_000_000):
+        pass
+
+if __name__ == "__main__":
+    context = get_context("spawn")
+    out, pids = context.Queue(2), context.Queue()
+    context.Process(target=work, args=(out, pids), daemon=True).start()
+    print(pids.get(), flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_killed_run_leaves_no_worker_behind(tmp_path: Path) -> None:
+    script = tmp_path / "child.py"
+    script.write_text(CHILD)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        worker = Path("/proc", run.stdout.readline().strip())
+        assert worker.exists()
+        run.kill()
+    for _ in range(200):
+        if not worker.exists():
+            return
+        time.sleep(0.1)
+    pytest.fail("the worker goes on")
 
 
 def test_a_tiny_run_goes_from_photographs_to_a_card_through_a_cut_and_is_made_again_byte_by_byte(

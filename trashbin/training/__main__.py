@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from trashbin.training.data import (
     FOLDS,
     data_folder,
     fold_photos,
+    lacking,
     link_fold,
     read_photos,
     weights_folder,
+    whole,
 )
 
 MODEL = Path("models/trashnet-mobilenetv3-large")
@@ -54,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     report = verb(
         "report",
         "Train, prune, quantize, export, measure, and write the model card: everything. Goes on "
-        "where it was cut off. Some 45 minutes on a large GPU with 16 cores, days on two cores.",
+        "where it was cut off. It is made for a GPU: on a few cores it takes days.",
     )
     weighted(report)
     cached(report)
@@ -83,7 +86,12 @@ def parser() -> argparse.ArgumentParser:
         default=max(1, (os.cpu_count() or 1) - 3),
         help="processes that make composites all the time",
     )
-    report.add_argument("--limit", type=int, default=0, help="photographs a fold, to try it out")
+    report.add_argument(
+        "--limit",
+        type=int,
+        default=0,
+        help="photographs a fold, to try it out; with --quick the card stays as it is",
+    )
     report.add_argument("--json", type=Path, help="also write every figure here")
 
     evaluate = verb(
@@ -119,11 +127,11 @@ def report(args: argparse.Namespace) -> int:
     """The whole way, or its check; the exit status."""
     from trashbin.training import recipe
     from trashbin.training.card import write_card
+    from trashbin.training.evaluate import tables
 
     plan = recipe.Plan(limit=args.limit)
     out = args.work / "quick" / args.model.name if args.quick else args.out
     work = recipe.Work(args.data, args.weights, args.cache, args.work, out, args.drawn)
-    work.folder.mkdir(parents=True, exist_ok=True)
     status = 0
     if args.quick:
         status = recipe.check(work, plan, args.model)
@@ -138,13 +146,65 @@ def report(args: argparse.Namespace) -> int:
     facts = recipe.facts(work, plan, folder)
     if args.json:
         args.json.write_text(json.dumps(facts, indent=1) + "\n")
-    print(f"\n{write_card(args.data, folder, facts).read_text()}")
+    if args.quick and args.limit:  # a few photographs' figures are none for the card that is there
+        print(f"\n{tables(facts)}")
+    else:
+        print(f"\n{write_card(args.data, folder, facts).read_text()}")
     return status
+
+
+def refused(args: argparse.Namespace) -> str | None:
+    """Why what was asked for cannot be done; None where it can be begun."""
+    if args.verb != "reference" and (why := lacking(args.data)):
+        return why
+    if "weights" in args and not args.weights.is_dir():
+        return f"{args.weights}: no such folder; name the start weights' with --weights"
+    reads = args.verb == "evaluate" or (args.verb == "report" and args.quick)
+    if reads and not (args.model / "manifest.json").is_file():
+        return f"{args.model}: has no manifest.json; name a model's folder with --model"
+    if args.verb != "report":
+        return None
+    args.work.mkdir(parents=True, exist_ok=True)
+    return None if args.quick else begun_otherwise(args)
+
+
+def begun_otherwise(args: argparse.Namespace) -> str | None:
+    """Why a work folder's run cannot go on with these numbers; a new run's are noted there.
+
+    A stage that is done is not done again, so that a trial's network would be taken for the whole.
+    """
+    paths = {
+        name: path and str(path.resolve())
+        for name, path in (("data", args.data), ("drawn", args.drawn))
+    }
+    given = paths | {"effort": args.effort, "limit": args.limit}
+    note: Path = args.work / "begun.json"
+    if not note.exists():
+        with whole(note) as part:
+            part.write_text(json.dumps(given) + "\n")
+        return None
+    was = json.loads(note.read_text())
+    changed = ", ".join(f"--{name} {was[name]}" for name in given if was[name] != given[name])
+    if not changed:
+        return None
+    return f"{args.work}: holds a run begun with {changed}; go on so, or name another --work"
 
 
 def main() -> int:
     """Runs one verb; the exit status."""
-    args = parser().parse_args()
+    told = parser()
+    args = told.parse_args()
+    if why := refused(args):
+        told.error(why)
+    try:
+        return run(args)
+    except KeyboardInterrupt:
+        print("\nStopped. What is done is kept; the same command goes on there.", file=sys.stderr)
+        return 130
+
+
+def run(args: argparse.Namespace) -> int:
+    """One verb, whose needs are there; the exit status."""
     if args.verb == "report":
         return report(args)
     if args.verb == "split":

@@ -11,7 +11,6 @@ from trashbin.training.backgrounds import FAMILIES
 from trashbin.training.data import LABELS, read_photos
 from trashbin.training.evaluate import tables
 
-PATIENT = "45 minutes on one H100 GPU with 16 cores, days on two cores"
 PLOTS = "card"  # folder of the card's plots, beside it
 
 CARD = """# {name} {version}
@@ -63,8 +62,8 @@ Backgrounds of the folds `train` and `val`, photographs of both.
 
 {notes}
 
-One command does all of it, and goes on where it was cut off ({patient}; `--effort 0.1` takes a
-tenth of the steps):
+One command does all of it, and goes on where it was cut off (it is made for a GPU; `--effort 0.1`
+takes a tenth of the steps):
 
     python -m trashbin.training report
 
@@ -211,7 +210,6 @@ def write_card(root: Path, folder: Path, facts: dict[str, Any]) -> Path:
             f"| {k} {name} | {text} | {home:.1%} | {away:.1%} |"
             for k, (name, text, home, away) in enumerate(told, 1)
         ),
-        patient=PATIENT,
         plots=PLOTS,
         families="; ".join(
             f"{fold}: {', '.join(sorted(f)).replace('_', ' ')}" for fold, f in FAMILIES.items()

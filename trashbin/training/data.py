@@ -11,7 +11,8 @@ import csv
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -54,6 +55,24 @@ def data_folder() -> Path:
 def weights_folder() -> Path:
     """Where the start weights lie: TRASHBIN_WEIGHTS, or beside the repository."""
     return Path(os.environ.get("TRASHBIN_WEIGHTS", "../shared/weights"))
+
+
+def lacking(root: Path) -> str | None:
+    """Why there are no photographs to read in a folder; None where there are."""
+    if (root / "groups.csv").is_file():
+        return None
+    return f"{root}: has no groups.csv; name the TrashNet photographs with --data, or set TRASHNET"
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Where to write a file that takes its place at `path` once it is whole.
+
+    A stage whose file lies there is not done again, and half a file would be the end of its run.
+    """
+    part = path.with_name(f"part-{path.name}")
+    yield part
+    part.replace(path)
 
 
 def read_photos(root: Path) -> list[Photo]:

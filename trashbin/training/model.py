@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trashbin.training.data import whole
+
 INPUT_SIZE = 224  # of the unpruned network; a pruned one says its own
 
 
@@ -248,7 +250,9 @@ def freeze_early(model: MobileNetV3, blocks: int) -> None:
 
 def save(model: MobileNetV3, path: Path) -> None:
     """Architecture and weights in one file."""
-    torch.save({"architecture": model.architecture.as_dict(), "weights": model.state_dict()}, path)
+    kept = {"architecture": model.architecture.as_dict(), "weights": model.state_dict()}
+    with whole(path) as part:
+        torch.save(kept, part)
 
 
 def load(path: Path, dropout: float = 0.0) -> MobileNetV3:

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from trashbin.training import export, prune, recipe
 from trashbin.training.bank import NO_CLASS
-from trashbin.training.data import fold_photos, limited, read_photos
+from trashbin.training.data import fold_photos, limited, read_photos, whole
 from trashbin.training.equalize import SHARE, calm, equalize, relu_stem
 from trashbin.training.lessons import (
     LARGE,
@@ -113,7 +113,8 @@ class Stages:
                 what = f"teacher: {kind} at {course.size} x {course.size}"
                 out, told = self.work.folder / name, self.told(name, what, course.size)
                 made = teach(course, self.work.weights, self.stock, out, told)
-                torch.save(made.state_dict(), file)
+                with whole(file) as part:
+                    torch.save(made.state_dict(), part)
             network = start_network(self.work.weights, course.start)
             network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
             asked.append((frozen(network, self.device), course))
@@ -173,7 +174,8 @@ class Stages:
             told = exported.refine_ranges(shifted[0][: self.plan.refined])
             what = "rounded to int8, not trained for it"
             self.log("ranges", what, exported, size, narrowed=told)
-            torch.save(exported.state_dict(), ready)
+            with whole(ready) as part:
+                torch.save(exported.state_dict(), part)
         exported = Exported(student).eval()
         exported.load_state_dict(torch.load(ready, weights_only=True))
         exported.set_mode("round")

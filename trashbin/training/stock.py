@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 import os
 import queue
+import signal
 import time
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,13 @@ def rarer_more(targets: NDArray[np.int64]) -> NDArray[np.float64]:
 def work(
     me: int, numbers: Numbers, root: Path, parts: list[list[Photo]], cache: Path, out: Any
 ) -> None:
-    """A worker: makes composites until it is ended; `out` is a queue, and full it is waited for."""
+    """A worker: makes composites until it is ended, or who began it is no more.
+
+    `out` is a queue, and full it is waited for.
+    """
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; who began it ends it
+    out.cancel_join_thread()  # what nobody takes any more must not keep it
     banks = [load_pictures(root, part, cache) for part in parts]
     rows = [(bank, k) for bank in banks for k in range(len(bank))]
     photos = [photo for part in parts for photo in part]
@@ -80,7 +86,20 @@ def work(
             tray = composite.composite(rng, mattes[row], photos[row].label, *FOLDS)
             made.append(tray.shot(rng))
             targets.append(photos[row].target)
-        out.put((np.stack(made), np.array(targets, np.int64)))
+        if not handed_over(out, (np.stack(made), np.array(targets, np.int64))):
+            return
+
+
+def handed_over(out: Any, chunk: Any) -> bool:
+    """Put it into the queue once there is room; False where who reads it was killed."""
+    reader = parent_process()
+    while reader is None or reader.is_alive():
+        try:
+            out.put(chunk, timeout=5)
+            return True
+        except queue.Full:
+            continue
+    return False
 
 
 def room_for(wanted: int, device: torch.device) -> int:
