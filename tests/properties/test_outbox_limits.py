@@ -152,6 +152,28 @@ def test_the_cap_holds_though_room_is_not_measured_for_each_event(path: Path, se
     box.close()
 
 
+def test_the_cap_holds_for_events_of_any_size(path: Path) -> None:
+    box = Outbox(path, max_bytes=CAP)
+    for number in range(24):
+        fill(box, number % 5 + 1)
+        box.append(an_event(image_id="x" * 28_000))
+        (pages,) = connection(box).execute("PRAGMA page_count").fetchone()
+        assert pages * PAGE <= CAP + 4 * PAGE
+    box.close()
+
+
+def test_what_was_told_to_be_damaged_gives_way_before_an_undelivered_event(path: Path) -> None:
+    box = Outbox(path, max_bytes=CAP)
+    fill(box, 1)
+    damaged = "INSERT INTO damaged (seq, json, told) VALUES (?, zeroblob(12000), ?)"
+    connection(box).executemany(damaged, [(901, 1), (902, 0)])
+    while kept_as_damaged(box) == [901, 902]:
+        fill(box, 1)
+        assert box.dropped() is None
+    assert kept_as_damaged(box) == [902], "of which nobody was told yet"
+    box.close()
+
+
 def test_seq_goes_on_where_every_event_was_dropped(path: Path) -> None:
     box = Outbox(path, max_bytes=1)
     fill(box, 3)

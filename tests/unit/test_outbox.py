@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.support import connection
 from tests.support_events import NOON, a_fault, an_event, events
-from trashbin import tally
+from trashbin import database, tally
 from trashbin.errors import StoreError
 from trashbin.events import Event, EventType
 from trashbin.outbox import Outbox
@@ -128,17 +128,43 @@ def test_what_was_appended_is_there_without_a_close(path: Path) -> None:
     second.close()
 
 
-def test_every_commit_reaches_the_disk(path: Path, outbox: Outbox) -> None:
-    def level() -> int:
-        (value,) = connection(outbox).execute("PRAGMA synchronous").fetchone()
-        return int(value)
+def test_every_commit_reaches_the_disk_but_for_what_may_be_undone(outbox: Outbox) -> None:
+    db = connection(outbox)
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert db.execute("PRAGMA synchronous").fetchone() == (2,), "FULL, from the first event on"
+    level, levels = "FULL", []  # as each commit was made
 
-    assert connection(outbox).execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert level() == 2, "from the first event on"
-    stored = outbox.append(an_event())
-    assert level() == 2
-    outbox.acknowledge([stored.event_id])  # the one write that need not be synced
-    assert level() == 2  # FULL
+    def trace(statement: str) -> None:
+        nonlocal level
+        if statement.startswith("PRAGMA synchronous = "):
+            level = statement.rpartition(" ")[2]
+        elif statement == "COMMIT":
+            levels.append(level)
+
+    db.set_trace_callback(trace)
+    stored = outbox.append(an_event(), moving=True)
+    outbox.moved()
+    outbox.append_dropped(a_fault())
+    outbox.append_damaged(a_fault(), [7])
+    outbox.append_set_aside(a_fault())
+    outbox.set("mode", "paused")
+    outbox.prune(NOON, 30)
+    assert levels == ["FULL"] * 7
+    levels.clear()
+    outbox.acknowledge([stored.event_id])  # is sent twice where a power cut undoes it
+    outbox.set("tray", "", synced=False)
+    assert levels == ["NORMAL"] * 2
+    outbox.append(an_event())
+    assert levels[2:] == ["FULL"]
+
+
+def test_a_start_counts_few_events_and_an_event_costs_no_count(path: Path, outbox: Outbox) -> None:
+    behind = []
+    for _ in range(3 * tally.AT_ONCE):
+        last_seq = outbox.append(an_event()).seq
+        behind.append(last_seq - database.counted(connection(outbox)))
+    assert max(behind) == tally.AT_ONCE, "what a start has to read"
+    assert behind.count(1) == 3, "written once for so many"
 
 
 def test_an_event_that_cannot_be_written_leaves_no_hole(outbox: Outbox) -> None:
@@ -250,6 +276,9 @@ def test_a_move_that_was_cut_off_is_known_after_a_restart(path: Path, outbox: Ou
     again.append(a_fault(about="another"))
     assert again.cut_off() == moving.event_id
     again.append(a_fault(about=moving.event_id))
+    again.append_dropped(an_event())  # what only tells moves nothing
+    again.append_damaged(a_fault(), [])
+    again.append_set_aside(a_fault())
     assert again.cut_off() is None
     again.close()
 
