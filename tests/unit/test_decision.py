@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
+from statistics import fmean
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from trashbin.decision import decide, hold
+from trashbin.decision import decide, hold, overrule
 from trashbin.types import Action, Decision, Prediction, Reason, Thresholds
 
 LABELS = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
@@ -95,6 +97,33 @@ def test_what_is_decided_is_consistent(burst: list[Prediction], rules: Threshold
         assert 2 * d.votes[d.label] > len(burst)
         if rules.familiarity is not None and d.familiarity is not None:
             assert d.familiarity >= rules.familiarity
+
+
+@given(predictions)
+def test_what_is_told_is_the_mean_of_the_frames(burst: list[Prediction]) -> None:
+    d = decide(burst, LAX)
+    mean = {label: fmean(p.scores[label] for p in burst) for label in LABELS}
+    assert d.scores == pytest.approx(mean, abs=1e-12)
+    first, second = sorted(d.scores.values(), reverse=True)[:2]
+    assert (d.top1, d.top2) == (first, second) == (d.scores[d.label], d.scores[d.second])
+    known = [p.familiarity for p in burst if p.familiarity is not None]
+    whole = len(known) == len(burst)
+    assert d.familiarity == (pytest.approx(fmean(known), abs=1e-12) if whole else None)
+
+
+@given(predictions, thresholds, st.sampled_from([Reason.BLURRED, Reason.DISAGREE]))
+def test_who_overrules_it_holds_and_changes_nothing_else(
+    burst: list[Prediction], rules: Thresholds, reason: Reason
+) -> None:
+    decided = decide(burst, rules)
+    overruled = overrule(decided, reason)
+    assert (overruled.action, overruled.reason) == (Action.HOLD, reason)
+    assert replace(overruled, action=decided.action, reason=decided.reason) == decided
+
+
+def test_a_network_of_one_label_has_no_second() -> None:
+    decided = decide(one(glass=0.7), LAX)
+    assert (decided.second, decided.top2, decided.gap) == (None, 0.0, 0.7)
 
 
 @given(
