@@ -167,15 +167,12 @@ def test_live_events_do_not_wait_behind_the_backlog(
 ) -> None:
     for _ in range(200):
         outbox.append(an_event())
-    publisher = make(broker, backlog_rate=20)  # ten seconds of backlog
+    publisher = make(broker, backlog_rate=2)  # a hundred seconds of backlog
     publisher.open(ignore)
     assert wait_until(lambda: publisher.connected)
-    began = time.monotonic()
     tell(outbox, publisher)
     assert wait_until(lambda: bool(listener.on(f"{ROOT}/event")))
-    assert time.monotonic() - began < 1
-    assert wait_until(lambda: len(listener.on(f"{ROOT}/event/backlog")) >= 10)
-    assert time.monotonic() - began > 0.3  # at 20 a second, less what it may catch up
+    assert wait_until(lambda: len(listener.on(f"{ROOT}/event/backlog")) >= 2)
     assert outbox.depth() > 100
 
 
