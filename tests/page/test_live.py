@@ -167,6 +167,32 @@ def test_a_pressed_button_keeps_the_focus_and_asks_once(
     asked.close()
 
 
+def test_a_second_click_that_comes_late_is_no_second_answer(
+    tab: Open, url: str, listener: Listener
+) -> None:
+    page = tab()
+    ready(page, f"{url}/?bin=hall")
+    event_id = page.locator("article.item.sorted").first.get_attribute("data-event")
+    card = page.locator(f'article[data-event="{event_id}"]')
+    card.locator("summary").click()
+    button = card.locator('button[data-label="plastic"]')
+    button.click()
+
+    def told() -> int:
+        return sum(e["resolves"] == event_id for e in of_type(listener, "hall", "resolved"))
+
+    assert wait_until(lambda: told() == 1)
+    button.click()
+    card.locator('button[data-label="metal"]').click()
+    assert wait_until(lambda: told() >= 2)
+    labels = [
+        e["answer"]["label"]
+        for e in of_type(listener, "hall", "resolved")
+        if e["resolves"] == event_id
+    ]
+    assert labels == ["plastic", "metal"]
+
+
 def test_a_bin_that_is_offline_is_not_asked(
     tab: Open, url: str, broker: Broker, listener: Listener
 ) -> None:

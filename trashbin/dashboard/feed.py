@@ -52,6 +52,7 @@ class _Card:
         self.event = event
         self._answer: Event | None = None
         self._asked = False
+        self._said = ""  # the label that holds: a second click of the same hand comes late
         self._buttons: list[ui.element] = []
         kind = str(event.event_type)
         self.element = ui.element("article").classes(f"card item {kind}")
@@ -78,6 +79,7 @@ class _Card:
         if answer is None or (self._answer and self._answer.event_id == answer.event_id):
             return
         self._answer = answer
+        self._said = answer.answer.label if answer.answer else ""
         self._piece.set_content(self._drawn())
         if self.event.event_type is EventType.UNCERTAIN:
             self._asks.set_visibility(False)
@@ -101,7 +103,7 @@ class _Card:
             self._buttons.append(button)
 
     async def _say(self, label: str) -> None:
-        if self._asked:
+        if self._asked or label == self._said:
             return
         words, watch = self.sheet.words, self.sheet.watch
         name, bin = self.sheet.name(self.event.device_id), watch.bins.get(self.event.device_id)
@@ -120,6 +122,7 @@ class _Card:
             self.sheet.toast(words("no_answer", name))
         else:
             if wire.text(told, "status") == "ok":
+                self._said = label
                 self.sheet.toast(words("sent", words.known(label)))
             else:
                 self.sheet.toast(words("refused", name, wire.text(told, "error")))
