@@ -8,7 +8,7 @@ import pytest
 
 from tests.support_events import NOON
 from trashbin.dashboard import cards
-from trashbin.dashboard.bins import Bin
+from trashbin.dashboard.bins import Bin, in_order
 from trashbin.dashboard.words import Words
 from trashbin.events import timestamp
 
@@ -59,3 +59,9 @@ def test_a_bin_that_is_away_says_since_when() -> None:
     heard = f"{NOON.astimezone():%Y-%m-%d %H:%M}"
     assert heard in cards.tile(Bin("hall", False, {}, state, {}), Words(), NOON)
     assert heard not in cards.tile(Bin("hall", True, {}, state, {}), Words(), NOON)
+
+
+def test_names_are_sorted_as_people_count() -> None:
+    names = ["Bin 10", "room 10", "Bin 2", "Hall", "bin 1", "Room 9a"]
+    told = ["bin 1", "Bin 2", "Bin 10", "Hall", "Room 9a", "room 10"]
+    assert sorted(names, key=in_order) == told

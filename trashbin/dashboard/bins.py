@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,11 @@ from trashbin.dashboard import wire
 from trashbin.events import Event
 
 MAX_BINS = 5000  # more than that and somebody plays with topics
+
+
+def in_order(name: str) -> str:
+    """What names are sorted by: ``Bin 2`` comes before ``Bin 10``."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(9), name.lower())
 
 
 @dataclass

@@ -15,6 +15,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from trashbin.dashboard import cards, glyphs
+from trashbin.dashboard.bins import in_order
 from trashbin.dashboard.watch import Watch
 from trashbin.dashboard.words import LANGUAGES, Words, preferred
 from trashbin.settings import ID_PATTERN
@@ -182,7 +183,7 @@ def _settings(watch: Watch, words: Words, device: str | None, theme: str) -> str
     known = {bin.id: bin.name for bin in list(watch.bins.values())}
     if device:
         known.setdefault(device, device)
-    named = sorted(known.items(), key=lambda pair: pair[1].lower())
+    named = sorted(known.items(), key=lambda pair: in_order(pair[1]))
     bins = [("", words("all_bins")), *named]
     themes = [(name, words(f"theme_{name}")) for name in THEMES]
     return (

@@ -8,7 +8,7 @@ from html import escape
 from nicegui import ui
 
 from trashbin.dashboard import cards
-from trashbin.dashboard.bins import Bin
+from trashbin.dashboard.bins import Bin, in_order
 from trashbin.dashboard.feed import Feed
 from trashbin.dashboard.filter import ITEMS, Filter
 from trashbin.dashboard.frame import Sheet
@@ -101,7 +101,7 @@ def bins(sheet: Sheet) -> None:
 def _bins(sheet: Sheet) -> list[Bin]:
     """Those that need somebody first, then those that are away, then by name."""
     found = [bin for bin in list(sheet.watch.bins.values()) if sheet.device in (None, bin.id)]
-    return sorted(found, key=lambda bin: (not bin.needs_somebody, bin.online, bin.name.lower()))
+    return sorted(found, key=lambda bin: (not bin.needs_somebody, bin.online, in_order(bin.name)))
 
 
 def _set(element: ui.html, content: str) -> None:
