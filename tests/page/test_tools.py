@@ -109,6 +109,25 @@ def test_a_picture_that_could_not_be_sent_is_chosen_again(tab: Open, url: str) -
     page.locator("#digits").wait_for(state="attached")
 
 
+def test_a_picture_is_dropped_anywhere(tab: Open, url: str) -> None:
+    page = tab()
+    ready(page, f"{url}/try")
+    page.evaluate(
+        """bytes => {
+          const data = new DataTransfer();
+          data.items.add(new File([Uint8Array.from(bytes)], "jar.jpg", {type: "image/jpeg"}));
+          for (const kind of ["dragover", "drop"]) {
+            const how = {dataTransfer: data, bubbles: true, cancelable: true};
+            const event = new DragEvent(kind, how);
+            document.querySelector("header").dispatchEvent(event);
+            if (!event.defaultPrevented) throw new Error("the browser would show the file");
+          }
+        }""",
+        list((SCENES / "glass-jar.jpg").read_bytes()),
+    )
+    page.locator("#digits").wait_for(state="attached")
+
+
 def test_the_table_is_filtered_and_downloaded_as_csv(tab: Open, url: str) -> None:
     page = tab()
     ready(page, f"{url}/events?bin=hall")

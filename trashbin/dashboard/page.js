@@ -57,8 +57,9 @@ async function judge(file) {
 
 for (const kind of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, (event) => {
-    const place = event.target.closest?.(".drop");
-    if (!place) return;
+    // who misses the place would see the picture in place of the page
+    const place = document.querySelector(".drop");
+    if (!place || !event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     place.classList.toggle("over", kind === "dragover");
     if (kind === "drop" && event.dataTransfer.files.length) judge(event.dataTransfer.files[0]);
