@@ -1,5 +1,5 @@
 # make run and make test do all their own set-up in .venv, from requirements.lock.
-.PHONY: help run test test-install test-devices test-arm64 fuzz faults soak test-data test-fleet test-ha test-page first-use pictures-page picture-node-red picture-ha test-tflite-runtime test-systemd accuracy bench lint lock pictures scenes clean
+.PHONY: help run test test-install test-devices test-arm64 fuzz faults soak test-data test-fleet fleet test-ha test-page first-use pictures-page picture-node-red picture-ha test-tflite-runtime test-systemd accuracy bench lint lock lock-train pictures scenes clean chromium photographs
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -23,8 +23,7 @@ lint: .venv/ready ## ruff, mypy --strict, and "imports point down only"
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \
 	.venv/bin/mypy && .venv/bin/lint-imports --no-cache
 
-test-data: .venv-train/ready .venv-tflite/ready ## Accuracy and training on the photographs (needs $(TRASHNET))
-	@[ -f "$(TRASHNET)/groups.csv" ] || { echo "make test-data needs the TrashNet photographs in $(TRASHNET); set TRASHNET=DIR" >&2; exit 2; }
+test-data: photographs .venv-train/ready .venv-tflite/ready ## Accuracy and training on the photographs (needs them in ../shared/trashnet, or TRASHNET=DIR)
 	@.venv-train/bin/python -m pytest -m data tests/data
 
 test-tflite-runtime: .venv-tflite/ready ## The model room under tflite-runtime 2.14 (Python 3.11)
@@ -48,38 +47,43 @@ test-systemd: .venv/ready ## systemd-analyze verify and security against an inst
 test-ha: .venv/ready .venv-ha/ready ## The bin in a real Home Assistant 2025.4.4, restarted in every order (Python 3.13)
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m homeassistant tests/homeassistant
 
-test-page: .venv/page-test ## The page in a real Chromium: items, answers, uploads, 10,000 events, axe-core
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
-	{ echo "make test-page needs Chromium: sudo apt-get install chromium" >&2; exit 2; }
+test-page: chromium .venv/page-test ## The page in a real Chromium: items, answers, uploads, 10,000 events, axe-core
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m page $(ARGS) tests/page
 
-test-fleet: .venv/page-test .cache/node-red/ready ## collect and Grafana's queries on a real PostgreSQL, the flow in a real Node-RED
+test-fleet: chromium .venv/page-test .cache/node-red/ready ## collect and Grafana's queries on a real PostgreSQL, the flow in a real Node-RED
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
 	{ echo "make test-fleet needs PostgreSQL: sudo apt-get install postgresql" >&2; exit 2; }
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
-	{ echo "make test-fleet needs Chromium: sudo apt-get install chromium" >&2; exit 2; }
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m fleet tests/fleet
 
-fleet: .venv/page-test ## 1,000 bins on one broker, and the page over them: make fleet ARGS="--bins 200 --minutes 1"
+fleet: chromium .venv/page-test ## 1,000 bins on one broker, and the page over them: make fleet ARGS="--bins 200 --minutes 1"
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.fleet.load $(ARGS)
 
-first-use: .venv/page-test ## Seconds from make run, .venv being there, to a sorted item on the page (needs Chromium)
+first-use: chromium .venv/page-test ## Seconds from make run, .venv being there, to a sorted item on the page (needs Chromium)
 	@$(PY) -m tests.page.first_use
 
-pictures-page: .venv/page-test ## The page's pictures in README, made anew
+pictures-page: chromium .venv/page-test ## The page's pictures in README, made anew
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.page.picture docs
 
-picture-ha: .venv/page-test .venv-ha/ready ## The picture of config/homeassistant, made anew
+picture-ha: chromium .venv/page-test .venv-ha/ready ## The picture of config/homeassistant, made anew
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.homeassistant.picture docs/home-assistant.png
 
-picture-node-red: .venv/page-test .cache/node-red/ready ## The picture of config/node-red, made anew
+picture-node-red: chromium .venv/page-test .cache/node-red/ready ## The picture of config/node-red, made anew
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m tests.fleet.node_red docs/node-red.png
+
+# What a target may lack is looked for before it fetches or sets up anything.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	{ echo "make $(MAKECMDGOALS) needs Chromium: sudo apt-get install chromium" >&2; exit 2; }
+
+photographs:
+	@[ -f "$(TRASHNET)/groups.csv" ] || \
+	{ echo "make $(MAKECMDGOALS) needs the TrashNet photographs in $(TRASHNET); set TRASHNET=DIR" >&2; exit 2; }
 
 .venv/page-test: .venv/ready
 	@$(PY) -m pip install -q --disable-pip-version-check -e '.[page-test]' && touch $@
 
 .cache/node-red/ready: tests/fleet/node-red/package.json tests/fleet/node-red/package-lock.json
-	@command -v npm >/dev/null || { echo "make test-fleet needs Node.js 18.5 or newer: sudo apt-get install nodejs npm" >&2; exit 2; }
+	@command -v npm >/dev/null || { echo "make $(MAKECMDGOALS) needs Node.js 18.5 or newer: sudo apt-get install nodejs npm" >&2; exit 2; }
 	@echo "Setting up Node-RED in .cache/node-red (once) ..." && mkdir -p .cache/node-red && cp tests/fleet/node-red/*.json .cache/node-red/ && \
 	cd .cache/node-red && npm ci --silent --no-audit --no-fund --ignore-scripts && touch ready
 

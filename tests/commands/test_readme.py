@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -54,3 +55,16 @@ def test_the_mistakes_of_a_configuration_are_told_as_shown(tmp_path: Path) -> No
     assert done.exit_code == 2
     shown = README.split(f"trashbin check-config {INSTALLED}\n```\n\ntells every mistake", 1)[1]
     assert shown.split("```")[1].strip() == done.output.replace(str(file), INSTALLED).strip()
+
+
+def test_what_a_target_lacks_is_told_before_anything_is_set_up() -> None:
+    """The photographs' environment alone is gigabytes."""
+    done = subprocess.run(
+        ["make", "test-data", "TRASHNET=/nowhere"],
+        cwd=Path(__file__).parents[2],
+        env={"PATH": "/usr/bin:/bin"},  # no Python, and nothing of the make that runs the tests
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.startswith("make test-data needs the TrashNet photographs in /nowhere;")
+    assert "Setting up" not in done.stdout
