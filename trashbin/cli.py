@@ -215,6 +215,8 @@ def bench(
       trashbin bench --json | jq .ratio_total_over_limit
       trashbin bench --report
     """
+    if report and (as_json or counts):
+        raise click.UsageError("--report is one line by itself: leave --json and --counts out.")
     from trashbin import bench
     from trashbin.model import manifest, tflite
     from trashbin.quiet import quiet

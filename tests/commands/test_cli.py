@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from trashbin.cli import main
 from trashbin.decision import decide
 from trashbin.errors import BrokerError, StoreError
 from trashbin.model import golden, manifest
+from trashbin.model.tflite import TFLiteClassifier
 from trashbin.scenes import folders
 from trashbin.types import Prediction, Thresholds
 
@@ -105,6 +107,7 @@ def test_the_six_commands_and_the_version() -> None:
         ["demo", "--seed", "-1"],
         ["simulate", "--rate", "nan"],
         ["bench", "--idle", "nan"],
+        ["bench", "--report", "--json"],
     ],
 )
 def test_bad_usage_is_told_with_status_2(arguments: list[str]) -> None:
@@ -378,3 +381,13 @@ def test_bench_with_one_model_is_that_models_object(
     assert told["trigger_to_actuation"]["ratio_over_limit"] == pytest.approx(8.0 / 8.3)
     del told["trigger_to_actuation"]
     assert told == {"runs": 12, "cold_start_s": None, "start": None, "idle": None}
+
+
+def test_bench_tells_what_it_has_where_a_single_turn_was_calm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calm, disturbed = [0] * 4, count()  # looked at before and after each half of a turn
+    monkeypatch.setattr(bench, "_preemptions", chain(calm, disturbed).__next__)
+    [told] = bench.measure([TFLiteClassifier(manifest.find())], 10)
+    assert (told["runs"], told["disturbed"]) == (1, 49)
+    assert told["stages_ms"]["total"]["p95"] >= told["stages_ms"]["total"]["median"] > 0

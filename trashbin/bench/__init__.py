@@ -190,7 +190,7 @@ class _Bench:
         figures: dict[str, dict[str, float]] = {}
         for calm, disturbed in zip(self.calm, self.disturbed, strict=True):
             # never calm enough: what there is, is better than nothing
-            times = calm if len(calm) >= runs / 10 else calm + disturbed
+            times = calm if len(calm) >= max(2, runs / 10) else calm + disturbed
             for stage in times[0]:
                 column = [once[stage] for once in times]
                 figures[stage] = {
