@@ -82,6 +82,7 @@ def test_a_bin_that_is_away_is_not_asked() -> None:
 
 def test_nothing_missing_is_asked_again_only_to_be_sure() -> None:
     made = watch(1, 2, 3)
+    assert made.due == CHECK_S
     assert answered(made, 50.0, last_seq=3) == []
     assert made.due == 50.0 + CHECK_S
 
@@ -108,6 +109,21 @@ def test_a_new_store_ends_the_old_ones_holes_and_begins_at_one() -> None:
     lost = answered(made, 5.0, first_seq=9, last_seq=30, store_id=NEWER)
     assert lost == [Lost("bin-1", STORE, 3, 4)]
     assert made.ask("t", 6.0)["after_seq"] == 0
+
+
+def test_a_new_store_is_asked_from_its_beginning_and_nothing_of_it_lost_before() -> None:
+    made = watch(1)
+    assert answered(made, 5.0, first_seq=3, last_seq=5, store_id=NEWER) == [], "of those after 1"
+    assert made.ask("t", 6.0)["after_seq"] == 0
+
+
+@pytest.mark.parametrize("data", [None, [], "no", 7])
+def test_an_answer_without_data_changes_nothing(data: object) -> None:
+    made = watch(1, 4)
+    made.ask("t", 5.0)
+    assert made.answered({"status": "ok", "data": data, "transaction": "t"}, 5.0) == []
+    assert list(made.ledgers[STORE].missing()) == [2, 3]
+    assert made.due == 5.0 + ANSWER_S
 
 
 def test_an_answer_to_somebody_else_changes_nothing() -> None:
