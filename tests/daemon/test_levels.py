@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.daemon.rig import Rig, sure
 from trashbin.errors import TriggerError
-from trashbin.levels import AGREE, NOT_FULL, Gauge
+from trashbin.levels import AGREE, EMPTIED_FROM, EMPTIED_TO, NOT_FULL, Gauge
 
 
 class Sensor:
@@ -163,6 +163,45 @@ def test_a_sensor_that_hears_an_echo_now_and_then_is_told_once(rig: Rig, sensor:
         sensor.sees, sensor.broken = 0.3, "hears no echo" if number % 3 else None
         rig.go(5)
     assert rig.kinds() == ["fault"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "emptied"),
+    [
+        (EMPTIED_FROM, EMPTIED_TO, True),
+        (1.0, 0.0, True),
+        (EMPTIED_FROM - 0.01, 0.0, False),  # a little that settles
+        (1.0, EMPTIED_TO + 0.01, False),  # pressed down by hand
+    ],
+)
+def test_a_bin_was_emptied_where_much_became_little(
+    before: float, after: float, emptied: bool
+) -> None:
+    gauge = Gauge()
+    for _ in range(2):  # as often as it is
+        seen = []
+        for reading in [before] * AGREE + [after] * 2 * AGREE:
+            gauge.read(reading)
+            seen.append(gauge.emptied)
+        assert seen.count(True) == emptied
+
+
+@given(st.lists(st.integers(0, 24), max_size=40))
+def test_no_reading_but_several_in_a_row_change_what_is_told(readings: list[int]) -> None:
+    gauge, last = Gauge(), []
+    assert not gauge.full and not gauge.emptied
+    for reading in readings:
+        was_full, level = gauge.full, reading / 20
+        gauge.read(level)
+        last = [*last, level][-AGREE:]
+        if gauge.full and not was_full:
+            assert len(last) == AGREE and min(last) >= 1.0
+        if was_full and not gauge.full:
+            assert max(last) < NOT_FULL
+        if gauge.emptied:
+            assert max(last) <= EMPTIED_TO
+        assert gauge.level is None or min(1.0, min(last)) <= gauge.level <= max(last)
+        assert gauge.full or len(last) < AGREE or min(last) < 1.0
 
 
 @given(st.lists(st.floats(0.86, 2.0), max_size=30))
