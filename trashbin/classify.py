@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trashbin import calibration, config, pictures, settings
+from trashbin import calibration, pictures, settings
 from trashbin.decision import decide
 from trashbin.errors import ExitCode, PictureError
 from trashbin.looking import TURNS, turned
@@ -24,21 +24,21 @@ from trashbin.model.tflite import TFLiteClassifier
 from trashbin.ports import Classifier
 from trashbin.quiet import quiet
 from trashbin.scene import CHANGED_AREA, find_thing
+from trashbin.settings import Config
 from trashbin.types import Action, Decision, Frame, Pixels, Reason, Thresholds
 
 BAR_WIDTH = 40
 
 
 def opened(
-    path: Path | None, model: str | None, **asked: float | None
+    read: Config | None, model: str | None, **asked: float | None
 ) -> tuple[TFLiteClassifier, Thresholds]:
     """The network and the thresholds that hold.
 
     Those asked for, else the YAML, else what was calibrated for its bin, else the manifest.
 
-    ConfigError or ModelError where one of them cannot be used.
+    ModelError or StoreError where one of them cannot be used.
     """
-    read = config.read(path) if path else None
     if read is not None and model is None:  # an update may run instead of the YAML's
         classifier = Heads(read.store.path).dress(Shelf(read.store.path).current(read.model))
     else:

@@ -90,7 +90,7 @@ def calibrate(
     if read is not None:
         _refuse_rules(read, config)
     with quiet():
-        classifier, _ = classify.opened(config, model)
+        classifier, _ = classify.opened(read, model)
     where = _store(read, store)
     if where is not None:
         _dress(where, classifier)

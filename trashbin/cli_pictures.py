@@ -19,6 +19,7 @@ from trashbin.cli_options import (
 
 if TYPE_CHECKING:
     from trashbin.model.tflite import TFLiteClassifier
+    from trashbin.settings import Look
     from trashbin.types import Thresholds
 
 
@@ -53,7 +54,7 @@ def classify(
       trashbin classify --json *.png | jq .label
       trashbin classify --gap 0.5 photo.jpg
     """
-    classifier, thresholds = _open(config, model, gap=gap, top1=top1, familiarity=familiarity)
+    classifier, thresholds, _ = _open(config, model, gap=gap, top1=top1, familiarity=familiarity)
     from trashbin import classify
 
     return classify.run(files, classifier, thresholds, as_json=as_json)
@@ -103,7 +104,7 @@ def evaluate(
       trashbin evaluate --json photographs/ | jq .accuracy
       trashbin evaluate --head before --config trashbin.yaml photographs/
     """
-    classifier, thresholds = _open(config, model, gap=gap, top1=top1, familiarity=familiarity)
+    classifier, thresholds, look = _open(config, model, gap=gap, top1=top1, familiarity=familiarity)
     taught = classifier.taught  # left out before, too: the two are compared on the same pictures
     if head == "before":
         classifier.use_head(None)
@@ -112,16 +113,14 @@ def evaluate(
             "this bin wears no taught head. Name its YAML with --config and leave --model out; "
             "trashbin teach makes a head."
         )
-    from trashbin import config as configuration
     from trashbin import evaluate
-    from trashbin.settings import Look
 
     return evaluate.run(
         folder,
         classifier,
         classifier.labels,
         thresholds,
-        look=configuration.read(config).look if config else Look(),
+        look=look,
         as_json=as_json,
         wrong=wrong,
         taught=taught,
@@ -130,10 +129,16 @@ def evaluate(
 
 def _open(
     path: Path | None, model: str | None, **asked: float | None
-) -> tuple[TFLiteClassifier, Thresholds]:
-    """The network and the thresholds that hold: options, else the YAML, calibration, manifest."""
+) -> tuple[TFLiteClassifier, Thresholds, Look]:
+    """The network, the thresholds that hold (options, else the YAML, calibration, manifest), look.
+
+    The file is read once: one that changes meanwhile is one of the two, and no mixture.
+    """
     from trashbin import classify
+    from trashbin import config as configuration
     from trashbin.quiet import quiet
+    from trashbin.settings import Look
 
     with quiet():
-        return classify.opened(path, model, **asked)
+        read = configuration.read(path) if path else None
+        return *classify.opened(read, model, **asked), read.look if read else Look()

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from tests.daemon.rig import Rig
 from tests.model.test_familiarity import a_model, opened, picture
 from trashbin import answers, calibration, events, resources, teaching
+from trashbin import config as configuration
 from trashbin.calibration import Calibration
 from trashbin.cli import main
 from trashbin.errors import ModelError
@@ -223,7 +224,11 @@ def test_a_dry_run_installs_nothing(taught: Taught) -> None:
     assert Heads(taught.store).worn(taught.network.file.id.sha256) is None
 
 
-def test_evaluate_compares_before_and_after(taught: Taught, tmp_path: Path) -> None:
+def test_evaluate_compares_before_and_after(
+    taught: Taught, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, read = [], configuration.read
+    monkeypatch.setattr(configuration, "read", lambda file: reads.append(file) or read(file))
     tray = tmp_path / "tray" / "glass"
     tray.mkdir(parents=True)
     cv2.imwrite(str(tray / "1.jpg"), np.full((48, 64, 3), 90, np.uint8))
@@ -243,6 +248,7 @@ def test_evaluate_compares_before_and_after(taught: Taught, tmp_path: Path) -> N
         result = judged(which)
         assert result.exit_code == 0, result.output
         assert json.loads(result.stdout)["images"] == 1
+    assert len(reads) == 3  # once each: a file that changes meanwhile is no mixture of two
 
 
 def test_what_a_head_was_taught_with_is_no_test_for_it(taught: Taught, tmp_path: Path) -> None:

@@ -33,21 +33,19 @@ class Judge:
     """
 
     def __init__(self, config: Path | None = None, model: str | None = None) -> None:
-        if config is not None:
-            configuration.read(config)
+        self._read = configuration.read(config) if config is not None else None
         if model is not None:
             manifest.find(model)
-        self._config = config
         self._model = model
         self._opened: tuple[Classifier, Thresholds] | None = None
         self._lock = threading.Lock()
 
     def judge(self, content: bytes) -> tuple[Decision, Thresholds]:
-        """What the bin would do. PictureError, ModelError or ConfigError where it can't be told."""
+        """What the bin would do. PictureError, ModelError or StoreError where it can't be told."""
         with self._lock:
             pixels = pictures.decode(content)
             if self._opened is None:
-                self._opened = classify.opened(self._config, self._model)
+                self._opened = classify.opened(self._read, self._model)
             classifier, thresholds = self._opened
             return classify.judge(pixels, classifier, thresholds), thresholds
 
