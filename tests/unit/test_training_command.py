@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from trashbin.training import __main__ as command
-from trashbin.training.data import whole
+from trashbin.training import teaching
+from trashbin.training.data import FOLDS, Photo, split_groups, whole
 
 
 @pytest.fixture
@@ -75,3 +76,12 @@ def test_half_a_file_never_lies_where_a_whole_one_is_looked_for(tmp_path: Path) 
     with whole(file) as part:
         part.write_text("whole")
     assert file.read_text() == "whole" and [*tmp_path.iterdir()] == [file]
+
+
+def test_what_teaching_is_measured_on_trained_nothing() -> None:
+    source = Path(teaching.__file__).with_name("stock.py").read_text()
+    assert 'FOLDS: tuple[Fold, ...] = ("train", "val")' in source  # importing it needs PyTorch
+    assert {"train", "val", *teaching.UNTRAINED} == set(FOLDS)
+    assert not {"train", "val"} & set(teaching.UNTRAINED)
+    photos = [Photo(f"{k}.jpg", "glass", str(k // 2)) for k in range(200)]
+    assert set(split_groups(photos).values()) == set(FOLDS)

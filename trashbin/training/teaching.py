@@ -1,9 +1,10 @@
 """python -m trashbin.training.teaching: what ``trashbin teach`` does for trays of its own.
 
 A tray is one background in one light and lens (wire mesh and terrazzo are among those that trained
-what ships, the others are not); what lies on it are photographs that trained nothing. Ten answers a
-label are learned from; judged are that tray's other items, none of a group that was answered, and
-what is lost at home, the test fold's photographs as they are.
+what ships, the others are not); what lies on it are photographs of the folds `calib` and `test`,
+which trained nothing (`val` did). Ten answers a label are learned from; judged are that tray's
+other items, none of a group that was answered, and what is lost at home, the photographs of these
+folds, as they are, of whose groups none lies on a tray.
 """
 
 from __future__ import annotations
@@ -27,15 +28,18 @@ from trashbin.settings import Model
 from trashbin.training import backgrounds, composite, matte
 from trashbin.training.data import (
     LABELS,
+    Fold,
     Image,
     Photo,
     data_folder,
     fold_photos,
+    lacking,
     read_photos,
     read_picture,
 )
 from trashbin.types import Frame
 
+UNTRAINED: tuple[Fold, ...] = ("calib", "test")  # folds whose photographs trained nothing
 EACH = 10  # answers a label
 ON_TRAY = 32  # photographs a label
 
@@ -188,15 +192,18 @@ def measure(root: Path, model: str | None, times: int) -> None:
     rehearsed = Items(rehearsal.features.astype(np.float64), rehearsal.targets)
     own = Last(*classifier.last_layer())
     photos = read_photos(root)
-    home = look(classifier, fold_photos(photos, "test"), lambda p: read_picture(root / p.path))
     rng = np.random.default_rng(0)
-    held_out = [photo for fold in ("calib", "val") for photo in fold_photos(photos, fold)]
+    held_out = [photo for fold in UNTRAINED for photo in fold_photos(photos, fold)]
     things = []
     for label in range(len(LABELS)):
         mine = [photo for photo in held_out if photo.target == label]
         things += [mine[place] for place in rng.permutation(len(mine))[:ON_TRAY]]
+    on_trays = {photo.group for photo in things}
+    others = [photo for photo in held_out if photo.group not in on_trays]
+    home = look(classifier, others, lambda p: read_picture(root / p.path))
     mattes = {p.path: matte.make_matte(read_picture(root / p.path)) for p in things}
-    print(f"home: {right(home.items, own.logits(home.items.features)):.1f} % right")
+    plainly = right(home.items, own.logits(home.items.features))
+    print(f"home: {plainly:.1f} % right of {len(others)}; {len(things)} things on each tray")
     print(f"{'':19} before    gain (worst)   a fifth wrong (worst)   home   seconds")
     width, height = composite.SIZE
     for name, family, seed, lens in TRAYS:
@@ -241,6 +248,8 @@ def main() -> None:
     parser.add_argument("--model", help="NAME[:VARIANT] or a .tflite; the shipped one if left out")
     parser.add_argument("--times", type=int, default=5, help="draws of the answers, a tray")
     args = parser.parse_args()
+    if why := lacking(args.data):
+        parser.error(why)
     measure(args.data, args.model, args.times)
 
 
