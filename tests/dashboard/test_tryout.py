@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+import yaml
 
+from trashbin import calibration, resources
+from trashbin.calibration import Calibration
 from trashbin.dashboard.tryout import Judge
 from trashbin.errors import ConfigError, ModelError
+from trashbin.model import tflite
+from trashbin.settings import Model
 
 
 def test_what_is_not_there_is_told_at_the_start_and_not_at_the_first_picture(
@@ -17,3 +25,23 @@ def test_what_is_not_there_is_told_at_the_start_and_not_at_the_first_picture(
         Judge(config=tmp_path / "none.yaml")
     with pytest.raises(ModelError, match="model 'none': no such folder"):
         Judge(model="none")
+
+
+def test_a_picture_is_judged_by_the_thresholds_that_the_bin_has_now(tmp_path: Path) -> None:
+    file = tmp_path / "trashbin.yaml"
+    demo = yaml.safe_load((resources.root() / "config" / "demo.yaml").read_text())
+    file.write_text(yaml.safe_dump(demo | {"store": {"path": str(tmp_path)}}))
+    _, png = cv2.imencode(".png", np.full((48, 64, 3), 90, np.uint8))
+    judge, network = Judge(config=file), tflite.open_model(Model())
+    assert judge.judge(png.tobytes())[1] == network.thresholds
+    chosen = replace(network.thresholds, gap=0.123)
+    made = Calibration(
+        made="2026-11-24T10:00:00.000Z",
+        model=network.model,
+        setup=network.setup,
+        thresholds=chosen,
+        closely=True,
+        risk=0.03, confidence=0.95, items=300, acted=240, wrong=2,
+    )  # fmt: skip
+    calibration.write(tmp_path, made)
+    assert judge.judge(png.tobytes())[1] == chosen

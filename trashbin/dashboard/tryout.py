@@ -27,7 +27,7 @@ MAX_NAME = 200
 
 
 class Judge:
-    """The network, opened at the first picture; one picture at a time.
+    """The network, opened at the first picture, a bin's at each; one picture at a time.
 
     ConfigError or ModelError at once where what was named is not there.
     """
@@ -44,7 +44,8 @@ class Judge:
         """What the bin would do. PictureError, ModelError or StoreError where it can't be told."""
         with self._lock:
             pixels = pictures.decode(content)
-            if self._opened is None:
+            # of a bin, network, head and thresholds may be others than at the last picture
+            if self._opened is None or self._read is not None:
                 self._opened = classify.opened(self._read, self._model)
             classifier, thresholds = self._opened
             return classify.judge(pixels, classifier, thresholds), thresholds
