@@ -83,7 +83,12 @@ def as_dict(file: str, decision: Decision) -> dict[str, Any]:
 
 
 def run(
-    files: Iterable[Path], classifier: Classifier, thresholds: Thresholds, *, as_json: bool
+    files: Iterable[Path],
+    classifier: Classifier,
+    thresholds: Thresholds,
+    *,
+    burst: int = TURNS,
+    as_json: bool,
 ) -> ExitCode:
     """Judge and print each file; a bad one is reported, and the rest still done."""
     console = Console(highlight=False)
@@ -99,7 +104,7 @@ def run(
             else:
                 click.echo(f"trashbin: {error}", err=True)
             continue
-        decision = judge(pixels, classifier, thresholds)
+        decision = judge(pixels, classifier, thresholds, burst=burst)
         if as_json:
             click.echo(json.dumps(as_dict(str(file), decision), allow_nan=False))
         else:

@@ -54,10 +54,10 @@ def classify(
       trashbin classify --json *.png | jq .label
       trashbin classify --gap 0.5 photo.jpg
     """
-    classifier, thresholds, _ = _open(config, model, gap=gap, top1=top1, familiarity=familiarity)
+    classifier, thresholds, look = _open(config, model, gap=gap, top1=top1, familiarity=familiarity)
     from trashbin import classify
 
-    return classify.run(files, classifier, thresholds, as_json=as_json)
+    return classify.run(files, classifier, thresholds, burst=look.burst, as_json=as_json)
 
 
 @click.command(epilog=EXIT_STATUSES)

@@ -224,6 +224,19 @@ def test_options_stand_above_the_configuration_and_that_above_the_manifest(
     assert reason("--config", config, "--gap", 0, "--top1", 1, "--familiarity", 0) == "low_top1"
 
 
+def test_a_picture_is_judged_by_as_many_views_as_the_bin_has_frames(
+    picture: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "trashbin.yaml"
+    demo = DEMO.read_text(encoding="utf-8")
+    found = []
+    for burst in (1, 3):
+        text = demo.replace("\nlook:\n", f"\nlook:\n  burst: {burst}\n")
+        config.write_text(text, encoding="utf-8")
+        found.append(trashbin_("classify", "--json", "--config", config, picture).output)
+    assert found[1] == trashbin_("classify", "--json", picture).output != found[0]
+
+
 def test_a_model_is_taken_by_name_variant_or_file(picture: Path, tmp_path: Path) -> None:
     shipped = manifest.find()
     for name in (shipped.path.name, "manifest.json", "familiarity.npz"):

@@ -20,6 +20,7 @@ from trashbin.dashboard.words import Words
 from trashbin.errors import PictureError, TrashbinError
 from trashbin.model import manifest
 from trashbin.ports import Classifier
+from trashbin.settings import Look
 from trashbin.types import Action, Decision, Reason, Thresholds
 
 ADDRESS = "/try/judge"
@@ -48,7 +49,8 @@ class Judge:
             if self._opened is None or self._read is not None:
                 self._opened = classify.opened(self._read, self._model)
             classifier, thresholds = self._opened
-            return classify.judge(pixels, classifier, thresholds), thresholds
+            burst = (self._read.look if self._read is not None else Look()).burst
+            return classify.judge(pixels, classifier, thresholds, burst=burst), thresholds
 
 
 def serve(judge: Judge) -> None:
