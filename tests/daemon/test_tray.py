@@ -103,6 +103,21 @@ def test_a_tray_that_ages_is_remembered_as_it_is_by_now(tmp_path: Path) -> None:
     assert rig.outbox.get(TRAY) != before
 
 
+def test_what_was_not_yet_judged_as_the_power_went_is_judged_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path)
+    rig.drop()
+    with monkeypatch.context() as during_the_look, pytest.raises(PowerCut):
+        during_the_look.setattr(rig.network, "predict", lambda *seen: _power_cut())
+        rig.go()
+    rig.clock.due.clear()
+    rig.start()
+    rig.go(10)
+    assert rig.kinds() == ["sorted"] and not rig.tray.things
+    rig.sorts_the_next()
+
+
 def test_what_a_cut_off_move_left_is_looked_at_and_moved(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.drop()
