@@ -224,3 +224,52 @@ def test_an_event_says_whether_a_time_server_set_its_clock(
         rig.drop()
         rig.go()
     assert [event.ts_quality for event in rig.events()] == ["unsynced", "synced"]
+
+
+def set_mode(rig: Rig, mode: str) -> None:
+    rig.daemon.request("mode", json.dumps({"mode": mode}).encode(), False)
+    rig.go(1)
+
+
+@pytest.mark.parametrize("mode", ["advisory", "paused"])
+def test_a_servo_that_the_lid_stopped_goes_to_rest_in_no_mode_that_moves_nothing(
+    rig: Rig, mode: str
+) -> None:
+    def open_lid() -> None:
+        rig.lid.active = True
+        rig.daemon.parts.actuation.halt()
+
+    rig.servo.on_sort = lambda bin: rig.clock.at(rig.clock.elapsed + 0.1, open_lid)
+    rig.drop()
+    rig.go(3)
+    assert rig.servo.at == "rest" and "stop" in rig.daemon.parts.problems
+    set_mode(rig, mode)
+    rig.tray.clear()
+    rig.lid.active = False
+    rig.go(20)
+    assert rig.daemon.parts.problems == {}
+    assert rig.servo.at == "rest", "where it was stopped"
+    rig.servo.on_sort = lambda bin: rig.tray.clear()
+    set_mode(rig, "auto")
+    rig.drop()
+    rig.go()
+    assert rig.servo.at is None, "the next sort ends at rest"
+
+
+@pytest.mark.parametrize("mode", ["advisory", "paused"])
+def test_a_servo_that_failed_is_not_opened_in_a_mode_that_moves_nothing(
+    rig: Rig, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []  # which may go to rest first
+    monkeypatch.setattr(rig.servo, "open", lambda: opened.append(mode))
+    rig.servo.broken = "no power"
+    rig.drop()
+    rig.go(0.5)
+    set_mode(rig, mode)
+    opened.clear()
+    rig.servo.broken = None
+    rig.go(100)
+    assert opened == [] and "actuator" in rig.daemon.parts.problems
+    set_mode(rig, "auto")
+    rig.go(60)
+    assert opened and rig.daemon.parts.problems == {}
