@@ -225,6 +225,19 @@ def test_the_tray_lamp_is_lit_for_the_look_and_out_again(rig: Rig) -> None:
     assert not rig.tray.bulb.lit
 
 
+@pytest.mark.parametrize("boots_again", [False, True])
+def test_a_button_corrects_what_was_sorted_but_not_before_a_reboot(
+    rig: Rig, boots_again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.drop()
+    rig.go()
+    if boots_again:  # the time since the start tells nothing of an earlier one
+        monkeypatch.setattr("trashbin.cycle.boot_id", lambda: "another")
+    rig.daemon.press("glass")
+    rig.go(1)
+    assert rig.kinds() == ["sorted"] + ["resolved"] * (not boots_again)
+
+
 def test_advisory_lights_the_lamp_and_moves_nothing(make: Callable[..., Rig]) -> None:
     rig = make(device={"id": "rig", "mode": "advisory"})
     rig.drop()
