@@ -10,6 +10,7 @@ import pytest
 
 from tests.daemon.rig import Network, Rig
 from trashbin.looking import Looker, turned
+from trashbin.scene import SceneState, View
 from trashbin.types import Box, Frame, Prediction, Reason
 
 
@@ -21,11 +22,13 @@ class Featured(Network):
         self.frames = 0
         self.turns: list[int] = []
         self.things: list[Box | None] = []
+        self.taken_at: list[float] = []
 
     def predict(self, frame: Frame, turns: int = 0) -> Prediction:
         self.frames += 1
         self.turns.append(turns)
         self.things.append(frame.thing)
+        self.taken_at.append(frame.at)
         seen = np.array([1.0, float(self.frames)], np.float32)
         return replace(super().predict(frame, turns), features=seen)
 
@@ -91,3 +94,31 @@ def test_a_look_at_nothing_has_no_features(tmp_path: Path) -> None:
     looker, network = looking(rig)
     sight = looker.look(network.thresholds)
     assert (sight.decision.reason, sight.features) == (Reason.EMPTY, None)
+
+
+def test_the_frame_that_shows_it_at_rest_is_the_bursts_first(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, look={"burst": 3, "retries": 0})
+    looker, network = looking(rig)
+    rig.drop()
+    sight = looker.look(network.thresholds)
+    assert sight.burst_at == network.taken_at[0] and len(network.taken_at) == 3
+
+
+@pytest.mark.parametrize(("torn", "reason"), [(1, Reason.CLEAR), (3, Reason.DISAGREE)])
+def test_one_thing_that_looks_like_two_for_a_moment_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: int, reason: Reason
+) -> None:
+    rig = Rig(tmp_path, look={"burst": 3, "retries": 0})
+    looker, network = looking(rig)
+    rig.drop()
+    glance, left = looker.glance, [torn]
+
+    def apart(*, closely: bool = False) -> View:
+        view = glance(closely=closely)
+        if view.state is SceneState.SETTLED and left[0]:
+            left[0] -= 1
+            return replace(view, items=2)
+        return view
+
+    monkeypatch.setattr(looker, "glance", apart)
+    assert looker.look(network.thresholds).decision.reason is reason
