@@ -38,6 +38,59 @@ def test_a_ledger_does_not_mind_the_order(seqs: list[int], held_back: int) -> No
     assert (ledger.complete, list(ledger.missing())) == (12, [])
 
 
+@given(st.lists(st.one_of(st.integers(1, 30), st.tuples(st.integers(0, 30), st.integers(1, 40)))))
+def test_a_ledger_knows_what_a_set_would(steps: list[int | tuple[int, int]]) -> None:
+    ledger, here = Ledger(), set[int]()
+    for step in steps:
+        if isinstance(step, int):
+            assert ledger.add(step) == (step not in here)
+            here.add(step)
+        else:
+            after, up_to = step
+            gone = [seq for run in ledger.settle(after, up_to) for seq in run]
+            assert gone == [
+                n for n in range(after + 1, min(up_to, ledger.last) + 1) if n not in here
+            ]
+            here.update(gone)
+        missing = [seq for seq in range(1, ledger.last + 1) if seq not in here]
+        assert ledger.complete == (missing[0] - 1 if missing else ledger.last)
+        found, after = [], 0
+        while hole := ledger.missing(after):
+            found += hole
+            after = hole[-1]
+        assert found == missing
+
+
+def test_a_hole_that_nothing_fills_holds_up_no_other() -> None:
+    made, now, asked = watch(1, 3, 5), 5.0, []
+    for _ in range(4):
+        asked.append(made.ask("t", now)["after_seq"])
+        data = {"events": 1, "first_seq": asked[-1] + 1, "last_seq": 5, "store_id": STORE}
+        made.answered({"status": "ok", "data": data, "transaction": "t"}, now)
+        now = made.due
+    assert asked == [1, 3, 1, 3]
+    made.here(STORE, 4, True, now)
+    assert made.ask("t", now)["after_seq"] == 1
+
+
+def test_a_refusal_is_known_and_the_next_hole_asked_for() -> None:
+    made = watch(1, 3, 5)
+    made.ask("t", 5.0)
+    made.answered({"status": "error", "error": "disk I/O error", "transaction": "t"}, 5.0)
+    assert made.refusal == "disk I/O error"
+    assert made.ask("u", made.due)["after_seq"] == 3
+    data = {"events": 1, "first_seq": 4, "last_seq": 5, "store_id": STORE}
+    assert made.answered({"status": "ok", "data": data, "transaction": "u"}, 90.0) == []
+    assert made.refusal is None
+
+
+def test_what_the_bin_lacks_behind_a_hole_that_nothing_fills_is_lost() -> None:
+    made = watch(1, 3, 8)
+    answered(made, 5.0, first_seq=2, last_seq=8)
+    assert answered(made, 9.0, first_seq=6, last_seq=8) == [Lost("bin-1", STORE, 4, 5)]
+    assert list(made.ledgers[STORE].missing()) == [2]
+
+
 def test_a_hole_is_asked_for_after_a_grace() -> None:
     made = watch(1, 2, 5)
     assert made.due == GRACE_S

@@ -179,9 +179,8 @@ class Collector:
                 case "response":
                     lost += self._answered(one.topic, one.payload)
         if rows or refused or lost:
-            for row in rows:
-                self._here(row)
-            touched = {self._watches[row.head.device_id] for row in rows}
+            touched = {self._here(row) for row in rows}
+            touched.update(filter(None, map(self._kept_as_refused, refused)))
             touched |= {self._watches[gone.device_id] for gone in lost}
             batch = Batch(rows, refused, lost, _complete(touched))
             if not self._persist(lambda: self._write(batch)):
@@ -228,9 +227,19 @@ class Collector:
         for watch in self._watches.values():
             watch.online(random.uniform(GRACE_S, GRACE_S + SPREAD_S), self._clock.monotonic())
 
-    def _here(self, row: Row) -> None:
+    def _here(self, row: Row) -> Watch:
         watch = self._watch(row.head.device_id)
         watch.here(row.store_id, row.head.seq, row.head.historical, self._clock.monotonic())
+        return watch
+
+    def _kept_as_refused(self, refused: Refused) -> Watch | None:
+        """Asked for again, it would come as the same: it is here, and no hole."""
+        device_id, place = refused.topic.split("/")[1], refused.place
+        if place is None or not re.fullmatch(ID_PATTERN, device_id):
+            return None
+        watch = self._watch(device_id)
+        watch.here(str(place.store_id), place.seq, True, self._clock.monotonic())
+        return watch
 
     def _presence(self, topic: str, payload: bytes) -> None:
         device_id = topic.split("/")[1]
@@ -250,7 +259,11 @@ class Collector:
             return []
         if watch is None or not isinstance(answer, dict):
             return []
-        return watch.answered(answer, self._clock.monotonic())
+        told = watch.refusal
+        lost = watch.answered(answer, self._clock.monotonic())
+        if watch.refusal not in (None, told):
+            log.warning("%s does not send what is missing: %s", watch.device_id, watch.refusal)
+        return lost
 
     def _ask(self) -> None:
         if not self.listening:

@@ -6,7 +6,8 @@ what is missing, and asks the bin with ``request/events``. Times are monotonic s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -23,44 +24,51 @@ PATIENCE_S = 300.0  # the longest pause before a question that brought nothing i
 class Ledger:
     """The events of one store: all up to ``complete`` are settled, and some above it.
 
-    Settled is what is here, and what the bin says it does not have any more.
+    Settled is what is here, be it as refused, and what the bin says it does not have any more.
+    Kept as runs: of what comes after a hole that nothing fills, there may be years.
     """
 
     def __init__(self, complete: int = 0, above: Iterable[int] = ()) -> None:
-        self.complete = complete
         self.last = complete  # the newest that is known to exist
-        self._above: set[int] = set()
+        # runs of settled ones, ascending and apart; the first of them begins at 0
+        self._firsts, self._lasts = [0], [complete]
         for seq in above:
             self.add(seq)
+
+    @property
+    def complete(self) -> int:
+        """All up to there are settled."""
+        return self._lasts[0]
 
     def add(self, seq: int) -> bool:
         """An event is here; True where it was missing."""
         self.last = max(self.last, seq)
-        if seq <= self.complete or seq in self._above:
+        if self.missing(seq - 1).start > seq:
             return False
-        self._above.add(seq)
-        self._advance()
+        self._fill(seq, seq)
         return True
 
-    def settle(self, up_to: int) -> range:
-        """The bin has none of what is missing up to there; the first run of those."""
-        missing = self.missing()
-        gone = range(missing.start, min(missing.stop, up_to + 1))
-        if gone:
-            self.complete = gone.stop - 1
-            self._advance()
-        return gone
+    def settle(self, after: int, up_to: int) -> Iterator[range]:
+        """The bin has none of what is missing after the one, up to the other; runs of those."""
+        while (hole := self.missing(after)) and hole.start <= up_to:
+            gone = range(hole.start, min(hole.stop, up_to + 1))
+            self._fill(gone[0], gone[-1])
+            yield gone
 
-    def missing(self) -> range:
-        """The first hole; empty where none is known."""
-        end = min(self._above, default=self.last + 1)
-        return range(self.complete + 1, end)
+    def missing(self, after: int = 0) -> range:
+        """The first hole, or what of one lies behind ``after``; empty where none is known."""
+        start = after + 1
+        at = bisect_right(self._firsts, start) - 1
+        start = max(start, self._lasts[at] + 1)
+        nearest = self._firsts[at + 1 : at + 2] or [self.last + 1]
+        return range(start, nearest[0])
 
-    def _advance(self) -> None:
-        while self.complete + 1 in self._above:
-            self.complete += 1
-            self._above.remove(self.complete)
-        self.last = max(self.last, self.complete)
+    def _fill(self, first: int, last: int) -> None:
+        begin = bisect_left(self._lasts, first - 1)  # of the runs that it touches
+        end = bisect_right(self._firsts, last + 1)
+        touched = slice(begin, end)
+        firsts, lasts = [*self._firsts[touched], first], [*self._lasts[touched], last]
+        self._firsts[touched], self._lasts[touched] = [min(firsts)], [max(lasts)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,9 @@ class Watch:
         self.ledgers: dict[str, Ledger] = {}
         self.store_id: str | None = None  # the one that the bin has now
         self.due = float("inf")
+        self.refusal: str | None = None  # what it said in place of sending what was asked for last
         self._asked: Question | None = None
+        self._asked_to = 0  # the last question's end: the next one is of what comes after it
         self._pause = GRACE_S
 
     def knows(self, store_id: str, ledger: Ledger) -> None:
@@ -102,8 +112,8 @@ class Watch:
         """An event came and is kept; ``late`` is one that was sent again or after an outage."""
         self.store_id = store_id
         ledger = self.ledgers.setdefault(store_id, Ledger())
-        hole = ledger.missing()
-        if ledger.add(seq) and (seq in hole or not hole):
+        hole, known = ledger.missing(), ledger.last
+        if ledger.add(seq) and (seq <= known or not hole):
             self._pause = GRACE_S  # asking helps, or there was nothing to ask for
         if not ledger.missing():
             self.due = min(self.due, now + CHECK_S)
@@ -122,14 +132,18 @@ class Watch:
         self.due = float("inf")
 
     def ask(self, transaction: str, now: float) -> Mapping[str, Any]:
-        """The ``request/events`` that is due; asked again later where no answer comes."""
+        """The ``request/events`` that is due; asked again later where no answer comes.
+
+        Each hole has its turn: what the bin cannot send, or we cannot keep, holds up no other.
+        """
         ledger = self.ledgers.get(self.store_id or "", Ledger())
         if self._asked is not None:  # no answer came to the last one
             self._pause = min(2 * self._pause, PATIENCE_S)
-        self._asked = Question(transaction, self.store_id, ledger.complete)
+        hole = ledger.missing(self._asked_to) or ledger.missing()
+        after, limit = hole.start - 1, min(len(hole) or MAX_EVENTS, MAX_EVENTS)
+        self._asked, self._asked_to = Question(transaction, self.store_id, after), after + limit
         self.due = now + max(ANSWER_S, self._pause)
-        limit = min(len(ledger.missing()) or MAX_EVENTS, MAX_EVENTS)
-        return {"after_seq": ledger.complete, "limit": limit, "transaction": transaction}
+        return {"after_seq": after, "limit": limit, "transaction": transaction}
 
     def answered(self, answer: Mapping[str, Any], now: float) -> list[Lost]:
         """What the bin answered, and so what it does not have any more.
@@ -139,7 +153,9 @@ class Watch:
         asked, data = self._asked, answer.get("data")
         if asked is None or answer.get("transaction") != asked.transaction:
             return []
-        if answer.get("status") != "ok" or not isinstance(data, dict):
+        ok = answer.get("status") == "ok"
+        self.refusal = None if ok else str(answer.get("error"))[:200]
+        if not ok or not isinstance(data, dict):
             return []  # asked again when its time is over
         store_id, last = _store(data.get("store_id")), _seq(data.get("last_seq"))
         first = _seq(data.get("first_seq"))
@@ -150,13 +166,15 @@ class Watch:
         lost = []
         if asked.store_id is not None and asked.store_id != store_id:
             # the bin began a new store: what is missing of the old one stays so
-            lost += self._settled(asked.store_id, self.ledgers[asked.store_id].last)
+            self._asked_to = 0
+            lost += self._settled(asked.store_id, 0, self.ledgers[asked.store_id].last)
         self.store_id = store_id
         ledger = self.ledgers.setdefault(store_id, Ledger())
         ledger.last = max(ledger.last, last)
         if asked.store_id == store_id or asked.after_seq == 0:
             # of what came after after_seq, the bin has nothing before ``first``
-            lost += self._settled(store_id, (last + 1 if first is None else first) - 1)
+            nearest = last + 1 if first is None else first
+            lost += self._settled(store_id, asked.after_seq, nearest - 1)
         if ledger.missing():
             self.due = now + self._pause
             self._pause = min(2 * self._pause, PATIENCE_S)
@@ -165,11 +183,9 @@ class Watch:
             self._pause = GRACE_S
         return lost
 
-    def _settled(self, store_id: str, up_to: int) -> list[Lost]:
-        ledger, lost = self.ledgers[store_id], []
-        while gone := ledger.settle(up_to):
-            lost.append(Lost(self.device_id, store_id, gone[0], gone[-1]))
-        return lost
+    def _settled(self, store_id: str, after: int, up_to: int) -> list[Lost]:
+        runs = self.ledgers[store_id].settle(after, up_to)
+        return [Lost(self.device_id, store_id, gone[0], gone[-1]) for gone in runs]
 
 
 def _store(told: object) -> str | None:

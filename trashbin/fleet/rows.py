@@ -18,16 +18,21 @@ MAX_BYTES = 65536  # of an event; they have about a thousand
 NO_TEXT = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # in JSON, of a character that no database takes
 
 
-class Head(BaseModel):
-    """What every event must have to be told from others; the rest is kept as it is."""
+class Place(BaseModel):
+    """Which of a store's events it is."""
 
     model_config = ConfigDict(extra="ignore")
+
+    store_id: UUID
+    seq: Annotated[int, Field(ge=1, lt=MAX_SEQ)]
+
+
+class Head(Place):
+    """What every event must have to be told from others; the rest is kept as it is."""
 
     event_id: UUID
     event_type: Annotated[str, Field(min_length=1, max_length=40)]
     device_id: Annotated[str, Field(pattern=ID_PATTERN)]
-    store_id: UUID
-    seq: Annotated[int, Field(ge=1, lt=MAX_SEQ)]
     ts: AwareDatetime
     historical: bool
 
@@ -48,11 +53,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A message that is no event: kept as well, so that nothing is lost without a word."""
+    """A message that is no event: kept as well, so that nothing is lost without a word.
+
+    ``place`` is where the bin counts it, as far as that can be read: store and ``seq``.
+    """
 
     topic: str
     payload: bytes
     why: str
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,8 @@ def read(topic: str, payload: bytes, received: float) -> Row | Refused:
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"]))
-        return Refused(topic, payload[:MAX_BYTES], f"{where}: {first['msg']}".removeprefix(": "))
+        why = f"{where}: {first['msg']}".removeprefix(": ")
+        return Refused(topic, payload[:MAX_BYTES], why, _place(text))
     except ValueError as exc:  # UnicodeDecodeError is one
         return Refused(topic, payload[:MAX_BYTES], str(exc))
     if topic.split("/")[1] != head.device_id:
@@ -84,3 +94,10 @@ def read(topic: str, payload: bytes, received: float) -> Row | Refused:
         # one line again, with what stands for a character that cannot be shown
         text = NO_TEXT.sub(r"\1\\ufffd", json.dumps(json.loads(text)))
     return Row(head, text, received)
+
+
+def _place(text: str) -> Place | None:
+    try:
+        return Place.model_validate_json(text)
+    except ValidationError:
+        return None
