@@ -18,9 +18,9 @@ EARLIER = timedelta(days=3)
 @pytest.mark.parametrize(
     ("said", "measured", "told", "untold"),
     [
-        (NOON, NOON, "42 glass", "Last heard"),
-        (NOON - EARLIER, NOON - EARLIER, "2026-11-20", "42 glass"),
-        (NOON - EARLIER, NOON, "", "42 glass"),  # it is there, and has sorted nothing today
+        (NOON, NOON, "42\u00a0glass", "Last heard"),
+        (NOON - EARLIER, NOON - EARLIER, "2026-11-20", "42\u00a0glass"),
+        (NOON - EARLIER, NOON, "", "42\u00a0glass"),  # it is there, and has sorted nothing today
         (NOON - EARLIER, NOON, "", "Last heard"),
     ],
 )
@@ -48,7 +48,7 @@ def test_what_is_full_is_told_and_needs_somebody() -> None:
     }
     bin = Bin("hall", True, {}, {"levels": levels}, {})
     tile = cards.tile(bin, Words(), NOON)
-    assert "paper 40%, rest 97%" in tile and "<li>✕ Full: rest</li>" in tile
+    assert "paper\u00a040%, rest\u00a097%" in tile and "<li>✕ Full: rest</li>" in tile
     assert "odd" not in tile and "glass" not in tile
     assert bin.needs_somebody
     assert not Bin("yard", True, {}, {"levels": {"rest": {"level": 0.4, "full": False}}}, {}).full

@@ -120,7 +120,9 @@ def tile(bin: Bin, words: Words, now: datetime) -> str:
     if bin.mode:
         rows.append((words("mode"), words.known(bin.mode)))
     if bin.levels:
-        levels = (f"{name} {words.percent(level, 0)}" for name, (level, _) in bin.levels.items())
+        levels = (
+            f"{name}\u00a0{words.percent(level, 0)}" for name, (level, _) in bin.levels.items()
+        )
         rows.append((words("level"), ", ".join(levels)))
     rows += _health(bin, words)
     counts = {
@@ -134,7 +136,10 @@ def tile(bin: Bin, words: Words, now: datetime) -> str:
         rows.append((words("last_heard"), f"{heard:%Y-%m-%d %H:%M}"))
     if counts and of_today and (said is None or said.date() == today):  # else none was sorted today
         rows.append(
-            (words("today"), ", ".join(f"{n} {words.known(name)}" for name, n in counts.items()))
+            (
+                words("today"),
+                ", ".join(f"{n}\u00a0{words.known(name)}" for name, n in counts.items()),
+            )
         )
     listed = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in rows)
     problems = "".join(
