@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
-from trashbin.errors import StoreError
+from trashbin.errors import NewerStoreError, OlderStoreError, StoreError
 from trashbin.events import Event
 
 NAME = "events.sqlite"  # in the folder that the configuration names
@@ -252,14 +252,6 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
             "move the file away"
         )
     return int(version)
-
-
-class OlderStoreError(StoreError):
-    """The daemon brings this store up to date when it starts; who only reads changes nothing."""
-
-
-class NewerStoreError(StoreError):
-    """A newer trashbin wrote this store: it is left as it is."""
 
 
 class _Corrupt(sqlite3.DatabaseError):

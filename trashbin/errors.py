@@ -13,6 +13,8 @@
     |   |   +-- StoppedError      a hand or the open lid stopped a move
     +-- BrokerError               the MQTT broker is unreachable or refuses us
     +-- StoreError                the event store cannot be read or written
+    |   +-- OlderStoreError       an older trashbin wrote it
+    |   +-- NewerStoreError       a newer one did
     +-- GivenUpError              the process ends, so that systemd starts it again
     +-- RequestError              a request is refused    (retained, expired, wrong JSON)
 
@@ -108,6 +110,14 @@ class StoreError(TrashbinError):
     """The event store cannot be opened, read or written."""
 
     exit_code = ExitCode.UNREACHABLE
+
+
+class OlderStoreError(StoreError):
+    """The daemon brings this store up to date when it starts; who only reads changes nothing."""
+
+
+class NewerStoreError(StoreError):
+    """A newer trashbin wrote this store: it is left as it is."""
 
 
 class GivenUpError(TrashbinError):

@@ -18,7 +18,8 @@ from trashbin.settings import MqttPublisher
 
 log = logging.getLogger(__name__)
 
-PROOF = 10  # times the pause before it, that a connection must last to be one
+PROOF = 10  # times the pause before it, that a connection must last to be one ...
+PROOF_S = 60.0  # ... or so long: whoever mended the cause sees that it is over
 MAX_BYTES = 1024  # of a password; MQTT takes 65,535, more than which ends paho's thread
 
 
@@ -61,9 +62,9 @@ class Sessions:
 
     paho's pause grows while a broker cannot be reached or refuses us, and is short again after
     any connection. But a broker may let us in and end each one soon, for what its rules forbid
-    or for another client of our name. So here it grows on until a connection has lasted: what
-    is tried again takes a tenth of the time at most, or the longest pause. A broker that goes down
-    again and again is none of these: between two connections it could not be reached.
+    or for another client of our name. So here it grows on until a connection has lasted.
+    A broker that goes down again and again is none of these: between two connections it could not
+    be reached.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Sessions:
     @property
     def proof_s(self) -> float:
         """How long a connection that was just made must last before its loss would be news."""
-        return 0.0 if self._pause == self._shortest else PROOF * self._pause
+        return 0.0 if self._pause == self._shortest else self._enough_s
 
     @property
     def lasts(self) -> bool:
@@ -102,7 +103,7 @@ class Sessions:
         began, self._began = self._began, None
         if began is None:
             return None
-        if self._clock() - began >= PROOF * self._pause:
+        if self._clock() - began >= self._enough_s:
             self._begin_anew()
             return False
         if self._soon:  # once may be chance
@@ -111,6 +112,10 @@ class Sessions:
             self._client.reconnect_delay_set(random.randint(least, self._pause), self._longest)
         self._soon = True
         return True
+
+    @property
+    def _enough_s(self) -> float:
+        return min(PROOF * self._pause, PROOF_S)
 
     def _begin_anew(self) -> None:
         self._pause, self._soon = self._shortest, False

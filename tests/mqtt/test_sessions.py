@@ -17,7 +17,7 @@ from trashbin.clock import SystemClock
 from trashbin.dashboard.archive import NAME, Archive
 from trashbin.dashboard.watch import Watch
 from trashbin.fleet.collector import Collector, Sink
-from trashbin.mqtt_access import PROOF, Sessions
+from trashbin.mqtt_access import PROOF_S, Sessions
 from trashbin.settings import MqttPublisher
 
 
@@ -59,7 +59,7 @@ def test_pauses_grow_to_the_longest_and_begin_anew_after_a_connection_that_laste
     assert [connect(sessions, clock, 1.0) for _ in range(8)] == [True] * 8
     for pause, most in zip(client.pauses, (1, 2, 4, 8, 16, 32, 60, 60), strict=True):
         assert most / 2 <= pause <= most
-    assert connect(sessions, clock, 60 * PROOF) is False and client.pauses[-1] == 1
+    assert connect(sessions, clock, PROOF_S) is False and client.pauses[-1] == 1
     assert connect(sessions, clock, 3600) is False and client.pauses[-1] == 1
 
 

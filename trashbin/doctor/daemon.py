@@ -12,7 +12,7 @@ from trashbin import database
 from trashbin.doctor.machine import UNIT, Host
 from trashbin.doctor.network import Heard
 from trashbin.doctor.report import Finding, good, unreachable, warning
-from trashbin.errors import StoreError
+from trashbin.errors import NewerStoreError, OlderStoreError, StoreError
 
 SUDO = "Run it with sudo: sudo trashbin doctor"
 
@@ -78,14 +78,14 @@ def store(folder: Path) -> Finding:
             (damaged,) = db.execute("SELECT count(*) FROM damaged").fetchone()
     except PermissionError:
         return _unreadable(file)
-    except database.OlderStoreError as error:
+    except OlderStoreError as error:
         return warning(
             "store",
             str(error),
             "Its events are there; until then nothing else reads them.",
             "Start the daemon: it brings the store up to date.",
         )
-    except database.NewerStoreError as error:
+    except NewerStoreError as error:
         return unreachable(
             "store",
             str(error),
