@@ -1,7 +1,8 @@
 """The composition root: reads a configuration, opens the parts, runs the daemon. Start here.
 
-Parts are opened in order on an ExitStack and closed in reverse. A part that fails to
-open does not end the process: the daemon runs without it, moves nothing, and says so.
+``made`` makes the parts. They are opened in order on an ExitStack and closed in reverse.
+A part that fails to open does not end the process: the daemon runs without it, moves
+nothing, and says so.
 """
 
 from __future__ import annotations
@@ -13,49 +14,28 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from trashbin import config as configuration
-from trashbin import database, devices, machine, sdnotify
-from trashbin.actuation import Actuation
-from trashbin.canary import Canary
+from trashbin import database, machine, sdnotify
 from trashbin.clock import SystemClock
-from trashbin.condition import Condition, Parts
+from trashbin.condition import Parts
 from trashbin.config import Loaded
 from trashbin.daemon import Daemon
-from trashbin.errors import ExitCode, GivenUpError, StoreError, TrashbinError
+from trashbin.errors import ExitCode, GivenUpError, StoreError
 from trashbin.events import Event, boot_id
-from trashbin.frozen import LiveCamera
-from trashbin.limits import LimitedActuator, LimitedCamera
-from trashbin.looking import Looker, scene_of
-from trashbin.model import tflite
-from trashbin.model.heads import Heads
-from trashbin.model.shelf import Ref, Shelf
-from trashbin.model.tflite import TFLiteClassifier
+from trashbin.made import Made, close
 from trashbin.outbox import Outbox
 from trashbin.ports import (
-    Camera,
-    Classifier,
     Clock,
-    Context,
-    LevelSensor,
-    Publisher,
-    Switch,
-    Trigger,
 )
 from trashbin.record import Recorder
 from trashbin.restarts import Restarts
-from trashbin.settings import Config, SimulatedTrigger
+from trashbin.settings import Config
 from trashbin.watchdog import Watchdog
-from trashbin.wearing import Wearing
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-PIN_KINDS = frozenset({"pir", "button", "servo", "lamps"})
 
 TOLD = 10  # mistakes of a configuration
 SHUTDOWN_S = 15  # less than the unit's TimeoutStopSec
@@ -171,7 +151,7 @@ def build(
         max_bytes=config.store.max_mb * 2**20,
         drop_undelivered=config.store.overflow == "drop_oldest",
     )
-    parts = _Parts(config, clock, outbox, problems)
+    parts = Made(config, clock, outbox, problems)
     parts.open("store", outbox, stack)
     daemon = Daemon(
         config,
@@ -199,7 +179,7 @@ def build(
         parts.open("camera", parts.camera, stack)
     for switch in (parts.tray_lamp, parts.actuation.stop):
         if switch is not None:
-            stack.callback(_close, switch)
+            stack.callback(close, switch)
     for actuator in parts.actuation.actuators:
         parts.open("actuator" if actuator.moves else "lamps", actuator, stack)
     if parts.answers is not None:
@@ -210,141 +190,6 @@ def build(
         parts.open("level", sensor, stack)
     parts.open("publisher", parts.publisher, stack, daemon.request)
     return daemon
-
-
-class _Parts:
-    """The adapters of one bin, made but not opened; a part that cannot be made is a problem."""
-
-    def __init__(
-        self, config: Config, clock: Clock, outbox: Outbox, problems: dict[str, str]
-    ) -> None:
-        self.problems = problems
-        context = Context(clock, config, outbox=outbox)
-        self.publisher: Publisher = self._make("publisher", config.publisher, context) or (
-            devices.load("publisher", "none")(config.publisher, context)
-        )
-        self.camera: Camera | None = None
-        self.classifier: Classifier | None = None
-        self.looker: Looker | None = None
-        self.triggers: list[Trigger] = []
-        self.actuation = Actuation((), None, config.sorting, clock)
-        self.tray_lamp: Switch | None = None
-        self.answers: Any = None
-        self.emptied: Any = None
-        self.levels: dict[str, LevelSensor] = {}
-        self.canary: Callable[[Condition], Canary] | None = None
-        self.wearing: Callable[[Condition], Wearing] | None = None
-        self.wearer: Wearing | None = None
-        if {"configuration", "restarts"} & problems.keys():
-            return  # safe mode: tell, and neither look nor move
-        if config.camera.kind == "simulated":
-            context = replace(context, world=self._try("camera", lambda: _world(config, clock)))
-        if _wants_pins(config):
-            context = replace(context, pins=self._try("gpio", lambda: _pins(config)))
-        look = config.look
-        scene = scene_of(look)
-        self.camera = self._camera(config, context)
-        self.classifier = self._try("model", lambda: self._model(config))
-        context = replace(context, camera=self.camera, scene=scene)
-        if config.gpio.stop is not None and context.pins is None:
-            # a servo on a board needs no pin, and must not move past a switch that nobody reads
-            problems["stop"] = f"The stop switch on pin {config.gpio.stop} cannot be read: see gpio"
-        elif config.gpio.stop is not None:
-            pin = config.gpio.stop
-            # looked up when it fires: the actuators are made below
-            stop = self._try(
-                "stop", lambda: _gpio().StopInput(pin, context, lambda: self.actuation.halt())
-            )
-            context = replace(context, stop=stop)
-        for section in config.triggers:
-            self.triggers += filter(None, [self._make("trigger", section, context)])
-        made = [self._make("actuator", entry, context) for entry in config.actuators]
-        self.actuation = Actuation(
-            [LimitedActuator(actuator, config.sorting.move_s) for actuator in made if actuator],
-            context.stop,
-            config.sorting,
-            clock,
-        )
-        if config.gpio.tray_lamp is not None and context.pins is not None:
-            lamp = config.gpio.tray_lamp
-            self.tray_lamp = self._try("tray_lamp", lambda: _gpio().TrayLamp(lamp, context))
-        if context.pins is not None:
-            self._at_the_bin(config, context)
-        if self.camera is not None and self.classifier is not None:
-            self.looker = Looker(
-                look, clock, scene, self.camera, _timeout(config), self.classifier, self.tray_lamp
-            )
-
-    def _at_the_bin(self, config: Config, context: Context) -> None:
-        """What people press, and what sees how full the bins are."""
-        if config.gpio.answers:
-            self.answers = _gpio().Buttons(config.gpio.answers, "for", context)
-        emptied = {name: bin.emptied for name, bin in config.bins.items() if bin.emptied}
-        if emptied:
-            self.emptied = _gpio().Buttons(emptied, "that says emptied", context)
-        for name, bin in config.bins.items():
-            if bin.level is not None:
-                self.levels[name] = _level().UltrasonicSensor(bin.level, name, context)
-
-    def _camera(self, config: Config, context: Context) -> Camera | None:
-        camera = self._make("camera", config.camera, context)
-        if camera is None:
-            return None
-        limited = LimitedCamera(camera)
-        longest_s = config.watch.frozen_s if config.camera.live else 0
-        return LiveCamera(limited, longest_s) if longest_s else limited
-
-    def _model(self, config: Config) -> Classifier:
-        """The network that an update put in place, or the configuration's."""
-        shelf = Shelf(config.store.path)
-
-        heads = Heads(config.store.path)
-
-        def opened(ref: Ref | None) -> Classifier:
-            if ref is None:
-                return dressed(tflite.open_model(config.model))
-            return dressed(shelf.open(ref, config.model))
-
-        def dressed(classifier: TFLiteClassifier) -> Classifier:
-            """A head that is no good keeps no network from running."""
-            try:
-                return heads.dress(classifier)
-            except TrashbinError as error:
-                told.append(f"the network wears its own head: {error}")
-                return classifier
-
-        def followed(condition: Condition) -> Wearing:
-            self.wearer = Wearing(
-                condition, heads, config.teach.after if config.teach.auto else None
-            )
-            return self.wearer
-
-        classifier, told = shelf.start(config.model)
-        self.canary = lambda condition: Canary(condition, shelf, opened, told)
-        self.wearing = followed
-        return dressed(classifier)
-
-    def open(self, name: str, part: Any, stack: ExitStack, *arguments: Any) -> None:
-        """Open a part now and close it with the stack; a failure is a problem."""
-        stack.callback(_close, part)
-        self._try(name, lambda: part.open(*arguments))
-
-    def _make(self, port: devices.Port, section: Any, context: Context) -> Any:
-        if section.kind in PIN_KINDS and context.pins is None:
-            return None  # told already, as the problem "gpio"
-        if section.kind == "simulated" and context.world is None:
-            return None  # told already, as the problem "camera"
-        return self._try(port, lambda: devices.load(port, section.kind)(section, context))
-
-    def _try(self, name: str, action: Callable[[], T]) -> T | None:
-        try:
-            return action()
-        except TrashbinError as error:
-            told = [self.problems[name]] if name in self.problems else []
-            self.problems[name] = "; ".join(
-                [*told, str(error)]
-            )  # the daemon tells it, as it begins
-            return None
 
 
 @contextmanager
@@ -363,54 +208,3 @@ def _alone(store: Path) -> Iterator[None]:
                 message = f"{store}: another trashbin runs on this store; stop it first"
                 raise StoreError(message) from error
         yield
-
-
-def _close(part: Any) -> None:
-    """Close a part; one that fails to close must not keep the others open."""
-    try:
-        part.close()
-    except TrashbinError as error:
-        log.error("closing %s: %s", type(part).__name__, error)
-
-
-def _gpio() -> Any:
-    """The GPIO adapters; imported only where a pin is used."""
-    from trashbin.devices import gpio as adapters
-
-    return adapters
-
-
-def _level() -> Any:
-    from trashbin.devices import level
-
-    return level
-
-
-def _world(config: Config, clock: Clock) -> Any:
-    from trashbin.devices.world import World
-
-    seeds = (t.seed for t in config.triggers if isinstance(t, SimulatedTrigger))
-    return World(clock, seed=next(seeds, 0))
-
-
-def _pins(config: Config) -> Any:
-    from trashbin.devices.pins import pin_factory
-
-    return pin_factory(config.gpio.pins)
-
-
-def _wants_pins(config: Config) -> bool:
-    """True where anything hangs on a GPIO pin."""
-    sections = [*config.triggers, *config.actuators]
-    return (
-        any(section.kind in PIN_KINDS for section in sections)
-        or config.gpio.stop is not None
-        or config.gpio.tray_lamp is not None
-        or bool(config.gpio.answers)
-        or any(bin.level or bin.emptied for bin in config.bins.values())
-    )
-
-
-def _timeout(config: Config) -> float:
-    """Seconds that a capture may take; a simulated camera never hangs."""
-    return getattr(config.camera, "timeout_s", 2.0)

@@ -10,11 +10,11 @@ import pytest
 from tests.daemon.rig import Rig
 from tests.daemon.test_watch import faults, may_end
 from tests.support_config import edited, load
-from trashbin import app
 from trashbin.clock import SystemClock
 from trashbin.errors import GivenUpError
 from trashbin.frozen import LiveCamera, is_lit
 from trashbin.limits import LimitedCamera
+from trashbin.made import Made
 from trashbin.outbox import Outbox
 from trashbin.status import Status
 from trashbin.types import Frame, Pixels
@@ -138,5 +138,5 @@ def test_a_file_may_show_one_picture_for_long_and_so_may_what_the_owner_says(
 ) -> None:
     config = load(tmp_path, edited(("kind: v4l2", camera)) + watch).config
     assert config is not None
-    made = app._Parts(config, SystemClock(), Outbox(tmp_path / "events.sqlite"), {})
+    made = Made(config, SystemClock(), Outbox(tmp_path / "events.sqlite"), {})
     assert isinstance(made.camera, LiveCamera) == live
