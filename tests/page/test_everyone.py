@@ -48,7 +48,7 @@ def test_axe_finds_nothing_serious_and_nothing_sticks_out(
 ) -> None:
     page = tab(dark=dark, size=size)
     found = []
-    for path in PAGES:
+    for path in (*PAGES, "/bins?bin=yard"):  # one with buttons
         ready(page, url + path)
         if path == "/try":
             page.set_input_files("#picture", SCENE)

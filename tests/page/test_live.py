@@ -203,7 +203,7 @@ def test_a_bin_that_is_offline_is_not_asked(
     ready(page, f"{url}/queue?bin=gone")
     button = page.locator(f'article[data-event="{event_id}"] button[data-label="paper"]')
     button.click()
-    page.get_by_text("gone is offline. Answer once it is back.").wait_for()
+    page.get_by_text("gone is offline. Try again once it is back.").wait_for()
     listener.send("trashbin/gone/availability", "", retain=True)
     assert not asked.seen and button.is_visible(), "the item stays"
     asked.close()

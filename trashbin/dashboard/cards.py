@@ -148,7 +148,8 @@ def tile(bin: Bin, words: Words, now: datetime) -> str:
     if bin.full:
         problems += f"<li>✕ {escape(words('is_full', ', '.join(bin.full)))}</li>"
     return (
-        f'<div class="top"><h3>{escape(bin.name)}</h3>{badge(status, words)}</div>'
+        f'<div class="top"><h3><a href="/bins?bin={quote(bin.id, safe="")}">{escape(bin.name)}</a>'
+        f"</h3>{badge(status, words)}</div>"
         f"<dl>{listed}</dl>" + (f'<ul class="problems">{problems}</ul>' if problems else "")
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from html import escape
 
@@ -12,8 +11,6 @@ from trashbin import resources
 from trashbin.dashboard import cards, glyphs, wire
 from trashbin.dashboard.frame import Sheet
 from trashbin.events import Event, EventType
-
-ANSWER_S = 15.0  # a bin that is moving answers when it is done
 
 
 class Feed:
@@ -105,29 +102,15 @@ class _Card:
     async def _say(self, label: str) -> None:
         if self._asked or label == self._said:
             return
-        words, watch = self.sheet.words, self.sheet.watch
-        name, bin = self.sheet.name(self.event.device_id), watch.bins.get(self.event.device_id)
-        if not watch.connected:
-            self.sheet.toast(words("broker_lost"))
-            return
-        if bin is not None and not bin.online:
-            self.sheet.toast(words("is_offline", name))
-            return
         self._enable(False)
         request = {"event_id": self.event.event_id, "label": label, "way": "page"}
-        future = watch.ask(self.event.device_id, "resolve", request)
-        try:
-            told = await asyncio.wait_for(asyncio.wrap_future(future), ANSWER_S)
-        except (TimeoutError, asyncio.CancelledError):
-            self.sheet.toast(words("no_answer", name))
-        else:
-            if wire.text(told, "status") == "ok":
-                self._said = label
-                self.sheet.toast(words("sent", words.known(label)))
-            else:
-                self.sheet.toast(words("refused", name, wire.text(told, "error")))
-                if wire.text(told, "status") == "refused":  # it does not keep the item any more
-                    watch.dismiss(self.event.event_id)
+        told = await self.sheet.ask(self.event.device_id, "resolve", request)
+        status = wire.text(told, "status")
+        if status == "ok":
+            self._said = label
+            self.sheet.toast(self.sheet.words("sent", self.sheet.words.known(label)))
+        elif status == "refused":  # the bin does not keep the item any more
+            self.sheet.watch.dismiss(self.event.event_id)
         self._enable(True)
 
     def _enable(self, on: bool) -> None:

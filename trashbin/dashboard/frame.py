@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -9,14 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
+from typing import Any
 from urllib.parse import urlencode
 
 from nicegui import ui
 from starlette.requests import Request
 
-from trashbin.dashboard import cards, glyphs
-from trashbin.dashboard.bins import in_order
-from trashbin.dashboard.watch import Watch
+from trashbin.dashboard import cards, glyphs, wire
+from trashbin.dashboard.bins import Bin, in_order
+from trashbin.dashboard.watch import Answer, Watch
 from trashbin.dashboard.words import LANGUAGES, Words, preferred
 from trashbin.settings import ID_PATTERN
 
@@ -35,6 +37,7 @@ BUSY_S = 0.55  # between drawings, where more bins tell something than
 FEW_BINS = 20
 TOAST_S = 8.0
 YEAR_S = 31_536_000
+ANSWER_S = 15.0  # a bin that is moving answers when it is done
 
 
 @dataclass
@@ -66,6 +69,33 @@ class Sheet:
         with self.toasts:
             shown = ui.html(escape(text), sanitize=False, tag="p")
             ui.timer(TOAST_S, shown.delete, once=True)
+
+    def alone(self) -> Bin | None:
+        """The bin that this page is about: the chosen one, or the only one there is."""
+        if self.device is not None:
+            return self.watch.bins.get(self.device)
+        bins = list(self.watch.bins.values())
+        return bins[0] if len(bins) == 1 else None
+
+    async def ask(self, device: str, verb: str, data: Mapping[str, Any]) -> Answer | None:
+        """Ask a bin: its answer, or None where there was none. Says what went wrong."""
+        words, watch, name = self.words, self.watch, self.name(device)
+        bin = watch.bins.get(device)
+        if not watch.connected:
+            self.toast(words("broker_lost"))
+            return None
+        if bin is not None and not bin.online:
+            self.toast(words("is_offline", name))
+            return None
+        future = watch.ask(device, verb, data)
+        try:
+            told = await asyncio.wait_for(asyncio.wrap_future(future), ANSWER_S)
+        except (TimeoutError, asyncio.CancelledError):
+            self.toast(words("no_answer", name))
+            return None
+        if wire.text(told, "status") != "ok":
+            self.toast(words("refused", name, wire.text(told, "error")))
+        return told
 
     def say(self, text: str) -> None:
         """For screen readers alone."""

@@ -9,6 +9,7 @@ from nicegui import ui
 
 from trashbin.dashboard import cards
 from trashbin.dashboard.bins import Bin, in_order
+from trashbin.dashboard.controls import Controls
 from trashbin.dashboard.feed import Feed
 from trashbin.dashboard.filter import ITEMS, Filter
 from trashbin.dashboard.frame import Sheet
@@ -75,14 +76,18 @@ def queue(sheet: Sheet) -> None:
 
 
 def bins(sheet: Sheet) -> None:
-    """Every bin: state, health, compartments."""
+    """Every bin: state, health, compartments; and what one may be asked, where it is alone."""
     words = sheet.words
-    with ui.element("div").classes("main"):
+    with ui.element("div").classes("main") as main:
         tiles = ui.html("", sanitize=False)
+        controls = Controls(sheet)
 
     def draw() -> None:
         now = datetime.now(UTC)
         drawn: dict[str, list[str]] = {}
+        alone = sheet.alone()
+        main.classes(replace="main alone" if alone else "main")
+        controls.show(alone)
         for bin in _bins(sheet):
             drawn.setdefault(bin.site, []).append(
                 f'<article class="card">{cards.tile(bin, words, now)}'

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -10,6 +12,7 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from trashbin import history
+from trashbin.dashboard import wire
 from trashbin.dashboard.filter import ITEMS, Filter
 from trashbin.dashboard.frame import Sheet
 from trashbin.events import Event
@@ -41,6 +44,9 @@ async def draw(sheet: Sheet) -> None:
         replay.outcome = ui.html("", sanitize=False).classes("card scroll")
         replay.outcome.props('tabindex="0" role="region" aria-live="polite"')
         replay.outcome.props["aria-label"] = words("replay")
+        alone = sheet.alone()
+        if alone is not None:
+            replay.buttons(alone.id)
         if len(items) == NEWEST:
             ui.html(escape(words("newest_only", NEWEST)), sanitize=False, tag="p").classes("soft")
     await replay.run()
@@ -74,6 +80,35 @@ class _Replay:
             ui.html(words.number(value, 2), sanitize=False, tag="output").props(
                 f'for="{key}" id="{key}-value"'
             )
+
+    def buttons(self, device: str) -> None:
+        """Let the bin decide by what the sliders say, or by its configuration again."""
+        words = self.sheet.words
+        with ui.element("div").classes("tools"):
+            for text, use in (
+                (words("use_these", self.sheet.name(device)), self.use),
+                (words("as_configured"), self.forget),
+            ):
+                button = ui.html(escape(text), sanitize=False, tag="button").classes("label")
+                button.props["type"] = "button"
+                button.on("click", partial(use, device))
+
+    async def use(self, device: str) -> None:
+        """Only what was moved: the others may hold a promise."""
+        moved = {key: value for key, value in self.asked.items() if value is not None}
+        if moved:
+            await self._set(device, moved)
+        else:
+            self.sheet.toast(self.sheet.words("none_moved"))
+
+    async def forget(self, device: str) -> None:
+        """As before any request."""
+        await self._set(device, dict.fromkeys(KEYS))
+
+    async def _set(self, device: str, thresholds: Mapping[str, float | None]) -> None:
+        told = await self.sheet.ask(device, "threshold", thresholds)
+        if wire.text(told, "status") == "ok":
+            self.sheet.toast(self.sheet.words("done", self.sheet.name(device)))
 
     async def moved(self, key: str, event: GenericEventArguments) -> None:
         """A slider was moved."""

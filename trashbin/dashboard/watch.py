@@ -13,6 +13,7 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from secrets import token_hex
 from typing import Any
@@ -102,7 +103,7 @@ class Watch:
             self._count_again = True
         return count
 
-    def ask(self, device: str, verb: str, data: dict[str, Any]) -> Future[Answer]:
+    def ask(self, device: str, verb: str, data: Mapping[str, Any]) -> Future[Answer]:
         """Send a request; the future holds the bin's answer. From any thread.
 
         Cancelled where there is no broker: it would get the request whenever it is back.
@@ -118,7 +119,7 @@ class Watch:
         self._send(device, verb, {**data, "transaction": transaction})
         return future
 
-    def _send(self, device: str, verb: str, data: dict[str, Any]) -> None:
+    def _send(self, device: str, verb: str, data: Mapping[str, Any]) -> None:
         self._client.publish(Topics(device).request(verb), json.dumps(data), qos=1)
 
     def dismiss(self, event_id: str) -> None:
