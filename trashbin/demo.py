@@ -82,6 +82,7 @@ def main(
         with _shown(view, console):
             daemon.run()
         delivered = daemon.parts.publisher.drain(DRAIN_S)
+        daemon.parts.publisher.forget()  # else it stays offline there, and in Home Assistant
         view.summary(console, delivered)
         if picture is not None and not picture.exists():
             console.print("Nothing was sorted, so there is no picture; try more --items.")

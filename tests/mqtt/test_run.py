@@ -76,6 +76,13 @@ def test_the_demo_tells_a_broker_every_item_once(broker: Broker, listener: Liste
     assert len([e for e in told if e["event_type"] in ("sorted", "uncertain")]) == 12
     assert sorted(event["seq"] for event in told) == list(range(1, len(told) + 1))
     assert [error.message for event in told for error in VALID.iter_errors(event)] == []
+    late = Listener(broker, "trashbin/demo/#", "homeassistant/device/demo/config")
+    try:
+        late.send("trashbin/demo/last", "end")
+        assert late.wait_for("trashbin/demo/last", b"end")
+        assert [m.topic for m in late.seen if m.retain] == [], "no demo stays at the broker"
+    finally:
+        late.close()
 
 
 def test_a_bin_comes_up_sorts_and_leaves_offline(

@@ -403,6 +403,7 @@ class MqttPublisher:
     def _say_goodbye(self) -> None:
         """Send the last live events, wait a bounded time for their PUBACKs, say ``offline``."""
         deadline = time.monotonic() + CLOSE_S
+        self._receive(0)  # to forget may have been the last
         try:
             while self._online and (left := deadline - time.monotonic()) > 0:
                 self._flow.send_live()
@@ -413,6 +414,8 @@ class MqttPublisher:
         except StoreError as exc:
             self._tell("store", str(exc))
         if self._online:
+            if not self._retained.kept:
+                self._clear(self._retained.nothing())
             said = self._client.publish(
                 self._topics.availability, "offline", qos=1, retain=self._retained.kept
             )
