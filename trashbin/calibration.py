@@ -8,13 +8,13 @@ and the way of looking that were calibrated together, and for no others.
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from trashbin import whole_file
 from trashbin.errors import StoreError
 from trashbin.ports import Classifier
 from trashbin.settings import Look
@@ -115,15 +115,9 @@ def read(store: Path) -> Calibration | None:
 def write(store: Path, calibration: Calibration) -> Path:
     """Put the calibration in place as a whole, durably; the file. StoreError if that fails."""
     path = store / NAME
-    part = path.with_suffix(".part")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(calibration.model_dump_json(by_alias=True, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        whole_file.write(path, calibration.model_dump_json(by_alias=True, indent=2) + "\n")
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
     return path
 

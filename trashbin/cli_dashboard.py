@@ -106,15 +106,12 @@ def dashboard(
 
 def _set_password(file: Path) -> int:
     """Ask twice, and write the hash where only its owner can read it."""
-    import os
-
+    from trashbin import whole_file
     from trashbin.dashboard import login
 
     password = click.prompt("Password of the page", hide_input=True, confirmation_prompt=True)
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(login.hashed(password) + "\n")
+        whole_file.write(file, login.hashed(password) + "\n", 0o600)
     except OSError as error:
         raise ConfigError(f"--set-password {file}: cannot be written ({error.strerror})") from error
     click.echo(f"Written to {file}: name it with --login {file}")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from trashbin import whole_file
 from trashbin.errors import ConfigError
 
 CURRENT = 1
@@ -46,10 +47,7 @@ def upgrade(file: Path, steps: Mapping[int, Step] = STEPS, current: int = CURREN
     kept = file.with_name(f"{file.name}.version-{version}")
     try:
         kept.write_text(text, encoding="utf-8")
-        temporary = file.with_name(f".{file.name}.new")
-        temporary.write_text(new, encoding="utf-8")
-        temporary.chmod(file.stat().st_mode & 0o777)
-        temporary.replace(file)
+        whole_file.write(file, new, file.stat().st_mode & 0o777)
     except OSError as error:
         raise ConfigError(f"{file} cannot be rewritten: {error}. Use sudo.") from error
     return kept

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from trashbin import app, resources
+from trashbin import app, resources, whole_file
 from trashbin import config as configuration
 from trashbin.address import parse_address
 from trashbin.broker import EmbeddedBroker
@@ -73,7 +73,7 @@ def main(
 
         def progress(status: Status) -> None:
             if picture and status is Status.SORTING:
-                picture.write_text(drawn(view), encoding="utf-8")
+                whole_file.write(picture, drawn(view))
             if items and view.item_events >= items and status is Status.IDLE:
                 clock.stop()
 

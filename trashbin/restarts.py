@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from trashbin import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -92,13 +93,8 @@ class Restarts:
 
     def _write(self) -> None:
         """All of it or nothing, through a power cut too."""
-        new = self.path.with_suffix(".new")
         try:
-            with new.open("w", encoding="utf-8") as file:
-                json.dump(asdict(self._record), file)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self.path)
+            whole_file.write(self.path, json.dumps(asdict(self._record)))
         except OSError as error:
             log.warning("restarts cannot be counted: %s", error)
             self._counted = False

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from trashbin import whole_file
 from trashbin.doctor.machine import UNIT, Host, is_there
 
 ENDS = (signal.SIGHUP, signal.SIGTERM)
@@ -63,19 +64,13 @@ def closed(file: Path) -> Path | None:
 def put(file: Path, text: str) -> Path | None:
     """Write a file whole or not at all; where what was there before is kept, if anything was."""
     kept = file.with_name(f"{file.name}.{datetime.now():%Y%m%dT%H%M%S}") if file.exists() else None
-    new = file.with_name(f".{file.name}.new")
     try:
         if kept is not None:
             kept.write_bytes(file.read_bytes())
-        with new.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())  # many a Pi is unplugged as soon as it is set up
-        new.chmod(0o644)
-        new.replace(file)
+        whole_file.write(file, text, 0o644)
     except OSError:
-        for half in filter(None, (new, kept)):
-            half.unlink(missing_ok=True)
+        if kept is not None:
+            kept.unlink(missing_ok=True)
         raise
     return kept
 
@@ -83,7 +78,4 @@ def put(file: Path, text: str) -> Path | None:
 def put_secret(file: Path, secret: str) -> None:
     """Write a password where its owner alone may read it."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        os.fchmod(stream.fileno(), 0o600)
-        stream.write(f"{secret}\n")
+    whole_file.write(file, f"{secret}\n", 0o600)

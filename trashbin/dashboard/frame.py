@@ -36,7 +36,6 @@ REFRESH_S = 0.2  # how often an open page looks whether something changed
 BUSY_S = 0.55  # between drawings, where more bins tell something than
 FEW_BINS = 20
 TOAST_S = 8.0
-YEAR_S = 31_536_000
 ANSWER_S = 15.0  # a bin that is moving answers when it is done
 
 

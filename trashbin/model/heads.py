@@ -145,12 +145,3 @@ def parsed(path: Path, content: bytes) -> Head:
         return head.parse(content)
     except ValueError as error:
         raise ModelError(f"{path}: is no head ({' '.join(str(error).split())[:200]})") from error
-
-
-def read_file(path: Path) -> Head:
-    """A head that lies anywhere. ModelError where it can't be read or is none."""
-    try:
-        with path.open("rb") as file:
-            return parsed(path, file.read(head.MAX_BYTES))
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error

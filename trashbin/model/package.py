@@ -23,6 +23,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, TypeVar
 
+from trashbin import whole_file
 from trashbin.errors import FetchError, ModelError
 from trashbin.model import arrays, manifest, tflite
 from trashbin.model.manifest import Manifest, ModelFile
@@ -121,7 +122,10 @@ def pack(file: ModelFile, target: Path) -> str:
     """
     folder = file.path.parent
     try:
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        with (
+            whole_file.writing(target) as out,
+            zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
             for name in _names(file.manifest):
                 archive.write(folder / name, name)
             for name in BESIDE:

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
+from trashbin import whole_file
 from trashbin.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -49,16 +50,11 @@ class StateFile(Generic[S]):
 
     def write(self, path: Path, content: bytes) -> None:
         """Put a file of the folder in place as a whole, durably. ModelError if that fails."""
-        part = path.with_suffix(".part")
         try:
-            with part.open("wb") as file:
+            with whole_file.writing(path) as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
             self.give_to_owner(path)
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise ModelError(f"{path}: cannot be written ({error.strerror})") from error
 
     @contextmanager

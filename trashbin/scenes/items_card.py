@@ -11,7 +11,6 @@ from trashbin.scenes.materials import rgb, solid
 from trashbin.scenes.meshes import box, creased, lathe, mesh, ripple, surface, turned
 
 Parts = list[Any]
-KRAFT = (178, 133, 88)
 
 
 def board(name: str, wide: float, high: float, thick: float, front: Any, back: Any) -> Parts:

@@ -241,13 +241,6 @@ def without_dead_gates(model: MobileNetV3) -> MobileNetV3:
     return model
 
 
-def freeze_early(model: MobileNetV3, blocks: int) -> None:
-    """Takes the stem and the first `blocks` blocks out of training."""
-    for part in (model.stem, *model.blocks[:blocks]):
-        for parameter in part.parameters():
-            parameter.requires_grad_(False)
-
-
 def save(model: MobileNetV3, path: Path) -> None:
     """Architecture and weights in one file."""
     kept = {"architecture": model.architecture.as_dict(), "weights": model.state_dict()}

@@ -22,7 +22,6 @@ from torch.nn import functional as F
 from trashbin.training.model import InvertedResidual, MobileNetV3
 
 PIXEL = 1 / 127.5  # the step of the input: (pixel - 128) / 127.5 is exact in int8
-KEPT = 1 << 17  # values of a tensor that its range is chosen by
 SHRINKS = np.linspace(1.0, 0.2, 33)
 REFINED = (0.8, 0.65, 0.5, 0.4, 0.3, 0.22, 0.15)
 COSTLY = 0.998  # likeness of the features below which one tensor's rounding is looked into

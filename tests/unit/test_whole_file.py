@@ -1,0 +1,37 @@
+"""A file that cannot be written whole leaves what was there before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trashbin import whole_file
+
+
+def test_a_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    for text in ("longer than the next", "näxt"):
+        whole_file.write(file, text)
+        assert file.read_text(encoding="utf-8") == text
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_block_that_fails_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    whole_file.write(file, "old")
+    with pytest.raises(OSError, match="No space"), whole_file.writing(file) as half:
+        half.write(b"ne")
+        raise OSError(28, "No space left on device")
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_secret_is_its_owners_alone_from_the_first_byte_on(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    left = tmp_path / ".password.part"  # by a kill, when it was nobody's secret yet
+    left.touch(0o644)
+    with whole_file.writing(file, 0o600) as half:
+        half.write(b"s")
+        assert left.stat().st_mode & 0o777 == 0o600
+    assert file.stat().st_mode & 0o777 == 0o600

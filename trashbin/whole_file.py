@@ -1,0 +1,38 @@
+"""Files that are in place whole or not at all, through a full disk, a kill and a power cut too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def writing(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
+    """A file that takes the place of ``path`` as the block ends; it is on the disk by then.
+
+    Where the block fails, what was there before stays. ``mode`` are its permissions from the first
+    byte on; None: those of any new file. OSError where it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    descriptor = os.open(part, flags, 0o666 if mode is None else mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if mode is not None:
+                os.fchmod(descriptor, mode)  # one that a kill left keeps its own otherwise
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write(path: Path, text: str, mode: int | None = None) -> None:
+    """A whole text, in UTF-8; otherwise as ``writing``."""
+    with writing(path, mode) as file:
+        file.write(text.encode())
