@@ -72,18 +72,13 @@ class Parts:
 class Condition:
     """The status, moved along its table, and the problems; each change is shown and told."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        on_event: Callable[[Event], None],
-        on_progress: Callable[[Status], None],
-    ) -> None:
+    def __init__(self, parts: Parts, on_event: Callable[[Event], None]) -> None:
         self.parts = parts
         self.status = Status.IDLE
         self.bin: str | None = None
         self.problems = parts.problems
         self.on_event = on_event
-        self.on_progress = on_progress
+        self.on_progress: Callable[[Status], None] = lambda status: None
         self.on_recovered: Callable[[], None] = lambda: None
         self.learn: Callable[[], None] = lambda: None  # the empty tray
         self.waiting: Callable[[], Event | None] = lambda: None  # for an answer

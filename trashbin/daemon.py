@@ -45,13 +45,12 @@ class Daemon:
         parts: Parts,
         *,
         on_event: Callable[[Event], None] = lambda event: None,
-        on_progress: Callable[[Status], None] = lambda status: None,
     ) -> None:
         self.config = config
         self.parts = parts
         self.clock = parts.clock
         self.recorder = parts.recorder
-        self.condition = Condition(parts, on_event, on_progress)
+        self.condition = Condition(parts, on_event)
         self.recovery = Recovery(self.condition)
         self.cycle = Cycle(config, self.condition, self._signalled_since, self.emit)
         self._desk = Desk(self, parts.clock, parts.recorder, parts.publisher)

@@ -270,7 +270,7 @@ class Context:
     ``pins`` is a gpiozero pin factory and ``world`` the simulated tray; both are None
     where no part asks for one. ``camera`` and ``scene`` are what a trigger that looks
     for itself looks with, ``outbox`` is what a publisher reads, ``stop`` is what keeps a
-    moving actuator still: app.py fills each in with ``dataclasses.replace`` once it exists.
+    moving actuator still: made.py fills each in with ``dataclasses.replace`` once it exists.
     """
 
     clock: Clock

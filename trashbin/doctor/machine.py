@@ -23,7 +23,6 @@ UNIT = "trashbin.service"
 CREDENTIAL = Path("etc/credstore/trashbin.mqtt-password")
 LEAST_FREE_MB = 100
 WARM_C, HOT_C = 75.0, 85.0  # a Pi slows down from 80 and must from 85
-WATCHDOG_S = 15  # the longest time that a Pi's watchdog can be set to
 RELEASED = datetime(2026, 11, 1, tzinfo=UTC)  # a clock before that is wrong for sure
 
 # bits of the firmware's get_throttled: now, and since boot

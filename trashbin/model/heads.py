@@ -55,7 +55,11 @@ class Heads(StateFile[State]):
     def read(self, digest: str) -> Head:
         """A head of this store. ModelError where it is gone or damaged."""
         path = self._path(digest)
-        return parsed(path, arrays.read(path, digest, 0))
+        try:
+            return head.parse(arrays.read(path, digest, 0))
+        except ValueError as error:
+            why = " ".join(str(error).split())[:200]
+            raise ModelError(f"{path}: is no head ({why})") from error
 
     def current(self, network: str) -> Head | None:
         """The head that a network is to wear, None for its own. ModelError as ``read``."""
@@ -137,11 +141,3 @@ class Heads(StateFile[State]):
 
     def _path(self, digest: str) -> Path:
         return self.folder / f"{digest}.npz"
-
-
-def parsed(path: Path, content: bytes) -> Head:
-    """The head in a file's bytes; ModelError names the file and what is wrong."""
-    try:
-        return head.parse(content)
-    except ValueError as error:
-        raise ModelError(f"{path}: is no head ({' '.join(str(error).split())[:200]})") from error
