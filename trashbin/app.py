@@ -27,9 +27,7 @@ from trashbin.errors import ExitCode, GivenUpError, StoreError
 from trashbin.events import Event, boot_id
 from trashbin.made import Made, close
 from trashbin.outbox import Outbox
-from trashbin.ports import (
-    Clock,
-)
+from trashbin.ports import Clock
 from trashbin.record import Recorder
 from trashbin.restarts import Restarts
 from trashbin.settings import Config

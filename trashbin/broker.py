@@ -20,9 +20,9 @@ class EmbeddedBroker:
     machine can reach it.
     """
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self) -> None:
         self.host = "127.0.0.1"
-        self.port = port or _free_port(self.host)
+        self.port = _free_port(self.host)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="broker", daemon=True)
 
@@ -57,7 +57,7 @@ class EmbeddedBroker:
             self._end()
             raise BrokerError(
                 f"the demo's broker cannot listen on port {self.port}: {error}"
-            ) from (error)
+            ) from error
         return self
 
     def __exit__(

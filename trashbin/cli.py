@@ -55,17 +55,11 @@ def main() -> None:
 
 
 main.epilog = EXIT_STATUSES
-main.add_command(classify)
-main.add_command(evaluate)
-main.add_command(dashboard)
-main.add_command(calibrate)
-main.add_command(teach)
-main.add_command(export_labels)
-main.add_command(events)
-main.add_command(replay)
-main.add_command(simulate)
-main.add_command(collect)
-main.add_command(model_commands)
+for command in (
+    *(classify, evaluate, calibrate, teach, export_labels, events, replay),
+    *(dashboard, simulate, collect, model_commands),
+):
+    main.add_command(command)
 
 
 @main.command(epilog=EXIT_STATUSES)

@@ -210,7 +210,8 @@ class Cycle:
             if view.state is SceneState.EMPTY:
                 self._seen_empty(frame)
                 break
-            if self._something_new(sight, frame):
+            # something new; that a sensor fired says nothing, as the move itself sets a PIR off
+            if not self.looker.scene.same_thing(sight.frame, frame):
                 self._rounds += 1
                 if self._rounds > MAX_ROUNDS:  # and none of it belongs into this bin
                     what = f"something lies there after {self._rounds} items in a row"
@@ -230,13 +231,6 @@ class Cycle:
         self._judged_at, self._held = frame.at, None
         self._rounds = self._failed = 0
         self._memory.emptied()
-
-    def _something_new(self, sight: Sight, now: Frame) -> bool:
-        """Does something else lie there now, so that this is no jam but the next item?
-
-        That a sensor fired says nothing: the servo's own motion sets a PIR off.
-        """
-        return not self.looker.scene.same_thing(sight.frame, now)
 
     def _jammed(self, what: str, sight: Sight, event: Event) -> None:
         self.condition.fault(

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from trashbin.errors import ActuatorError, CameraHungError
 from trashbin.ports import Actuator, Attentive, Camera
@@ -179,9 +179,6 @@ class LimitedActuator:
         try:
             worker.call(action, limit)
         except Late:
-            self._tell(what, limit)
-
-    def _tell(self, what: str, limit: float) -> NoReturn:
-        raise ActuatorError(
-            f"The {self.name} did not {what} within {limit:g} s: its driver hangs."
-        ) from None
+            raise ActuatorError(
+                f"The {self.name} did not {what} within {limit:g} s: its driver hangs."
+            ) from None

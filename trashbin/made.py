@@ -104,7 +104,13 @@ class Made:
             self._at_the_bin(config, context)
         if self.camera is not None and self.classifier is not None:
             self.looker = Looker(
-                look, clock, scene, self.camera, _timeout(config), self.classifier, self.tray_lamp
+                look,
+                clock,
+                scene,
+                self.camera,
+                config.camera.timeout_s,
+                self.classifier,
+                self.tray_lamp,
             )
 
     def _at_the_bin(self, config: Config, context: Context) -> None:
@@ -128,9 +134,8 @@ class Made:
 
     def _model(self, config: Config) -> Classifier:
         """The network that an update put in place, or the configuration's."""
-        shelf = Shelf(config.store.path)
-
-        heads = Heads(config.store.path)
+        shelf, heads = Shelf(config.store.path), Heads(config.store.path)
+        classifier, told = shelf.start(config.model)
 
         def opened(ref: Ref | None) -> Classifier:
             if ref is None:
@@ -151,7 +156,6 @@ class Made:
             )
             return self.wearer
 
-        classifier, told = shelf.start(config.model)
         self.canary = lambda condition: Canary(condition, shelf, opened, told)
         self.wearing = followed
         return dressed(classifier)
@@ -173,9 +177,7 @@ class Made:
             return action()
         except TrashbinError as error:
             told = [self.problems[name]] if name in self.problems else []
-            self.problems[name] = "; ".join(
-                [*told, str(error)]
-            )  # the daemon tells it, as it begins
+            self.problems[name] = "; ".join([*told, str(error)])  # the daemon tells it
             return None
 
 
@@ -223,8 +225,3 @@ def _wants_pins(config: Config) -> bool:
         or bool(config.gpio.answers)
         or any(bin.level or bin.emptied for bin in config.bins.values())
     )
-
-
-def _timeout(config: Config) -> float:
-    """Seconds that a capture may take; a simulated camera never hangs."""
-    return getattr(config.camera, "timeout_s", 2.0)

@@ -125,6 +125,7 @@ class SimulatedCamera(Section):
     """Plays items that fall into a rendered tray."""
 
     live: ClassVar[bool] = False
+    timeout_s: ClassVar[float] = 2.0  # it never hangs
     kind: Literal["simulated"]
     width: int = Field(default=640, ge=64, le=4096)
     height: int = Field(default=480, ge=64, le=4096)

@@ -37,9 +37,9 @@ class Found:
     name: str
 
 
-def cameras(root: Path = Path("/")) -> list[Found]:
+def cameras() -> list[Found]:
     """Those on the Pi's own connector first, then USB cameras."""
-    return [*_ribbon(), *_usb(root)]
+    return [*_ribbon(), *_usb(Path("/"))]
 
 
 def has_picamera2() -> bool:

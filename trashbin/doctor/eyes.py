@@ -31,10 +31,10 @@ def check(camera: Camera, config: Config, ask: Ask) -> Iterator[Finding]:
     section = config.camera
     try:
         camera.open()
-        frames, seconds = _frames(camera, getattr(section, "timeout_s", 2.0))
+        frames, seconds = _frames(camera, section.timeout_s)
         yield _found(section.kind, frames[-1])
         yield from _exposed(frames[-1], config)
-        yield _colors(camera, section.kind, getattr(section, "timeout_s", 2.0), ask)
+        yield _colors(camera, section.kind, section.timeout_s, ask)
         yield _rate(section.kind, len(frames) / seconds, getattr(section, "fps", None))
     except CameraError as error:
         yield unreachable(
