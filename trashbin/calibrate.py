@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,12 +13,10 @@ from typing import Any
 
 import click
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from trashbin import calibration, pictures, promise
 from trashbin.calibration import Calibration
-from trashbin.classify import judge
+from trashbin.classify import judge, read_each
 from trashbin.errors import ExitCode, PictureError
 from trashbin.events import timestamp
 from trashbin.ports import Classifier
@@ -154,27 +151,12 @@ def _judged(found: Found, classifier: Classifier, top1: float, look: Look) -> It
     """What the rules see of each picture; one that cannot be read is complained about."""
     gap, familiarity, right, eligible = [], [], [], []
     rules = Thresholds(0.0, top1, 0.0)
-    # a descriptor of its own, since what decoders print to the usual one is kept quiet
-    with os.fdopen(os.dup(2), "w") as terminal:
-        console = Console(file=terminal)
-        for file, label in track(
-            found.pictures,
-            "Looking",
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ):
-            try:
-                with quiet():
-                    pixels = pictures.read(file)
-            except PictureError as error:
-                found.complaints.append(str(error))
-                continue
-            decision = judge(pixels, classifier, rules, found.trays, look.changed_area, look.burst)
-            gap.append(decision.gap or 0.0)
-            familiarity.append(decision.familiarity)
-            right.append(label is not None and decision.label == label)
-            eligible.append(decision.action is Action.ACT)
+    for _, label, pixels in read_each(found.pictures, found.complaints):
+        decision = judge(pixels, classifier, rules, found.trays, look.changed_area, look.burst)
+        gap.append(decision.gap or 0.0)
+        familiarity.append(decision.familiarity)
+        right.append(label is not None and decision.label == label)
+        eligible.append(decision.action is Action.ACT)
     known = [each for each in familiarity if each is not None]
     return Items(
         np.array(gap),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +23,7 @@ from trashbin.model import tflite
 from trashbin.model.heads import Heads
 from trashbin.model.shelf import Shelf
 from trashbin.model.tflite import TFLiteClassifier
+from trashbin.pictures import Label
 from trashbin.ports import Classifier
 from trashbin.quiet import quiet
 from trashbin.scene import CHANGED_AREA, find_thing
@@ -64,6 +67,28 @@ def judge(
     """
     frame = Frame(pixels, 0.0, thing=find_thing(pixels, trays, changed_area))
     return decide(turned(classifier, frame, burst), thresholds)
+
+
+def read_each(
+    found: Sequence[tuple[Path, Label]], complaints: list[str]
+) -> Iterator[tuple[Path, Label, Pixels]]:
+    """Each picture, read, beside its label; one that cannot be read is added to ``complaints``.
+
+    A terminal is shown how far it is.
+    """
+    # a descriptor of its own, since what decoders print to the usual one is kept quiet
+    with os.fdopen(os.dup(2), "w") as terminal:
+        console = Console(file=terminal)
+        for file, label in track(
+            found, "Looking", console=console, transient=True, disable=not console.is_terminal
+        ):
+            try:
+                with quiet():
+                    pixels = pictures.read(file)
+            except PictureError as error:
+                complaints.append(str(error))
+                continue
+            yield file, label, pixels
 
 
 def as_dict(file: str, decision: Decision) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +14,12 @@ from typing import Any
 import click
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
 from trashbin import pictures
-from trashbin.classify import judge
-from trashbin.errors import ExitCode, PictureError
+from trashbin.classify import judge, read_each
+from trashbin.errors import ExitCode
 from trashbin.ports import Classifier
 from trashbin.quiet import quiet
 from trashbin.settings import Look
@@ -73,20 +71,9 @@ def run(
         trays, others = pictures.trays(folder, labels) if look.closely else ([], [])
     complaints += others
     judged: list[Picture] = []
-    # a descriptor of its own, since what decoders print to the usual one is kept quiet
-    with os.fdopen(os.dup(2), "w") as terminal:
-        console = Console(file=terminal)
-        for file, truth in track(
-            found, "Looking", console=console, transient=True, disable=not console.is_terminal
-        ):
-            try:
-                with quiet():
-                    pixels = pictures.read(file)
-            except PictureError as error:
-                complaints.append(str(error))
-                continue
-            decision = judge(pixels, classifier, thresholds, trays, look.changed_area, look.burst)
-            judged.append(Picture(file, truth, decision))
+    for file, truth, pixels in read_each(found, complaints):
+        decision = judge(pixels, classifier, thresholds, trays, look.changed_area, look.burst)
+        judged.append(Picture(file, truth, decision))
     for complaint in complaints:
         click.echo(f"trashbin: {complaint}", err=True)
     figures = measure(judged, labels)
