@@ -140,7 +140,7 @@ class Watch:
         self.connected = True
         self.version += 1
 
-    def _on_connect_fail(self, client: Client, userdata: Any) -> None:
+    def _on_connect_fail(self, *_: Any) -> None:
         # paho calls this while it handles the error, and passes nothing on
         why = sys.exc_info()[1]
         self._sessions.none_made()

@@ -23,9 +23,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from trashbin import homeassistant, settings
@@ -165,12 +164,7 @@ class MqttPublisher:
     # paho's thread
 
     def _on_connect(
-        self,
-        client: Client,
-        userdata: object,
-        flags: ConnectFlags,
-        reason: ReasonCode,
-        properties: Properties | None,
+        self, client: Client, userdata: object, flags: object, reason: ReasonCode, *_: object
     ) -> None:
         if reason.is_failure:
             check = f": {self._advice}" if reason.value in LOGIN_REFUSED else ""
@@ -184,18 +178,11 @@ class MqttPublisher:
             filters.append(homeassistant.BIRTH)
         client.subscribe([(name, 1) for name in filters])
 
-    def _on_subscribe(
-        self,
-        client: Client,
-        userdata: object,
-        mid: int,
-        reasons: list[ReasonCode],
-        properties: Properties | None,
-    ) -> None:
+    def _on_subscribe(self, *_: object) -> None:
         self._say_online()
         self._inbox.put(("subscribed", None))
 
-    def _on_connect_fail(self, client: Client, userdata: object) -> None:
+    def _on_connect_fail(self, *_: object) -> None:
         # paho calls this while it handles the error, and passes nothing on
         error = sys.exc_info()[1]
         self._sessions.none_made()
@@ -205,12 +192,7 @@ class MqttPublisher:
         self._wait_a_little()
 
     def _on_disconnect(
-        self,
-        client: Client,
-        userdata: object,
-        flags: DisconnectFlags,
-        reason: ReasonCode,
-        properties: Properties | None,
+        self, client: Client, userdata: object, flags: object, reason: ReasonCode, *_: object
     ) -> None:
         self._inbox.put(("lost", None))
         self._session = False
@@ -247,14 +229,7 @@ class MqttPublisher:
             self._session = True
             self._inbox.put(("connected", None))
 
-    def _on_publish(
-        self,
-        client: Client,
-        userdata: object,
-        mid: int,
-        reason: ReasonCode,
-        properties: Properties | None,
-    ) -> None:
+    def _on_publish(self, client: Client, userdata: object, mid: int, *_: object) -> None:
         self._inbox.put(("acked", mid))
 
     def _say_online(self) -> None:

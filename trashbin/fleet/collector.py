@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.properties import Properties
+from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.reasoncodes import ReasonCode
 from pydantic_core import from_json
 
@@ -285,12 +284,7 @@ class Collector:
     # paho's thread
 
     def _on_connect(
-        self,
-        client: Client,
-        userdata: object,
-        flags: ConnectFlags,
-        reason: ReasonCode,
-        properties: Properties | None,
+        self, client: Client, userdata: object, flags: object, reason: ReasonCode, *_: object
     ) -> None:
         if reason.is_failure:
             self._tell(f"The broker {self._at} refuses us ({reason}): check user and password")
@@ -301,12 +295,7 @@ class Collector:
         client.subscribe([(EVENTS, 1), (PRESENCE, 1), (ANSWERS, 1)])
 
     def _on_subscribe(
-        self,
-        client: Client,
-        userdata: object,
-        mid: int,
-        reasons: list[ReasonCode],
-        properties: Properties | None,
+        self, client: Client, userdata: object, mid: int, reasons: list[ReasonCode], _: object
     ) -> None:
         if any(reason.is_failure for reason in reasons):
             self._tell(f"The broker {self._at} lets us read nothing: check its access rules")
@@ -315,19 +304,12 @@ class Collector:
             self._is_well()
         self.listening = True
 
-    def _on_connect_fail(self, client: Client, userdata: object) -> None:
+    def _on_connect_fail(self, *_: object) -> None:
         # paho calls this while it handles the error, and passes nothing on
         self._tell(f"The broker {self._at} cannot be reached: {sys.exc_info()[1]}")
         self._sessions.none_made()
 
-    def _on_disconnect(
-        self,
-        client: Client,
-        userdata: object,
-        flags: DisconnectFlags,
-        reason: ReasonCode,
-        properties: Properties | None,
-    ) -> None:
+    def _on_disconnect(self, *_: object) -> None:
         self.listening = False
         self._sessions.ended()
         if not self._clock.stopped:
