@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trashbin.cli_options import EXIT_STATUSES, FILE, F, json_option, rule_options, store_option
+from trashbin.cli_options import (
+    EXIT_STATUSES,
+    FILE,
+    F,
+    give_one,
+    json_option,
+    rule_options,
+    store_option,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,8 +50,7 @@ def _store(config: Path | None, store: Path | None) -> Path:
     from trashbin import config as configuration
     from trashbin import database, settings
 
-    if config is not None and store is not None:
-        raise click.UsageError("--config and --store both say where the store is: give one.")
+    give_one(config, store)
     if config is not None:
         store = configuration.read(config).store.path
     return (store or settings.Store().path) / database.NAME

@@ -12,6 +12,7 @@ from trashbin.cli_options import (
     FOLDER,
     Number,
     config_option,
+    give_one,
     json_option,
     model_option,
     store_option,
@@ -205,8 +206,7 @@ def _store(config: Config | None, store: Path | None) -> Path | None:
     """The bin's store; None where no bin is named and there is none at the usual place."""
     from trashbin.settings import Store
 
-    if config is not None and store is not None:
-        raise click.UsageError("--config and --store both say where the store is: give one.")
+    give_one(config, store)
     if config is not None:
         store = config.store.path
     if store is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trashbin.cli_options import EXIT_STATUSES, FILE, FOLDER, F, json_option
+from trashbin.cli_options import EXIT_STATUSES, FILE, FOLDER, F, give_one, json_option
 from trashbin.errors import ExitCode, ModelError
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def _shelf(config: Path | None, store: Path | None) -> tuple[Shelf, Model]:
     from trashbin import settings
     from trashbin.model.shelf import Shelf
 
-    if config is not None and store is not None:
-        raise click.UsageError("--config and --store both say where the store is: give one.")
+    give_one(config, store)
     if config is None:
         return Shelf(store or settings.Store().path), settings.Model()
     read = configuration.read(config)

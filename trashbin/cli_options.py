@@ -119,6 +119,12 @@ def store_option(function: F) -> F:
     )(function)
 
 
+def give_one(config: object, store: Path | None) -> None:
+    """UsageError where ``--config`` and ``--store`` are both given."""
+    if config is not None and store is not None:
+        raise click.UsageError("--config and --store both say where the store is: give one.")
+
+
 def json_option(function: F) -> F:
     """``--json``, the same wherever it stands."""
     text = "Print JSON for programs instead of text for people."

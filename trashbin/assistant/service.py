@@ -24,10 +24,7 @@ def patiently(command: Sequence[str]) -> str | None:
 
 def at_work(host: Host) -> bool:
     """Does it run, or is it just starting?"""
-    if not host.has_systemd:
-        return False
-    state = host.run(["systemctl", "show", UNIT, "-p", "ActiveState", "--value"])
-    return (state or "").strip() in ("active", "activating", "reloading")
+    return host.has_systemd and host.activity() in ("active", "activating", "reloading")
 
 
 def told(host: Host, verb: str) -> bool:

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from trashbin import database
-from trashbin.doctor.machine import UNIT, Host
+from trashbin.doctor.machine import Host
 from trashbin.doctor.network import Heard
 from trashbin.doctor.report import Finding, good, unreachable, warning
 from trashbin.errors import NewerStoreError, OlderStoreError, StoreError
@@ -32,8 +32,8 @@ def runs(store: Path, host: Host) -> bool | None:
     except OSError:
         if not host.has_systemd:
             return None
-        state = host.run(["systemctl", "show", UNIT, "-p", "ActiveState", "--value"])
-        return None if state is None else state.strip() in ("active", "activating", "deactivating")
+        state = host.activity()
+        return None if state is None else state in ("active", "activating", "deactivating")
     return False
 
 

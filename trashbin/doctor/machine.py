@@ -70,6 +70,11 @@ class Host:
         """Does systemd run here?"""
         return (self.root / "run/systemd/system").is_dir()
 
+    def activity(self) -> str | None:
+        """What the bin's service is doing, in systemd's word; None where it cannot be asked."""
+        state = self.run(["systemctl", "show", UNIT, "-p", "ActiveState", "--value"])
+        return None if state is None else state.strip()
+
 
 def clock(host: Host, now: datetime, synchronized: bool) -> Finding:
     """Is the time of day plausible, and does a time server keep it?"""
