@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from trashbin import config
-from trashbin.config import Loaded, Mistake
+from trashbin.config import Loaded
+from trashbin.config_yaml import Mistake
 
 SOUND = """\
 version: 1

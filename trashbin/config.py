@@ -26,8 +26,6 @@ from trashbin.config_yaml import MAX_BYTES, START, Document, KeyPath, Mistake, s
 from trashbin.errors import ConfigError
 from trashbin.settings import Config, Section, Store
 
-__all__ = ["Loaded", "Mistake", "load", "read"]
-
 
 @dataclass(frozen=True, slots=True)
 class Loaded:

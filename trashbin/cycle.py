@@ -116,7 +116,7 @@ class Cycle:
         # one that came so shortly before may be of an item that was still falling
         return signal.at <= self._judged_at - self.config.look.settle_s
 
-    def run_once(self, signal: Signal, *, quiet: bool = False) -> Event | None:
+    def run_once(self, signal: Signal, *, quiet: bool) -> Event | None:
         """One item: look, decide, commit the event, move. The event, or None for no news.
 
         ``quiet`` makes an empty tray no news: the signal came right after another, or from us.

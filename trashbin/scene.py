@@ -21,6 +21,7 @@ from trashbin.types import Box, Frame, Pixels
 
 MOVED = 0.004  # share of the picture that must differ between two frames to be motion
 CHANGED_AREA = 0.01  # share of it that must differ from the empty tray to be an item
+STILL_FRAMES = 3
 SHARP_WIDTH = 320  # the width at which sharpness is measured
 _LUMA = np.array(LUMA, dtype=np.float32)
 _WINDOW = np.ones((13, 13), dtype=np.uint8)
@@ -60,7 +61,7 @@ class Scene:
 
     ``changed_area`` is the share of the picture that must differ to be an item. ``learn``
     False means no empty tray is known: whatever is at rest then counts as an item.
-    ``still_frames`` frames in a row without motion make a changed tray settled.
+    ``STILL_FRAMES`` in a row without motion make a changed tray settled.
     The first ``learn_frames`` frames are taken for the empty tray. Another tray or a moved
     camera must be taught (``forget``, or ``learn``): a change that nobody vouches for
     is a thing, however large, or a big carton would become the tray. What is darker than
@@ -72,13 +73,11 @@ class Scene:
         *,
         changed_area: float = CHANGED_AREA,
         learn: bool = True,
-        still_frames: int = 3,
         learn_frames: int = 3,  # whatever is seen empty afterwards is averaged in
         dark_level: float = 0.0,
     ) -> None:
         self.changed_area = changed_area
         self.dark_level = dark_level
-        self.still_frames = still_frames
         self.learn_frames = learn_frames
         self._learns = learn
         self._changes = Changes()
@@ -166,7 +165,7 @@ class Scene:
                     thing = self._changes.outline(now, expected, mask)
             else:
                 mask, resting = None, SceneState.EMPTY
-                if self._still >= self.still_frames:
+                if self._still >= STILL_FRAMES:
                     self._changes.follow(self._tray, now, expected, light)
         state = self._state(resting, motion)
         self.arrivals += self._was_empty and state is not SceneState.EMPTY
@@ -203,7 +202,7 @@ class Scene:
     def _state(self, resting: SceneState, motion: float) -> SceneState:
         if motion >= MOVED:
             return SceneState.MOVING
-        if resting is SceneState.SETTLED and self._still < self.still_frames:
+        if resting is SceneState.SETTLED and self._still < STILL_FRAMES:
             return SceneState.MOVING
         return resting
 
