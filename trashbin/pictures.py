@@ -28,7 +28,8 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
 
 EMPTY = "empty"  # the folder, beside those of the labels, with pictures of the empty tray
 
-JPEG_QUALITY = 85
+QUALITIES = (85, 60, 40, 20)  # of JPEG: the next where noise or confetti take more than MOST
+MOST = 750_000  # bytes: as an answer's base64, with what goes around it, less than 1 MiB
 LONGEST = 1280  # pixels; a broker takes some 100 KB, and no 4096 x 4096
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -130,6 +131,7 @@ def decode(content: bytes) -> Pixels:
 def encode(pixels: Pixels, lease: Leases | None = None) -> bytes:
     """A JPEG of RGB pixels, its longer side at most ``LONGEST``: for people, not for training.
 
+    At most ``MOST`` bytes, as our broker drops a larger message and tells nobody.
     With a ``lease``, nothing but the JPEG itself is made anew.
     """
     lease = lease or Leases()
@@ -140,7 +142,10 @@ def encode(pixels: Pixels, lease: Leases | None = None) -> bytes:
         small = lease("small", (height, width, 3), np.uint8)
         pixels = cv2.resize(pixels, (width, height), small, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR, lease("bgr", (height, width, 3), np.uint8))
-    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    for quality in QUALITIES:
+        _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        if len(jpeg) <= MOST:
+            break
     return jpeg.tobytes()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import shutil
 from collections import namedtuple
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 
 from tests.support_events import NOON
-from trashbin import pictures
+from trashbin import pictures, requests, resources
 from trashbin.album import KINDS, SPARE, Album
+from trashbin.devices.mqtt_retained import as_json
 from trashbin.events import new_event_id
 from trashbin.settings import Pictures
 from trashbin.types import Pixels
@@ -162,6 +164,15 @@ def test_whose_pictures_are_wanted(
 def test_a_large_picture_is_made_smaller(tmp_path: Path) -> None:
     jpeg = pictures.encode(np.zeros((3000, 4000, 3), np.uint8))
     assert pictures.decode(jpeg).shape == (960, 1280, 3)
+
+
+def test_a_picture_of_noise_passes_our_broker() -> None:
+    rules = (resources.root() / "config" / "mosquitto" / "trashbin.conf").read_text()
+    limit = int(rules.partition("message_size_limit ")[2].split()[0])
+    noise = np.random.default_rng(0).integers(0, 2, (1280, 1280, 3), np.uint8) * np.uint8(255)
+    jpeg = base64.b64encode(pictures.encode(noise)).decode()
+    answer = requests.answer("ok", {"image_id": "x" * 36, "jpeg": jpeg}, None, "x" * 1000)
+    assert len(as_json(answer)) < limit - 1000  # less the packet's header and topic
 
 
 def test_who_only_reads_leaves_what_a_running_bin_is_about_to_write(tmp_path: Path) -> None:
