@@ -365,9 +365,13 @@ class Cycle:
         """A tray ages: remember how it looks by now."""
         self._memory.keep_tray(self.looker)
 
+    def begin(self) -> None:
+        """A start: what may lie there since an earlier run?"""
+        self._memory.begin()
+
     def end(self) -> None:
         """The bin is told to stop: whoever does it may empty the tray, to have it learned anew."""
-        self._memory.emptied()
+        self._memory.stop()
 
     def _wait_on(self) -> None:
         """The look is over, and what we hold lies there unchanged."""

@@ -111,6 +111,7 @@ class Daemon:
     def begin(self) -> None:
         """Learn the empty tray, and tell who and how we are."""
         self.recorder.recall()
+        self.cycle.begin()
         if self.recorder.mode is Mode.PAUSED:
             self.condition.change(Change.PAUSE)
         for part, message in list(self.parts.problems.items()):

@@ -1,8 +1,8 @@
 """What is known of the tray, remembered over an end: how it looks empty, and what is held in it.
 
 Each start learns the empty tray anew. But in the dark there is nothing to learn, and what lay there
-as the power went, held, about to be moved or not yet judged, would be learned as part of the tray,
-and be missed there for ever.
+as the power went or the machine went down, held, about to be moved or not yet judged, would be
+learned as part of the tray, and be missed there for ever.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trashbin import pictures
 from trashbin.album import Album
 from trashbin.changes import SMALL
 from trashbin.errors import DeviceError, PictureError, StoreError
-from trashbin.events import Event
+from trashbin.events import Event, boot_id
 from trashbin.leases import Leases
 from trashbin.looking import Looker
 from trashbin.outbox import Outbox
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 HELD = "held"
 TRAY = "tray"
 OCCUPIED = "occupied"  # something may lie there
+STOPPED = "stopped"  # the boot in which the bin was told to stop
 BOTH = (2 * SMALL[0], *SMALL[1:])  # the tray above what is seen
 # more than any thing covers: then it is another tray, or the camera looks elsewhere
 ANOTHER = 0.85  # share of the picture that differs from the tray
@@ -65,6 +66,19 @@ class Memory:
         self._keeps = keeps
         self._lease = Leases()
         self._holds = self.is_occupied = True  # an earlier run may have left something
+
+    def stop(self) -> None:
+        """The bin is told to stop, by a person or because the machine goes down."""
+        self._set(STOPPED, boot_id(), synced=False)
+
+    def begin(self) -> None:
+        """A start: who stopped the bin in this boot has emptied the tray, a reboot has not."""
+        stopped = self._get(STOPPED)
+        if stopped == boot_id():
+            self.emptied()
+        if stopped is not None:
+            self._set(STOPPED, None, synced=False)
+        self.is_occupied = self._get(OCCUPIED) is not None
 
     def keep(self, event: Event, seen: Frame, looker: Looker) -> None:
         """Something that lies still is held from now on, in place of any other."""

@@ -234,6 +234,21 @@ def test_whoever_stops_the_bin_may_teach_it_the_tray_anew(tmp_path: Path) -> Non
     assert rig.kinds() == ["uncertain", "empty"]
 
 
+def test_a_reboot_is_no_person_who_empties_the_tray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = holding(tmp_path)
+    (event,) = rig.events()
+    rig.daemon.end()
+    monkeypatch.setattr("trashbin.remembered.boot_id", lambda: "the next")
+    power_cut(rig)
+    assert rig.daemon.status is Status.HOLDING
+    rig.answer(event, "paper")
+    rig.go(10)
+    assert rig.servo.visited == ["paper"]
+    rig.sorts_the_next()
+
+
 @pytest.mark.parametrize(
     "changes", [{"pictures": {"keep": "none"}}, {"look": {"empty_tray": "none"}}]
 )

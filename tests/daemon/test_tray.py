@@ -13,7 +13,7 @@ from tests.daemon.rig import PowerCut, Rig, sure
 from trashbin.daemon import TRAY_EVERY_S
 from trashbin.errors import StoreError
 from trashbin.pictures import encode
-from trashbin.remembered import TRAY
+from trashbin.remembered import OCCUPIED, TRAY, Memory
 from trashbin.status import Status
 from trashbin.types import Reason
 
@@ -244,6 +244,15 @@ def test_what_fell_in_while_it_could_not_look_is_not_learned(tmp_path: Path, why
     rig.go(60)
     assert rig.kinds()[-1] == "sorted" and not rig.tray.things
     rig.sorts_the_next()
+
+
+def test_what_fell_in_before_the_first_look_is_remembered(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.daemon.end()
+    memory = Memory(rig.outbox, rig.daemon.recorder.album, keeps=True)
+    memory.begin()
+    memory.noticed()  # a sensor fired, and the camera could not be opened yet
+    assert rig.outbox.get(OCCUPIED) is not None
 
 
 def test_whoever_stops_the_bin_has_it_learn_what_lies_there(tmp_path: Path) -> None:
