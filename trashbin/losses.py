@@ -54,11 +54,13 @@ class Losses:
         return self._recorder.commit(self._recorder.fault("actuator", message, about))
 
     def commit_set_aside(self) -> Event | None:
-        """Tell where a store lies that was damaged; None where none was."""
+        """Tell where a store lies that was damaged, or that it was removed; None where none was."""
         aside = self._outbox.set_aside
         if aside is None:
             return None
         message = f"the event store was damaged; it lies in {aside}, and a new one began"
+        if aside == self._outbox.path:
+            message = f"the event store {aside} was removed or replaced; the one there now goes on"
         return self._recorder.committed(
             self._outbox.append_set_aside(self._recorder.fault("store", message))
         )

@@ -89,7 +89,7 @@ class Outbox:
 
     @property
     def set_aside(self) -> Path | None:
-        """Where the file lies that was damaged and that no event has told of yet."""
+        """Where the damaged file lies that no event has told of; ``path`` where it was removed."""
         return self._file.set_aside
 
     # events
@@ -311,7 +311,7 @@ class Outbox:
 
     def _tally(self, db: sqlite3.Connection) -> Tally:
         if self._known is None or self._known.db is not db:
-            self._known, self._room = Tally(self._zone, db), 0
+            self._known, self._room, self._delivered_from = Tally(self._zone, db), 0, 0
         return self._known
 
     def _forget(self, db: sqlite3.Connection, seqs: list[int]) -> None:

@@ -2,7 +2,7 @@
 
 A file that cannot be opened now is tried again with every use, so that a disk which is full or
 gone for a while ends nothing. A damaged file is set aside, also in the middle of the day, and
-the next use begins a new one. Where the disk is full, a reserve gives way: SQLite needs room
+the next use begins a new one; so it does where somebody removed the file. Where the disk is full, a reserve gives way: SQLite needs room
 even to forget.
 """
 
@@ -35,8 +35,9 @@ class StoreFile:
     def __init__(self, path: Path, reserve_bytes: int = RESERVE_BYTES) -> None:
         self.path = path
         self.store_id = ""  # of the file that is open, or was last
-        self.set_aside: Path | None = None  # where the last damaged file lies
+        self.set_aside: Path | None = None  # where the last damaged file lies; ``path``: it is gone
         self._db: sqlite3.Connection | None = None
+        self._inode = (0, 0)  # of the open file: its device and number
         self._closed = False
         self.lock = threading.RLock()
         self._reserve = path.with_name(RESERVE)
@@ -132,6 +133,10 @@ class StoreFile:
                 os.close(descriptor)
 
     def _connection(self) -> sqlite3.Connection:
+        if self._db is not None and self._is_gone():
+            log.error("%s was removed or replaced while it was open", self.path)
+            self._leave()  # or what is written would go with it
+            self.set_aside = self.path
         if self._db is None:
             self._db = self._opened()
         return self._db
@@ -160,11 +165,19 @@ class StoreFile:
             else:
                 raise
             db = database.opened(self.path)
+        self._inode = _inode(self.path)
         (self.store_id,) = db.execute(  # a flipped bit makes a BLOB of it
             "SELECT CAST(value AS TEXT) FROM meta WHERE key = 'store_id'"
         ).fetchone()
         self._keep_reserve()
         return db
+
+    def _is_gone(self) -> bool:
+        """True where the file of this name is no longer the one that is open."""
+        try:
+            return _inode(self.path) != self._inode
+        except OSError as exc:
+            return isinstance(exc, FileNotFoundError)
 
     def _was_emptied(self) -> bool:
         """A power cut may leave a file of no bytes, which SQLite takes for a new store.
@@ -186,3 +199,8 @@ class StoreFile:
         if self._db is not None:
             self._db.close()
         self._db = None
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.daemon.rig import Rig, sure
 from tests.support import connection, damage
 from tests.support_events import an_event
 from trashbin.errors import StoreError
+from trashbin.outbox import Outbox
 from trashbin.status import Status
 from trashbin.types import Mode
 
@@ -153,6 +155,19 @@ def test_a_store_that_was_set_aside_is_the_first_that_the_new_one_tells(rig: Rig
     assert f"{rig.outbox.path}.damaged-2" in fault.detail.message
     rig.start()
     assert rig.kinds() == ["fault"], "once"
+
+
+def test_events_do_not_go_with_a_folder_that_somebody_removed(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "store", publisher=BROKER)
+    rig.sorts_the_next()
+    shutil.rmtree(tmp_path / "store")
+    rig.sorts_the_next()
+    rig.go(70)
+    again = Outbox(rig.outbox.path)
+    item, fault = again.span(0, 10)
+    again.close()
+    assert (item.event_type, item.seq, fault.event_type) == ("sorted", 1, "fault")
+    assert fault.detail is not None and "was removed or replaced" in fault.detail.message
 
 
 def test_a_move_that_the_power_cut_off_is_told_once_at_the_next_start(rig: Rig) -> None:
