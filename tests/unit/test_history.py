@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tests.support_events import LABELS, NOON, a_fault, an_event
 from trashbin.cli import main
 from trashbin.decision import decide
-from trashbin.events import Detail, Event, EventType, timestamp
+from trashbin.events import Answer, Detail, Event, EventType, timestamp
 from trashbin.history import again, compare, moment
 from trashbin.outbox import Outbox
 from trashbin.types import Action, Prediction, Reason, Thresholds
@@ -130,6 +130,50 @@ def test_a_long_message_leaves_the_other_columns_their_room(store: Path) -> None
     assert message.strip() in told
 
 
+def test_what_a_person_answered_is_told_and_found_by_its_label(store: Path) -> None:
+    asked = {"event_type": EventType.RESOLVED, "label": None, "resolves": "x"}
+    box = Outbox(store / "events.sqlite")
+    box.append(an_event(**asked, answer=Answer("metal", "page")))
+    box.append(an_event(**asked, answer=Answer("metal", "button"), bin=None))
+    box.close()
+    lines = call("events", "--store", store, "--label", "metal").stdout.splitlines()[1:]
+    assert [line.split()[3:5] for line in lines] == [["resolved", "metal"]] * 2
+    whys = [line.split("answered ")[1].strip() for line in lines]
+    assert whys == ["(page), to left", "(button)"]
+    rows = csv.DictReader(io.StringIO(call("events", "--store", store, "--csv").stdout))
+    told = [(row["answer"], row["way"], row["part"], row["message"]) for row in rows]
+    assert told[2] == ("", "", "camera", "no picture within 2 s")
+    assert told[3:] == [("", "", "", ""), ("metal", "page", "", ""), ("metal", "button", "", "")]
+
+
+def test_long_tables_show_the_newest_rows_and_say_so(tmp_path: Path) -> None:
+    box = Outbox(tmp_path / "events.sqlite")
+    box.open()
+    assert "No such events." in call("events", "--store", tmp_path).stdout
+    assert "No items" in call("replay", "--store", tmp_path, "--gap", 0.3).stdout
+    for _ in range(52):
+        box.append(an_item(0.5, 0.1))
+    box.close()
+
+    def seqs(*arguments: object) -> list[int]:
+        words = [line.split()[:1] for line in call(*arguments).stdout.splitlines()]
+        return [int(first) for (first,) in filter(None, words) if first.isdigit()]
+
+    events = ("events", "--store", tmp_path)
+    assert seqs(*events) == list(range(3, 53))
+    assert seqs(*events, "--limit", 51) == list(range(2, 53))
+    replay = ("replay", "--store", tmp_path, "--gap")
+    # the line that says of how many items begins with a number too
+    assert seqs(*replay, 0.05) == [52, 52, *range(3, 53)]
+    shown = call(*replay, 0.05).stdout
+    assert "52 items as they were, and with gap 0.05:" in shown
+    counts = next(line.split() for line in shown.splitlines() if "glass" in line)
+    assert counts == ["glass", "0", "52", "52", "0"]
+    assert "The newest 50 are shown; --json has all." in shown
+    nothing = call(*replay, 0.6).stdout
+    assert "\n0 would change.\n" in nothing and "newest" not in nothing
+
+
 def test_a_damaged_event_is_left_out_and_named(store: Path) -> None:
     file = store / "events.sqlite"
     file.write_bytes(file.read_bytes().replace(b'"seq":2,', b'"seq":\xff,'))
@@ -139,6 +183,8 @@ def test_a_damaged_event_is_left_out_and_named(store: Path) -> None:
     assert "seq 2" in result.stderr
     assert result.exit_code == 1
     assert file.read_bytes() == before
+    replayed = call("replay", "--store", store, "--gap", 0.3)
+    assert (replayed.exit_code, "seq 2" in replayed.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(
