@@ -1,0 +1,67 @@
+"""The store's file, altered where SQLite itself sees nothing wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.support_events import an_event
+from trashbin import database
+from trashbin.errors import StoreError
+from trashbin.outbox import Outbox
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A sound store of three events."""
+    path = tmp_path / database.NAME
+    box = Outbox(path)
+    for _ in range(3):
+        box.append(an_event())
+    box.close()
+    return path
+
+
+def changed(path: Path, statement: str) -> None:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute(statement)
+    db.close()
+
+
+def test_pages_that_contradict_each_other_are_damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[39] += 1  # how many pages are free: every query would still be answered
+    path.write_bytes(content)
+    with pytest.raises(sqlite3.DatabaseError) as raised:
+        database.opened(path)
+    assert database.is_damaged(raised.value)
+    box = Outbox(path)
+    assert box.append(an_event()).seq == 1
+    assert box.set_aside is not None
+    box.close()
+
+
+@pytest.mark.parametrize("counted", [database.NO_SEQ, 2**63 - 1])
+def test_a_count_that_no_bin_reaches_is_damage(path: Path, counted: int) -> None:
+    changed(path, f"UPDATE meta SET value = '{counted}' WHERE key = 'counted'")
+    box = Outbox(path)
+    with pytest.raises(StoreError, match="is no seq"):
+        box.append(an_event())
+    assert box.append(an_event()).seq == 1
+    box.close()
+
+
+def test_a_lost_count_is_the_newest_event(path: Path) -> None:
+    changed(path, "DELETE FROM meta WHERE key = 'counted'")
+    box = Outbox(path)
+    assert (box.last_seq(), box.append(an_event()).seq) == (3, 4)
+    box.close()
+
+
+def test_an_event_in_the_place_of_another_is_damaged(path: Path) -> None:
+    changed(path, "UPDATE event SET seq = 9 WHERE seq = 2")
+    box = Outbox(path)
+    assert [event.seq for event in box.span(0, 10)] == [1, 3]
+    box.close()
