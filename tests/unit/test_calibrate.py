@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -189,6 +191,13 @@ def test_a_promise_ends_with_another_network_setup_head_threshold_or_look(tray: 
     assert "gap is 0.1" in (
         made.broken(same, Thresholds(0.1, held.top1, held.familiarity), Look()) or ""
     )
+    assert "another network" in (made.broken(None, held, Look()) or "")
+    off, number = Thresholds(held.gap, held.top1), f"{held.familiarity:g}"
+    assert made.broken(same, off, Look()) == f"familiarity is off, it was calibrated with {number}"
+    loose = made.model_copy(update={"thresholds": off})
+    assert f"familiarity is {number}" in (loose.broken(same, held, Look()) or "")
+    as_sent = Thresholds(held.gap + 1e-9, held.top1 - 1e-9, held.familiarity)
+    assert made.broken(same, as_sent, Look()) is None
     assert "burst is 1" in (made.broken(same, held, Look(burst=1)) or "")
     assert "shown all of the tray" in (made.broken(same, held, Look(close_up=False)) or "")
     assert calibration.applied(made, head) == held
@@ -201,6 +210,31 @@ def test_a_damaged_calibration_says_what_to_do(tmp_path: Path) -> None:
         (tmp_path / calibration.NAME).write_bytes(content)
         with pytest.raises(StoreError, match="Calibrate again"):
             calibration.read(tmp_path)
+
+
+def test_a_calibration_of_an_older_release_says_what_it_did_not_write_down(tray: Path) -> None:
+    store = tray.parent / "store"
+    assert run(tray, 0.05, store) == ExitCode.GOOD
+    older = json.loads((store / calibration.NAME).read_text())
+    for key in ("setup", "closely", "burst"):
+        del older[key]
+    (store / calibration.NAME).write_text(json.dumps(older))
+    made = calibration.read(store)
+    assert made is not None and (made.setup, made.closely, made.burst) == ("", False, 3)
+
+
+def test_a_calibration_that_cannot_be_written_leaves_the_one_before(tray: Path) -> None:
+    store = tray.parent / "store"
+    assert run(tray, 0.05, store) == ExitCode.GOOD
+    made = calibration.read(store)
+    assert made is not None
+    with (
+        mock.patch("os.fsync", side_effect=OSError(errno.ENOSPC, "No space left on device")),
+        pytest.raises(StoreError, match=r"cannot be written \(No space left on device\)"),
+    ):
+        calibration.write(store, made)
+    assert calibration.read(store) == made
+    assert [file.name for file in store.iterdir()] == [calibration.NAME]
 
 
 def test_rules_of_the_yaml_would_stand_above_it(tmp_path: Path) -> None:
