@@ -10,6 +10,8 @@ from tests.daemon.rig import Network, Rig, sure
 from trashbin import calibration
 from trashbin.calibration import Calibration
 from trashbin.daemon import HEALTH_EVERY_S
+from trashbin.promised import Promised
+from trashbin.settings import Look
 from trashbin.types import Thresholds
 
 CHOSEN = Thresholds(gap=0.7, top1=0.4)
@@ -109,3 +111,21 @@ def test_what_cannot_be_read_promises_nothing_and_stops_nothing(rig: Rig) -> Non
     assert "sorted" in rig.kinds()
     assert rig.told.topics["info"]["calibration"] is None
     assert "withdrawn" in notices(rig)[-1]
+
+
+def test_a_bin_whose_network_cannot_be_opened_says_that_nothing_is_promised(tmp_path: Path) -> None:
+    calibrated(tmp_path)
+    promised = Promised(tmp_path, Look())
+    assert promised.thresholds(None) == Thresholds()
+    told = promised.told(None, Thresholds())
+    assert told is not None and not told["holds"] and "another network" in told["why"]
+
+
+def test_a_calibration_that_is_taken_away_takes_its_thresholds_along(rig: Rig) -> None:
+    calibrated(rig.folder)
+    rig.go(2 * HEALTH_EVERY_S)
+    (rig.folder / calibration.NAME).unlink()
+    rig.go(2 * HEALTH_EVERY_S)
+    assert rig.told.topics["info"]["calibration"] is None
+    assert rig.told.topics["state"]["thresholds"]["gap"] == Network.thresholds.gap
+    assert "its file was taken away" in notices(rig)[-1] and len(notices(rig)) == 2
