@@ -88,6 +88,10 @@ def test_the_order_of_the_labels_does_not_matter(seed: int) -> None:
         Last(world.own.weights[turn], world.own.bias[turn]),
     )
     assert (one.before, one.rehearsed_before) == (two.before, two.rehearsed_before)
+    assert (one.after, one.rehearsed_after) == (two.after, two.rehearsed_after)
+    assert (one.refused is None) == (two.refused is None)
+    np.testing.assert_allclose(two.layer.tray.weights, one.layer.tray.weights[turn], atol=1e-6)
+    np.testing.assert_allclose(two.trusted, one.trusted, atol=1e-6)
 
 
 def test_what_runs_already_is_replaced_only_on_new_answers() -> None:
