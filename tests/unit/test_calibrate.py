@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from unittest import mock
 
+import click
 import cv2
 import numpy as np
 import pytest
@@ -102,6 +103,24 @@ def test_too_few_items_change_nothing_and_are_told_how_many_would_do(
     assert run(tray, 0.01, store, as_json=False) == ExitCode.BAD_INPUT
     assert calibration.read(store) is None
     assert "items like these would" in capsys.readouterr().err
+    assert run(tray, 0.01, store) == ExitCode.BAD_INPUT
+    told = json.loads(capsys.readouterr().out)
+    assert (told["pictures"], told["bound"]) == (10, None) and told["needed"] > 10
+    assert f"About {told['needed']} items" in told["why"]
+
+
+def test_a_folder_without_a_label_is_no_tray(tray: Path) -> None:
+    with pytest.raises(click.UsageError, match="no folder named glass, metal"):
+        run(tray / "glass", 0.05, None)
+
+
+def test_a_hidden_folder_and_what_lies_beside_the_folders_are_no_items(tray: Path) -> None:
+    (tray / "glass").rename(tray / ".glass")
+    (tray / "metal" / "1.png").rename(tray / "1.png")
+    (tray / "notes.txt").write_text("")
+    found = calibrate.listed(tray, LABELS, False)
+    assert len(found.pictures) == 149 + 60
+    assert found.complaints == [f"{tray / '1.png'}: left out, it lies in no folder"]
 
 
 def test_a_picture_that_is_there_twice_counts_once(

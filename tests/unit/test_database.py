@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,3 +67,34 @@ def test_an_event_in_the_place_of_another_is_damaged(path: Path) -> None:
     box = Outbox(path)
     assert [event.seq for event in box.span(0, 10)] == [1, 3]
     box.close()
+
+
+class Shut(sqlite3.Connection):
+    """As who may not write to the folder has it: SQLite cannot make the files that it shares."""
+
+    def execute(self, *_: Any) -> sqlite3.Cursor:
+        error = sqlite3.OperationalError("unable to open database file")
+        error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        raise error
+
+
+def read_by_others(path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    real = sqlite3.connect
+
+    def connect(name: str, **keys: Any) -> sqlite3.Connection:
+        return real(name, factory=sqlite3.Connection if "immutable" in name else Shut, **keys)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", connect)
+        with closing(database.opened_to_read(path)) as db:
+            return database.last_seq(db)
+
+
+def test_who_may_only_read_sees_what_a_stopped_bin_left(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read_by_others(path, monkeypatch) == 3
+    # a log that cannot be read may hold the newest events: better none than without those
+    path.with_name(f"{path.name}-wal").touch()
+    with pytest.raises(StoreError, match="use sudo"):
+        read_by_others(path, monkeypatch)
