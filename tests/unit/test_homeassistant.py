@@ -68,9 +68,13 @@ def test_the_name_for_people_is_the_devices_name_and_else_its_id() -> None:
     assert found(a_config())["device"]["name"] == "bin-1"
 
 
-def test_how_full_a_bin_is_shows_where_somebody_knows() -> None:
+SENSOR = {"trigger": 9, "echo": 10, "empty_cm": 50, "full_cm": 10}
+
+
+@pytest.mark.parametrize("known_by", [{"capacity": 40}, {"level": SENSOR}])
+def test_how_full_a_bin_is_shows_where_somebody_knows(known_by: dict[str, Any]) -> None:
     some = [label for label in LABELS if label != "glass"]
-    bins = {"glass": {"labels": ["glass"], "capacity": 40}, "rest": {"labels": some}}
+    bins = {"glass": {"labels": ["glass"], **known_by}, "rest": {"labels": some}}
     known = set(entities(a_config(bins=bins))) - set(entities(a_config()))
     assert known == {"full_1", "level_1", "emptied_1"}
 
@@ -144,6 +148,24 @@ def test_every_entity_is_this_bins_alone(device_id: str) -> None:
                 assert topic.startswith(f"{topics.root}/")
     for key in found(a_config(device_id))["components"]:
         assert re.fullmatch("[a-zA-Z0-9_-]+", key)  # what Home Assistant allows
+
+
+def test_what_home_assistant_must_know_of_its_kinds_of_entities() -> None:
+    for component in entities(a_config()).values():
+        assert component["qos"] == 1
+        if component["platform"] == "sensor":  # a list of states is refused of any other class
+            assert ("options" in component) == (component.get("device_class") == "enum")
+        assert "icon" in component or "device_class" in component
+    slider = entities(a_config())["gap_threshold"]
+    for value in (slider["min"], slider["step"], slider["max"]):
+        asked = slider["command_template"].replace("{{ value }}", str(value))
+        requests.VERBS["threshold"].model_validate_json(asked)
+    assert (slider["min"], slider["max"]) == (0, 1)
+
+
+def test_a_bin_that_is_asked_to_look_and_looks_by_itself_has_the_button() -> None:
+    both = a_config(triggers=[{"kind": "timer", "every_s": 5}, {"kind": "mqtt"}])
+    assert "look" in entities(both)
 
 
 def test_only_requests_that_there_are_are_sent() -> None:
