@@ -135,3 +135,40 @@ def test_a_weak_network_gives_way_sooner_than_a_good_one(right: int, won: int, w
     distrusted = np.where(before, 1.0, 0.01)  # what it gets wrong, nobody believes
     refused = fitting._refused(before, after, distrusted, all_right, all_right)
     assert (refused is None) == (won == 4)
+
+
+@pytest.mark.parametrize(("forgotten", "worn"), [(2, True), (3, False)])
+def test_what_forgets_what_the_network_knew_is_refused(forgotten: int, worn: bool) -> None:
+    before, after, old = np.arange(60) < 36, np.arange(60) < 50, np.ones(240, np.bool_)
+    refused = fitting._refused(before, after, np.ones(60), old, np.arange(240) >= forgotten)
+    assert (refused is None) == worn
+    assert worn or "of 240 items that came with the network it gets 237 right" in str(refused)
+
+
+@pytest.mark.parametrize(("right", "worn"), [(7, False), (8, True), (9, True)])
+def test_what_runs_is_not_replaced_by_what_does_worse(right: int, worn: bool) -> None:
+    runs = np.arange(10) < 8
+    refused = fitting._refused_beside(runs, np.arange(10) < right)
+    assert (refused is None) == worn
+    assert worn or "of 10 items answered since, 8 are right, with the new one 7" in str(refused)
+
+
+def test_shares_of_a_taught_layer_are_made_less_sure_and_never_surer() -> None:
+    labels, every = np.arange(100) % 2, np.ones(100)
+    sure = np.where(np.arange(2) == labels[:, None], 9.0, -9.0)
+    assert fitting._scale(sure, labels, every) == 1.0
+    mistaken = np.where(np.arange(100)[:, None] < 30, -sure, sure)
+    scale = fitting._scale(mistaken, labels, every)
+    assert scale == pytest.approx(5.0)  # the most there is
+    doubtful = mistaken / 9.0  # a share of 0.88, right 7 times in 10
+    told = fitting._shares(doubtful / fitting._scale(doubtful, labels, every)).max(1).mean()
+    assert told == pytest.approx(0.7, abs=0.01)
+
+
+def test_an_answer_is_trusted_as_far_as_a_fit_without_it_agrees() -> None:
+    shares = np.array([[1.0, 0.0], [0.5, 0.5], [0.2, 0.8], [0.0, 1.0]])
+    trusted = fitting._trusted(shares, np.zeros(4, np.int64))
+    assert trusted[0] == 1.0 and trusted[3] == 0.0
+    # where the fit has no opinion, as often as answers are right at all
+    assert trusted[1] == pytest.approx(1 - fitting.WRONG)
+    assert (np.diff(trusted) < 0).all()
