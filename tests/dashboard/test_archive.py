@@ -79,6 +79,26 @@ def test_it_stays_bounded_and_the_oldest_go(opened: Opened) -> None:
     assert (archive.gone("bin-1", "s") or 0) >= 898
 
 
+def test_what_could_not_be_written_pushes_nothing_out(opened: Opened) -> None:
+    archive = opened(keep=100)
+    archive.add(events(50))
+    assert archive._db is not None
+    full = [True]
+
+    def allowed(action: int, what: str | None, *_: object) -> int:
+        commits = action == sqlite3.SQLITE_TRANSACTION and what == "COMMIT"
+        return sqlite3.SQLITE_DENY if full and commits else sqlite3.SQLITE_OK
+
+    archive._db.set_authorizer(allowed)
+    for _ in range(20):  # as on a full disk, where the same events are tried again and again
+        with pytest.raises(StoreError):
+            archive.add(events(10, 51))
+    full.clear()
+    archive.add(events(50, 51))
+    assert [event.seq for event in archive.read(Filter())] == list(range(1, 101))
+    assert archive.gone("bin-1", "s") is None
+
+
 def test_a_damaged_file_is_set_aside(opened: Opened, tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"this is no database, " * 100)
     archive = opened()

@@ -147,20 +147,23 @@ class Archive:
     def add(self, events: Iterable[Event]) -> list[Event]:
         """Keep events in one transaction; those that were not here yet."""
         new = []
-        with self._using() as db, db:
-            db.execute("BEGIN")
-            for event in events:
-                row = _row(event)
-                marks = ", ".join("?" * len(row))
-                done = db.execute(f"INSERT OR IGNORE INTO event VALUES (NULL, {marks})", row)
-                if done.rowcount:
-                    new.append(event)
-            self._count += len(new)
-            if self._count > self.keep * SLACK:
-                self._forget(db, self._count - self.keep)
+        with self._using() as db:
+            with db:
+                db.execute("BEGIN")
+                for event in events:
+                    row = _row(event)
+                    marks = ", ".join("?" * len(row))
+                    done = db.execute(f"INSERT OR IGNORE INTO event VALUES (NULL, {marks})", row)
+                    if done.rowcount:
+                        new.append(event)
+                count = self._count + len(new)
+                if count > self.keep * SLACK:
+                    count -= self._forget(db, count - self.keep)
+            self._count = count  # not before it is committed, which a full disk refuses
         return new
 
-    def _forget(self, db: sqlite3.Connection, count: int) -> None:
+    def _forget(self, db: sqlite3.Connection, count: int) -> int:
+        """Delete so many of the oldest; how many went."""
         oldest = "SELECT number FROM event ORDER BY ts LIMIT ?"
         # what is forgotten must not be asked for again
         db.execute(
@@ -169,8 +172,7 @@ class Archive:
             " ON CONFLICT DO UPDATE SET up_to = max(up_to, excluded.up_to)",
             (count,),
         )
-        gone = db.execute(f"DELETE FROM event WHERE number IN ({oldest})", (count,))
-        self._count -= gone.rowcount
+        gone = db.execute(f"DELETE FROM event WHERE number IN ({oldest})", (count,)).rowcount
         # and what was noted about events and stores of which none is left
         db.execute(
             "DELETE FROM dismissed WHERE NOT EXISTS"
@@ -180,6 +182,7 @@ class Archive:
             "DELETE FROM gone WHERE NOT EXISTS (SELECT 1 FROM event WHERE"
             " event.device_id = gone.device_id AND event.store_id = gone.store_id)"
         )
+        return gone
 
     # what is there; what is ``long`` takes up to seconds, and is for a thread
 
