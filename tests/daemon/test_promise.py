@@ -129,3 +129,12 @@ def test_a_calibration_that_is_taken_away_takes_its_thresholds_along(rig: Rig) -
     assert rig.told.topics["info"]["calibration"] is None
     assert rig.told.topics["state"]["thresholds"]["gap"] == Network.thresholds.gap
     assert "its file was taken away" in notices(rig)[-1] and len(notices(rig)) == 2
+
+
+@pytest.mark.parametrize("altered", ["{", '{"gap": 7}', '{"gqp": 0.2}', "null"])
+def test_thresholds_that_the_card_altered_set_none(rig: Rig, altered: str) -> None:
+    rig.outbox.set("thresholds", altered)
+    rig.drop()
+    rig.go()
+    assert rig.kinds() == ["sorted"]
+    assert rig.daemon.recorder.thresholds == Network.thresholds

@@ -110,13 +110,20 @@ def test_mean_and_basis_map_a_feature_into_the_index(seed: int, label: int) -> N
 def test_what_is_added_is_known_and_nothing_is_less_so(seed: int, label: int) -> None:
     known, rng = parse(packed(arrays(seed, k=2))), np.random.default_rng(seed + 1)
     feature, other = rng.standard_normal((2, WIDTH)).astype(np.float32)
-    added = np.stack([feature, feature, np.zeros(WIDTH, np.float32)])
-    more = known.with_known(added, np.array([label, label, 6], np.uint8))
+    before = known.score(feature, label)
+    # what has no direction adds nothing, and spoils nothing
+    none = np.zeros((1, WIDTH), np.float32), np.full((1, WIDTH), np.nan, np.float32)
+    added = np.concatenate([[feature, feature], *none, *none])
+    more = known.with_known(added, np.array([*[label] * 4, 6, 6], np.uint8))
+    assert known.score(feature, label) == before, (
+        "the index that came with the network is as it was"
+    )
     assert more.score(feature, label) == pytest.approx(1.0, abs=1e-6)
     assert more.score(other, label) >= known.score(other, label)
     others = {*range(6)} - {label}
     assert all(more.score(other, each) == known.score(other, each) for each in others)
-    assert more.score(other, 6) == 0.0  # what has no direction adds nothing
+    assert more.score(other, 6) == 0.0
+    assert 6 not in more.of
 
 
 def test_the_more_alike_the_higher() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -98,3 +101,53 @@ def test_who_may_only_read_sees_what_a_stopped_bin_left(
     path.with_name(f"{path.name}-wal").touch()
     with pytest.raises(StoreError, match="use sudo"):
         read_by_others(path, monkeypatch)
+
+
+CODES = {
+    "full": sqlite3.SQLITE_FULL,
+    "journal": sqlite3.SQLITE_IOERR,
+    "shared memory": sqlite3.SQLITE_IOERR | 19 << 8,
+    "no file": sqlite3.SQLITE_CANTOPEN,
+    "read-only": sqlite3.SQLITE_READONLY,
+    "busy": sqlite3.SQLITE_BUSY,
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "free_kb", "words"),
+    [
+        ("full", 10_000, "disk of .* is full"),
+        ("journal", 0, "disk of .* is full"),
+        ("journal", 63, "disk of .* is full"),
+        ("journal", 65, "failed: why$"),
+        ("shared memory", 0, "disk of .* is full"),
+        ("no file", 0, "disk of .* is full"),
+        ("no file", 10_000, "use sudo"),
+        ("read-only", 10_000, "use sudo"),
+        ("busy", 0, "failed: why$"),
+    ],
+)
+def test_what_sqlite_reports_is_told_with_what_to_do(
+    path: Path, monkeypatch: pytest.MonkeyPatch, what: str, free_kb: int, words: str
+) -> None:
+    disk = SimpleNamespace(f_bavail=free_kb, f_frsize=1024)
+    monkeypatch.setattr(os, "statvfs", lambda _: disk)
+    error = sqlite3.OperationalError("why")
+    error.sqlite_errorcode = CODES[what]
+    with pytest.raises(StoreError, match=words), database.told(path):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "is full"),
+        (errno.EACCES, "use sudo"),
+        (errno.EPERM, "use sudo"),
+        (errno.EROFS, "read-only"),
+        (errno.EIO, "failed: .*why$"),
+    ],
+)
+def test_what_the_disk_reports_is_told_with_what_to_do(path: Path, number: int, words: str) -> None:
+    with pytest.raises(StoreError, match=words), database.told(path):
+        raise OSError(number, "why")

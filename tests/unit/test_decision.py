@@ -100,6 +100,7 @@ def test_what_is_decided_is_consistent(burst: list[Prediction], rules: Threshold
 
 
 @given(predictions)
+@example([Prediction(shares([6, 4, 0, 0, 0, 0]), known) for known in (0.2, 0.7, 0.9)])
 def test_what_is_told_is_the_mean_of_the_frames(burst: list[Prediction]) -> None:
     d = decide(burst, LAX)
     mean = {label: fmean(p.scores[label] for p in burst) for label in LABELS}
@@ -209,6 +210,15 @@ def test_familiarity_is_asked_for_only_where_it_is_known(
 ) -> None:
     burst = [Prediction({"glass": 0.9, "metal": 0.1}, known)]
     assert decide(burst, Thresholds(0.2, 0.4, needed)).reason is reason
+
+
+def test_a_familiarity_that_is_no_number_is_told_as_none_at_all() -> None:
+    decided = decide([Prediction({"glass": 0.9, "metal": 0.1}, math.nan)], LAX)
+    assert decided.familiarity == 0.0  # JSON has no word for it
+
+
+def test_the_smallest_gap_is_no_tie() -> None:
+    assert decide(one(glass=0.5001, metal=0.4999), LAX).reason is Reason.CLEAR
 
 
 @pytest.mark.parametrize("reason", [Reason.EMPTY, Reason.DARK, Reason.BLURRED, Reason.FAULT])
