@@ -6,10 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from trashbin.decision import decide
 from trashbin.promise import Items, Promise, Refusal, allowed, choose, tail, upper
+from trashbin.types import Action, Prediction, Reason, Thresholds
 
 
 def world(rng: np.random.Generator, count: int) -> Items:
@@ -113,3 +115,21 @@ def test_any_few_items_give_an_answer(count: int, risk: float, seed: int) -> Non
     chosen = choose(Items(rng.random(count).round(1), None, flags[0], flags[1]), risk, 0.9)
     if isinstance(chosen, Promise):
         assert upper(chosen.wrong, chosen.acted, 0.9) <= risk + 1e-6
+
+
+EIGHTHS = st.integers(0, 8).map(lambda eighths: eighths / 8)  # whose differences are exact
+
+
+@given(EIGHTHS, st.none() | EIGHTHS, EIGHTHS, st.none() | EIGHTHS)
+def test_an_item_counts_as_acted_on_just_where_the_bin_would_act(
+    gap: float, familiarity: float | None, asked: float, familiar: float | None
+) -> None:
+    shares = {"glass": (1 + gap) / 2, "metal": (1 - gap) / 2}
+    rules = Thresholds(asked, 0.0, familiar)
+    decided = decide([Prediction(shares, familiarity)], rules)
+    assume(decided.reason is not Reason.TIE)  # which is not eligible
+    known = None if familiarity is None else np.array([familiarity])
+    yes = np.ones(1, np.bool_)
+    for eligible in (yes, ~yes):
+        acted = Items(np.array([gap]), known, yes, eligible).acted(asked, familiar)
+        assert acted.tolist() == [eligible[0] and decided.action is Action.ACT]
