@@ -237,6 +237,17 @@ AT_THE_BIN = Config.model_validate(
 )
 
 
+def test_without_pins_what_people_press_is_named_and_nothing_that_hangs_on_none() -> None:
+    right = AT_THE_BIN.bins["left"].model_copy(update={"emptied": None, "level": None})
+    bins = {**AT_THE_BIN.bins, "right": right}
+    config = AT_THE_BIN.model_copy(update={"bins": bins})
+    assert Pins(config, Context(FakeClock(), config), FakePerson()).wired() == [
+        "button for glass on GPIO23",
+        "emptied of left on GPIO11",
+        "level sensor of left",
+    ]
+
+
 @pytest.mark.parametrize(
     ("heard", "level", "told"),
     [
