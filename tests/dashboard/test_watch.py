@@ -5,15 +5,17 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from paho.mqtt.client import MQTTMessage
 
-from tests.support_events import an_event
+from tests.support_events import NOON, an_event
 from tests.support_processes import wait_until
 from trashbin.dashboard import watch as module
 from trashbin.dashboard.archive import NAME, Archive
+from trashbin.dashboard.holes import TRIES
 from trashbin.dashboard.watch import Watch
 from trashbin.errors import StoreError
 from trashbin.events import Event, EventType
@@ -144,6 +146,86 @@ def test_a_persons_question_is_not_given_up_for_the_pages_own(tmp_path: Path) ->
         watch._mend(now)
     assert len(sent) == 1 + 2 * module.MAX_WAITING
     assert not waiting.cancelled()
+    archive.close()
+
+
+def heard(watch: Watch, topic: str, event: Event, *, retain: bool = False) -> list[int]:
+    message = MQTTMessage(topic=topic.encode())
+    message.payload, message.retain = event.to_json().encode(), retain
+    pending: list[Event] = []
+    watch._hear(message, pending)
+    return [each.seq for each in pending]
+
+
+def test_what_a_broker_kept_and_what_another_says_are_no_bins_events(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    event = an_event(seq=7, store_id="s")
+    assert heard(watch, "trashbin/bin-1/event", event) == [7]
+    assert heard(watch, "trashbin/bin-1/event/backlog", event) == [7]
+    assert watch.ignored == 0
+    assert heard(watch, "trashbin/bin-1/event", event, retain=True) == []
+    assert heard(watch, "trashbin/bin-2/event", event) == []
+    assert watch.ignored == 2
+    archive.close()
+
+
+def test_an_event_that_comes_late_is_not_a_bins_last(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    watch._said("bin-1", "availability", b"online")
+    late, newest = (
+        an_event(NOON + timedelta(hours=hour), seq=1 + hour, store_id="s") for hour in (0, 1)
+    )
+    for event in (newest, late, replace(newest, event_type=EventType.EMPTY, event_id="other")):
+        watch._write([event])
+        assert watch.bins["bin-1"].last == newest
+    archive.close()
+
+
+def test_a_bin_that_comes_back_is_asked_anew_and_what_it_lacks_is_remembered(
+    tmp_path: Path,
+) -> None:
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    sent: list[str] = []
+    watch._client.publish = lambda topic, *_, **__: sent.append(topic)  # type: ignore
+    watch.connected = True
+    watch._said("bin-1", "availability", b"online")
+    watch._said("bin-1", "info", b'{"store_id": "s"}')
+    watch._write([an_event(seq=seq, store_id="s") for seq in (1, 4)])
+    times = iter(range(10**9, 10**10, 10**7))
+    watch._mend(next(times))
+    assert sent == ["trashbin/bin-1/request/events"]
+    for _ in range(20):
+        watch._mend(next(times))
+    assert archive.gone("bin-1", "s") == 4  # it was asked often enough, and has them no more
+    watch._write([an_event(seq=9, store_id="s")])
+    del sent[:]
+    for _ in range(TRIES):
+        watch._mend(next(times))
+    watch._said("bin-1", "availability", b"offline")
+    watch._mend(next(times))
+    assert len(sent) == TRIES  # who is not there is not asked, and nothing of it given up
+    watch._said("bin-1", "availability", b"online")
+    watch._mend(next(times))
+    assert len(sent) == TRIES + 1
+    assert archive.gone("bin-1", "s") == 4
+    archive.close()
+
+
+def test_ids_that_somebody_makes_up_take_no_room_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_BINS", 3)
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    for number in range(5):
+        watch._said(f"bin-{number}", "availability", b"online")
+    assert [*watch.bins] == ["bin-0", "bin-1", "bin-2"] and watch.ignored == 2
+    watch._said("bin-0", "info", b"")  # removed
+    watch._said("bin-4", "availability", b"online")
+    assert [*watch.bins] == ["bin-1", "bin-2", "bin-4"]
     archive.close()
 
 
