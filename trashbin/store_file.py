@@ -1,9 +1,9 @@
 """The store's file as the daemon holds it: open, locked, and mended where that needs no person.
 
 A file that cannot be opened now is tried again with every use, so that a disk which is full or
-gone for a while ends nothing. A damaged file is set aside, also in the middle of the day, and
-the next use begins a new one; so it does where somebody removed the file. Where the disk is full, a reserve gives way: SQLite needs room
-even to forget.
+gone for a while ends nothing. A damaged file is set aside, also in the middle of the day, and the
+next use begins a new one; so it does where somebody removed the file. Where the disk is full, a
+reserve gives way: SQLite needs room even to forget.
 """
 
 from __future__ import annotations
