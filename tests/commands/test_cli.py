@@ -9,6 +9,7 @@ import subprocess
 import sys
 from itertools import chain, count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import cv2
@@ -17,6 +18,7 @@ from click.testing import CliRunner, Result
 
 import trashbin
 from trashbin import bench, classify, resources
+from trashbin.__main__ import main as started
 from trashbin.cli import main
 from trashbin.decision import decide
 from trashbin.errors import BrokerError, StoreError
@@ -404,3 +406,16 @@ def test_bench_tells_what_it_has_where_a_single_turn_was_calm(
     [told] = bench.measure([TFLiteClassifier(manifest.find())], 10)
     assert (told["runs"], told["disturbed"]) == (1, 49)
     assert told["stages_ms"]["total"]["p95"] >= told["stages_ms"]["total"]["median"] > 0
+
+
+def test_ctrl_c_while_its_modules_are_read_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(name: str, *_: object) -> None:
+        if name == "trashbin.cli":
+            raise KeyboardInterrupt
+
+    finder = SimpleNamespace(find_spec=interrupted)
+    monkeypatch.delitem(sys.modules, "trashbin.cli")
+    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        started()
+    assert ended.value.code == 130
