@@ -100,7 +100,10 @@ class Cycle:
             log.info("a signal of %s is let go: %s", signal.source, self.condition.in_words())
             self._memory.noticed()  # or a start, or a camera that comes late, would learn it
             return None
-        if signal.source is not Source.REQUEST and self._is_echo(signal):
+        # looked at since: a second pulse for one hand, or the servo's own motion; but one that came
+        # shortly before may be of an item that was still falling
+        echo = signal.at <= self._judged_at - self.config.look.settle_s
+        if echo and signal.source is not Source.REQUEST:
             return None
         again = signal.at - self._accepted_at < self.config.look.refractory_s
         quiet = again or signal is self._own or signal.at <= self._judged_at
@@ -110,11 +113,6 @@ class Cycle:
         except StoreError as error:  # before anything moved: the item lies there until it is over
             self.condition.store_failed(error)
             return None
-
-    def _is_echo(self, signal: Signal) -> bool:
-        """We have looked since: it is the second pulse for one hand, or the servo's own motion."""
-        # one that came so shortly before may be of an item that was still falling
-        return signal.at <= self._judged_at - self.config.look.settle_s
 
     def run_once(self, signal: Signal, *, quiet: bool) -> Event | None:
         """One item: look, decide, commit the event, move. The event, or None for no news.
