@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.daemon.rig import Rig, sure
+from tests.support_events import an_event
+from trashbin import record
 
 
 def test_a_restart_does_not_forget_the_last_item_and_its_answer(tmp_path: Path) -> None:
@@ -23,6 +28,23 @@ def test_a_restart_does_not_forget_the_last_item_and_its_answer(tmp_path: Path) 
     after = rig.told.topics["state"]
     assert before["last"]["event_id"] == item
     assert (after["last"], after["last_answer"]) == (before["last"], before["last_answer"])
+
+
+def test_the_last_item_is_looked_for_among_the_newest_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "RECALLED", 3)
+    rig = Rig(tmp_path)
+    items = [rig.outbox.append(an_event()) for _ in range(5)]
+    rig.outbox.close()
+    rig.start()
+    assert rig.daemon.recorder.last_item == items[-1]
+
+
+def test_a_clock_that_was_set_back_makes_no_event_younger_than_none(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, publisher={"kind": "mqtt"})
+    rig.outbox.append(an_event(rig.clock.now() + timedelta(hours=1)))
+    assert rig.daemon.recorder.health(None, {})["oldest_age_s"] == 0.0
 
 
 def test_undelivered_events_are_counted_anew_until_there_are_none(tmp_path: Path) -> None:
