@@ -130,6 +130,8 @@ def test_a_picture_is_dropped_anywhere(tab: Open, url: str) -> None:
 
 def test_the_table_is_filtered_and_downloaded_as_csv(tab: Open, url: str) -> None:
     page = tab()
+    ready(page, f"{url}/?bin=hall")
+    page.locator("article.item.sorted").first.wait_for()  # a table is not drawn anew
     ready(page, f"{url}/events?bin=hall")
     page.locator("select[name=kind]").select_option("sorted")
     page.wait_for_url("**kind=sorted**")
