@@ -61,7 +61,7 @@ def test_its_self_test_and_a_refusal_are_told(tab: Open, url: str) -> None:
     page = tab()
     ready(page, f"{url}/bins?bin=yard")
     now = page.get_by_role("group", name="Now")
-    now.get_by_role("button", name="Test itself").click()
+    now.get_by_role("button", name="Self-test").click()
     page.get_by_text("Yard: every part is well").wait_for()
     now.get_by_role("button", name="Look").click()  # it holds an item, or may do so soon
     page.get_by_text("Yard refused: the bin cannot look now").or_(

@@ -72,11 +72,11 @@ TABLE: dict[str, tuple[str, str]] = {
     "level": ("Fill level", "Tingkat isi"),
     "is_full": ("Full: {}", "Penuh: {}"),
     # what a bin may be asked
-    "controls": ("What this bin shall do", "Yang dilakukan tempat sampah ini"),
+    "controls": ("Controls", "Kendali"),
     "do_now": ("Now", "Sekarang"),
     "do_look": ("Look", "Lihat"),
     "do_identify": ("Blink its lamps", "Kedipkan lampu"),
-    "do_selftest": ("Test itself", "Uji diri"),
+    "do_selftest": ("Self-test", "Uji diri"),
     "do_emptied": ("I emptied", "Sudah dikosongkan"),
     "done": ("{}: done", "{}: selesai"),
     "all_well": ("{}: every part is well", "{}: semua bagian baik"),
