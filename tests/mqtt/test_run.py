@@ -311,12 +311,13 @@ def test_what_a_killed_bin_held_is_sorted_by_its_answer_after_the_restart(
     told = without_repeats(listener.events())
     assert [event["event_type"] for event in told] == ["uncertain", "resolved"]
     assert (told[1]["bin"], told[1]["actuation"]) == ("glass", ["servo"])
-    # told to stop, it forgets: whoever does it may have emptied the tray
+    # told to stop and started in one boot, it forgets: whoever did it may have emptied the tray
     show(jar.path)
     time.sleep(0.5)
     listener.send("trashbin/demo/request/look", "{}")
     assert wait_until(lambda: state(listener)["status"] == "holding")
     assert process.stop() == 0
+    assert begin().stop() == 0
     with closing(Outbox(tmp_path / "store" / "events.sqlite")) as outbox:
         outbox.open()
         assert outbox.get(HELD) is None
