@@ -368,7 +368,7 @@ class Cycle:
         self._memory.begin()
 
     def end(self) -> None:
-        """The bin is told to stop: whoever does it may empty the tray, to have it learned anew."""
+        """The bin is told to stop, by a person or a reboot: the next start knows which."""
         self._memory.stop()
 
     def _wait_on(self) -> None:

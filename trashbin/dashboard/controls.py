@@ -1,4 +1,4 @@
-"""What a person may ask one bin to do: look, blink, test itself, change its mode, count anew."""
+"""What a person may ask of one bin: a mode, a look, its lamps, a self-test, to count anew."""
 
 from __future__ import annotations
 
