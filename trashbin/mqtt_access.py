@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import random
+import ssl
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +16,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from trashbin.errors import ConfigError
-from trashbin.settings import MqttPublisher
+from trashbin.settings import MqttPublisher, Tls
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,12 @@ class BoundedClient(Client):
 
     MQTT allows 256 MB, paho has no limit, and a Pi may not have them. ``most`` is to have room
     for the longest topic, 64 KB, and a byte more than is taken.
+
+    ``read_again`` is called before each connection: a password or a certificate that was changed
+    on the disk holds from there on. What cannot be read then leaves what it had.
     """
+
+    read_again: Callable[[], None] | None = None
 
     def __init__(self, client_id: str, most: int, **others: Any) -> None:
         super().__init__(
@@ -39,6 +46,13 @@ class BoundedClient(Client):
             **others,
         )
         self._most = most
+
+    def reconnect(self) -> MQTTErrorCode:
+        """What paho does for each connection."""
+        if self.read_again is not None:
+            with suppress(ConfigError):
+                self.read_again()
+        return super().reconnect()
 
     def _packet_read(self) -> MQTTErrorCode:
         if not isinstance(self._in_packet["packet"], _Beginning):
@@ -122,43 +136,64 @@ class Sessions:
         self._client.reconnect_delay_set(self._shortest, self._longest)
 
 
-def give(client: Client, section: MqttPublisher) -> None:
+def give(client: BoundedClient, section: MqttPublisher) -> None:
     """Hand the client what the section names. ConfigError where a file it needs cannot be used."""
     try:
         section.host.encode("idna")
     except UnicodeError as exc:
         raise ConfigError(f"publisher.host {section.host!r} is no host name: {exc}") from exc
-    if section.username is not None:
-        client.username_pw_set(section.username, _password(section.password_file))
-        if (why := exposed(section)) is not None:
-            log.warning(why)
-    elif section.password_file is not None:
+    if section.username is None and section.password_file is not None:
         raise ConfigError(f"whose password is in {section.password_file}? It needs a username")
-    if section.tls is not None:
-        files = {key: str(path) for key, path in section.tls.model_dump(exclude_none=True).items()}
-        _readable(files)
-        if "key" in files and "cert" not in files:
-            raise ConfigError(f"publisher.tls.key {files['key']} is of no use without its cert")
-        try:
-            # with an empty password, OpenSSL refuses a locked key and does not ask for it
-            client.tls_set(
-                files.get("ca"), files.get("cert"), files.get("key"), keyfile_password=""
-            )
-        except (OSError, ValueError) as exc:
-            named = ", ".join(f"{key} {file}" for key, file in files.items())
-            raise ConfigError(
-                f"publisher.tls cannot be used ({named}): {exc}; each must be PEM text, and key "
-                "the one that cert was made with, without a password"
-            ) from exc
+    if (why := exposed(section)) is not None:
+        log.warning(why)
+    context = None if section.tls is None else tls_context(section.tls)
+    if context is not None:
+        client.tls_set_context(context)
+
+    def read() -> None:
+        if section.username is not None:
+            client.username_pw_set(section.username, _password(section.password_file))
+        if section.tls is not None and context is not None:
+            load(context, section.tls)
+
+    read()
+    client.read_again = read
 
 
-def _readable(files: Mapping[str, str]) -> None:
-    """OpenSSL does not say which file it misses. ConfigError names it."""
-    for key, file in files.items():
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """What a client of ours demands of a broker's certificate; ``load`` reads the files.
+
+    Python 3.13's default is stricter: it refuses authorities without extensions that many a
+    guide to Mosquitto leaves out.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if tls.ca is None:
+        context.load_default_certs()
+    return context
+
+
+def load(context: ssl.SSLContext, tls: Tls) -> None:
+    """Read the files that ``tls`` names; an authority read before is still trusted. ConfigError."""
+    files = {key: str(path) for key, path in tls.model_dump(exclude_none=True).items()}
+    for key, file in files.items():  # OpenSSL does not say which one it misses
         try:
             Path(file).open("rb").close()
         except OSError as exc:
             raise ConfigError(f"publisher.tls.{key} cannot be read: {exc}") from exc
+    if "key" in files and "cert" not in files:
+        raise ConfigError(f"publisher.tls.key {files['key']} is of no use without its cert")
+    try:
+        if "ca" in files:
+            context.load_verify_locations(files["ca"])
+        if "cert" in files:
+            # with an empty password, OpenSSL refuses a locked key and does not ask for it
+            context.load_cert_chain(files["cert"], files.get("key"), "")
+    except (OSError, ValueError) as exc:
+        named = ", ".join(f"{key} {file}" for key, file in files.items())
+        raise ConfigError(
+            f"publisher.tls cannot be used ({named}): {exc}; each must be PEM text, and key "
+            "the one that cert was made with, without a password"
+        ) from exc
 
 
 def exposed(section: MqttPublisher) -> str | None:

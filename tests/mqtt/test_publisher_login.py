@@ -44,6 +44,24 @@ def test_a_refused_password_is_told_once_in_plain_words(
     assert not publisher.connected
 
 
+def test_a_password_that_is_mended_holds_without_a_restart(
+    locked_broker: Broker, tmp_path: Path, make: Make
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("wrong")
+    file.chmod(0o600)
+    publisher = make(locked_broker, username="bin", password_file=file)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.problem is not None)
+    file.unlink()  # as an editor does; in between, it has what it had
+    log = (locked_broker.folder / "mosquitto.log").read_text
+    before = log().count("not authorised")
+    assert wait_until(lambda: log().count("not authorised") > before)
+    file.write_text("right")
+    assert wait_until(lambda: publisher.connected)
+    assert publisher.problem is None
+
+
 @pytest.mark.parametrize(
     ("code", "says", "login"),
     [(2, "identifier", False), (3, "unavailable", False), (4, "password", True)],
@@ -107,6 +125,27 @@ def test_tls_with_the_wrong_authority_is_told_once(
     assert wait_until(lambda: log().lower().count("unknown ca") >= 2)  # it tries again
     assert len(caplog.records) == 1
     assert not publisher.connected
+
+
+def test_certificates_that_are_exchanged_hold_without_a_restart(
+    tls_broker: Broker, tmp_path: Path, make: Make
+) -> None:
+    folder, other = tls_broker.folder, trustme.CA()
+    mine = {"ca": tmp_path / "my-ca.pem", "cert": tmp_path / "mine.pem", "key": tmp_path / "my.key"}
+    stranger = other.issue_cert("bin")
+    other.cert_pem.write_to_path(mine["ca"])
+    stranger.cert_chain_pems[0].write_to_path(mine["cert"])
+    stranger.private_key_pem.write_to_path(mine["key"])
+    publisher = make(tls_broker, tls=mine)
+    publisher.open(ignore)
+    assert wait_until(lambda: "check publisher.tls.ca" in str(publisher.problem))
+    mine["ca"].write_bytes((folder / "ca.pem").read_bytes())
+    log = (folder / "mosquitto.log").read_text
+    assert wait_until(lambda: "certificate verify failed" in log()), "that of the stranger, now"
+    assert not publisher.connected
+    mine["cert"].write_bytes((folder / "bin.pem").read_bytes())  # without its key for a moment
+    mine["key"].write_bytes((folder / "bin.key").read_bytes())
+    assert wait_until(lambda: publisher.connected)
 
 
 @pytest.mark.parametrize("tls", [True, False], ids=["without-certificate", "without-tls"])

@@ -99,16 +99,14 @@ def _with_password(section: settings.MqttPublisher) -> settings.MqttPublisher:
 
 
 def _tls(section: settings.MqttPublisher, plain: socket.socket) -> Finding:
-    tls = section.tls
-    assert tls is not None
+    assert section.tls is not None
+    context = mqtt_access.tls_context(section.tls)
     try:
-        context = ssl.create_default_context(cafile=None if tls.ca is None else str(tls.ca))
-        if tls.cert is not None:
-            context.load_cert_chain(str(tls.cert), None if tls.key is None else str(tls.key), "")
-    except (OSError, ValueError) as error:
+        mqtt_access.load(context, section.tls)
+    except ConfigError as error:
         return bad(
             "broker tls",
-            f"publisher: tls cannot be used ({error})",
+            str(error),
             "The bin does not connect.",
             "ca, cert and key must be PEM text that the user trashbin may read.",
             ExitCode.BAD_USAGE,
