@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
-from unittest import mock
 
 import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.support import connection, damage
+from tests.support import FakeClock, connection, damage
 from tests.support_events import an_event
-from trashbin.devices import mqtt_flow
 from trashbin.devices.mqtt_flow import (
     CATCH_UP_S,
     MAX_ASKED,
@@ -110,6 +107,32 @@ def test_who_asks_without_end_does_not_keep_back_what_no_broker_has(outbox: Outb
     assert outbox.depth() == 0
 
 
+def test_any_acknowledgement_shows_that_the_broker_hears(outbox: Outbox) -> None:
+    sent: list[int] = []
+    clock = FakeClock()
+
+    def publish(topic: str, event: Event) -> int:
+        sent.append(event.seq)
+        return event.seq
+
+    flow = EventFlow(outbox, Topics("bin"), 1e6, publish, clock.monotonic)
+    flow.send()
+    clock.advance(1000)
+    assert flow.unheard_s == 0, "nothing waits"
+    for _ in range(3):
+        outbox.append(an_event())
+        clock.advance(10)
+        flow.send()
+    assert (sent, flow.unheard_s) == ([1, 2, 3], 20), "since the first"
+    flow.acked(99)  # an announcement's
+    assert flow.unheard_s == 20
+    flow.acked(3)
+    clock.advance(7)
+    assert flow.unheard_s == 7
+    flow.connected()
+    assert flow.unheard_s == 0
+
+
 RATE = 40.0  # late events a second
 
 
@@ -120,11 +143,8 @@ class Flow(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory()
         self.outbox = Outbox(Path(self.folder.name) / "events.sqlite")
-        self.flow = EventFlow(self.outbox, Topics("bin"), RATE, self.publish)
+        self.flow = EventFlow(self.outbox, Topics("bin"), RATE, self.publish, lambda: self.now)
         self.now = 1000.0
-        time = SimpleNamespace(monotonic=lambda: self.now)
-        self.clock = mock.patch.object(mqtt_flow, "time", time)
-        self.clock.start()
         self.connected = False
         self.appended = self.mid = 0
         self.seqs: dict[str, int] = {}
@@ -235,7 +255,6 @@ class Flow(RuleBasedStateMachine):
                 self.now += pause or 0.0
             assert self.outbox.depth() == 0 and self.asked == []
         finally:
-            self.clock.stop()
             self.outbox.close()
             self.folder.cleanup()
 

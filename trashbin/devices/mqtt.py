@@ -29,9 +29,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from trashbin import homeassistant, settings
 from trashbin.devices import mqtt_client
-from trashbin.devices.mqtt_client import LOGIN_REFUSED, advice, lost, new_client, unanswered
 from trashbin.devices.mqtt_flow import EventFlow
-from trashbin.devices.mqtt_retained import Kept, Retained, as_json
+from trashbin.devices.mqtt_retained import Kept, PictureSize, Retained, as_json
 from trashbin.errors import StoreError
 from trashbin.events import Event, Topics
 from trashbin.mqtt_access import Sessions
@@ -41,6 +40,7 @@ from trashbin.ports import Context
 log = logging.getLogger(__name__)
 
 ECHO_S = 5.0  # for our own ``online`` to come back; then it is said again
+UNHEARD_S = 60.0  # with events under way and no PUBACK; then the connection is made anew
 JITTER_S = 1.0  # added at random, so that a hundred bins do not come back in one instant
 STORE_RETRY_S = 1.0
 PULSE_S = 5.0  # the pump goes round at least so often, to show that it can
@@ -67,9 +67,9 @@ class MqttPublisher:
         self._settings = settings
         self._at = f"{settings.host}:{settings.port}"
         self._topics = Topics(context.config.device.id)
-        self._advice = advice(settings, self._topics.device_id)
+        self._advice = mqtt_client.advice(settings, self._topics.device_id)
         self._retained = Retained(context.config, settings, self._outbox)
-        self._client = new_client(settings, self._topics.device_id, self._topics)
+        self._client = mqtt_client.new_client(settings, self._topics.device_id, self._topics)
         self._sessions = Sessions(self._client, mqtt_client.RECONNECT_S)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
@@ -89,6 +89,7 @@ class MqttPublisher:
         self._echo_due: float | None = None  # monotonic time until which ``online`` may take
         self._online = False
         self._due: dict[Callable[[], None], float] = {}  # what is to be done at which time
+        self._pictures = PictureSize()
         self._flow = EventFlow(self._outbox, self._topics, settings.backlog_rate, self._publish)
 
     @property
@@ -167,7 +168,7 @@ class MqttPublisher:
         self, client: Client, userdata: object, flags: object, reason: ReasonCode, *_: object
     ) -> None:
         if reason.is_failure:
-            check = f": {self._advice}" if reason.value in LOGIN_REFUSED else ""
+            check = f": {self._advice}" if reason.value in mqtt_client.LOGIN_REFUSED else ""
             self._tell("broker", f"The broker {self._at} refuses us ({reason}){check}")
             return
         self._sessions.began()
@@ -199,9 +200,9 @@ class MqttPublisher:
         soon = self._sessions.ended()
         if soon is not None:
             if reason.is_failure and not self._closing.is_set():
-                self._tell("broker", lost(self._at, soon, self._topics.device_id))
+                self._tell("broker", mqtt_client.lost(self._at, soon, self._topics.device_id))
         elif "broker" not in self._problems and not self._closing.is_set():
-            self._tell("broker", unanswered(self._at))
+            self._tell("broker", mqtt_client.unanswered(self._at))
         self._wait_a_little()
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
@@ -259,6 +260,9 @@ class MqttPublisher:
                 wait = self._flow.send() if self._online else self._await_echo()
                 wait = self._do_what_is_due(wait)
                 self._tell("store", None)
+                if self._online and self._flow.unheard_s > UNHEARD_S:
+                    self._tell("acknowledgements", mqtt_client.unheard(self._at, UNHEARD_S))
+                    self._client.hang_up()
             except StoreError as exc:
                 self._tell("store", str(exc))
                 wait = STORE_RETRY_S
@@ -278,10 +282,6 @@ class MqttPublisher:
             case "subscribed":
                 self._echo_due = time.monotonic() + ECHO_S
             case "connected":
-                if self._sessions.proof_s:
-                    self._due[self._lasts] = time.monotonic() + self._sessions.proof_s
-                else:
-                    self._lasts()
                 self._online = True
                 self._echo_due = None
                 self._flow.connected()
@@ -290,17 +290,23 @@ class MqttPublisher:
                     self._say_online()
                 self._tell_all()
                 self._due[self._clear_left] = time.monotonic()
+                if self._sessions.proof_s:
+                    self._due[self._lasts] = time.monotonic() + self._sessions.proof_s
+                else:
+                    self._lasts()
             case "lost":
                 self._online = False
                 self._echo_due = None
                 self._due.pop(self._lasts, None)
                 self._flow.lost()
+                if (size := self._pictures.ended()) is not None:
+                    log.warning(mqtt_client.too_large(self._at, size))
             case "acked":
                 self._flow.acked(value)
             case "announce":
                 self._retained.take(value)
                 if self._online:
-                    self._announce(value)
+                    self._show() if value is self._retained.picture else self._announce(value)
             case "resend":
                 self._flow.resend(value)
             case "born":  # a hundred bins do not answer in one instant
@@ -337,12 +343,20 @@ class MqttPublisher:
         """This is a connection, and not one more of those that end as soon as they are made."""
         self._tell("broker", None)
         log.info("Connected to the broker %s", self._at)
+        self._show()
 
     def _introduce(self) -> None:
         """Home Assistant is new: it has to know all of this bin."""
         if self._online:
             self._say_online()
             self._tell_all()
+            self._show()
+
+    def _show(self) -> None:
+        """Send the picture, which may cost the connection: not before this one has lasted."""
+        picture = self._retained.picture
+        if picture is not None and self._lasts not in self._due and self._pictures.may(picture):
+            self._announce(picture)
 
     def _tell_all(self) -> None:
         for message in self._retained.all():
@@ -372,6 +386,7 @@ class MqttPublisher:
 
     def _acknowledge(self) -> None:
         if self._flow.acknowledge():
+            self._tell("acknowledgements", None)
             with self._acknowledged:
                 self._acknowledged.notify_all()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from contextlib import suppress
+from typing import Any
 
 from paho.mqtt.enums import MQTTErrorCode
 
@@ -32,6 +35,13 @@ class BeatingClient(BoundedClient):
         self.beat_at = time.monotonic()
         return super().reconnect()
 
+    def hang_up(self) -> None:
+        """End the connection as a broken line would: the broker says our will, paho returns."""
+        line: Any = self.socket()
+        with suppress(OSError, TypeError):  # TypeError: None, there was none any more
+            # not SSLSocket's own: it takes TLS away from paho's thread, which may be reading
+            socket.socket.shutdown(line, socket.SHUT_RDWR)
+
 
 def new_client(section: settings.MqttPublisher, device_id: str, topics: Topics) -> BeatingClient:
     """Set up, and not yet connected. ConfigError where a file it needs cannot be used."""
@@ -48,7 +58,10 @@ def advice(section: settings.MqttPublisher, device_id: str) -> str:
     user = section.username
     if user is None:
         return "it may want publisher.username and publisher.password_file"
-    check = f"check publisher.username ({user}) and the password in its file"
+    check = (
+        f"check publisher.username ({user}) and the password in its file (each try reads it anew; "
+        "systemd hands a new one over at a restart)"
+    )
     if user == device_id:
         return check
     return f"{check}; a broker with our ACL wants device.id ({device_id}) as the user name"
@@ -62,6 +75,23 @@ def unanswered(at: str) -> str:
     )
 
 
+def unheard(at: str, for_s: float) -> str:
+    """That a broker takes events and acknowledges none."""
+    return (
+        f"The broker {at} has acknowledged none of our events for {for_s:.0f} s: they stay in the "
+        "store, and go to it once more on a new connection"
+    )
+
+
+def too_large(at: str, size: int) -> str:
+    """That a broker ends connections for pictures of so many bytes."""
+    return (
+        f"The broker {at} ended connection after connection at a picture of {size / 1000:.0f} KB: "
+        "it takes no message so large (Mosquitto's max_packet_size?). Until the next start no "
+        "picture of this size is sent"
+    )
+
+
 def lost(at: str, soon: bool, device_id: str) -> str:
     """That a connection is no more which the broker had accepted, and what may be wrong."""
     told = f"The connection to the broker {at} was lost"
@@ -70,5 +100,5 @@ def lost(at: str, soon: bool, device_id: str) -> str:
     return (
         f"{told} soon after it was made. Where that goes on, another client has our id "
         f"trashbin-{device_id} (two bins with one device.id?), or the broker ends connections for "
-        "what its rules forbid"
+        "what its rules forbid, or for messages larger than it takes"
     )

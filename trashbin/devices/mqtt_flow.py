@@ -28,12 +28,21 @@ Publish = Callable[[str, Event], int]  # topic and event -> the message's id
 class EventFlow:
     """Between the outbox and one connection; of the pump's thread alone."""
 
-    def __init__(self, outbox: Outbox, topics: Topics, rate: float, publish: Publish) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        topics: Topics,
+        rate: float,
+        publish: Publish,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._outbox = outbox
         self._topics = topics
         self._rate = rate
         self._publish = publish
+        self._clock = clock
         self._in_flight: dict[int, Event] = {}  # by message id, of this connection only
+        self._heard_at = 0.0  # monotonic: the last PUBACK, or the first event that waits for one
         self._acked: list[str] = []  # by the broker, not yet in the outbox
         self._late: deque[Event] = deque()  # read from the outbox, to be sent as backlog
         self._asked: deque[Event] = deque()  # somebody asked for them, as backlog as well
@@ -54,6 +63,11 @@ class EventFlow:
         """True while nothing waits for its PUBACK."""
         return not self._in_flight
 
+    @property
+    def unheard_s(self) -> float:
+        """For how long events have waited and no PUBACK of any has come."""
+        return self._clock() - self._heard_at if self._in_flight else 0.0
+
     def connected(self) -> None:
         """A new connection knows nothing of the last one."""
         self._in_flight.clear()
@@ -69,6 +83,7 @@ class EventFlow:
         event = self._in_flight.pop(mid, None)
         if event is not None:  # else an announcement or an answer
             self._acked.append(event.event_id)
+            self._heard_at = self._clock()
 
     def resend(self, events: Iterable[Event]) -> None:
         """Send these once more, as backlog; what is too much for now is to be asked for again."""
@@ -103,7 +118,7 @@ class EventFlow:
             self._live_seq = event.seq
 
     def _send_late(self, end: int) -> float | None:
-        now = time.monotonic()
+        now = self._clock()
         while len(self._in_flight) < MAX_LATE_IN_FLIGHT:
             waiting = self._next_late(end)
             if not waiting:
@@ -129,4 +144,6 @@ class EventFlow:
             # of before the bin's name was changed, or its card copied: on these topics every
             # consumer believes this name alone
             event = replace(event, device_id=self._topics.device_id)
+        if not self._in_flight:
+            self._heard_at = self._clock()
         self._in_flight[self._publish(topic, event)] = event

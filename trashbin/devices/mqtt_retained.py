@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import trashbin
@@ -18,6 +20,7 @@ from trashbin.settings import Config, MqttPublisher
 
 FOUND_AT = "discovery"  # in the store: the topic at which Home Assistant was told of the bin
 NUMBERED = "discovery_bins"  # in the store: which bin has which number in Home Assistant
+SOON_S, TIMES = 5.0, 3  # so soon after a picture a connection ends, so often, for its size
 QOS = {"info": 1, "state": 1, "health": 0, "image/last": 0}
 
 
@@ -39,6 +42,7 @@ class Retained:
 
     def __init__(self, config: Config, section: MqttPublisher, outbox: Outbox) -> None:
         self._topics = Topics(config.device.id)
+        self.picture_topic = self._topics.image_last
         self._discovery = (
             homeassistant.topic(section.discovery_prefix, self._topics.device_id)
             if section.discovery
@@ -61,8 +65,13 @@ class Retained:
         self._newest[message.topic] = message
 
     def all(self) -> Iterator[Kept]:
-        """Everything, as a new connection has to say it."""
-        yield from self._newest.values()
+        """Everything but the picture, as a new connection has to say it."""
+        yield from (each for topic, each in self._newest.items() if topic != self.picture_topic)
+
+    @property
+    def picture(self) -> Kept | None:
+        """What ``image/last`` shows."""
+        return self._newest.get(self.picture_topic)
 
     def left(self, outbox: Outbox) -> Iterator[Kept]:
         """The message that takes away the discovery of an earlier configuration, once. StoreError.
@@ -97,6 +106,41 @@ class Retained:
             topics.image_last,
         ):
             yield Kept(topic, "")
+
+
+class PictureSize:
+    """Finds out which pictures are larger than the broker takes.
+
+    It ends the connection for one, and MQTT 3.1.1 has no word for why. Connections in a row that
+    end soon after a picture say it; one that ends without a picture says that it is not that.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._most = inf  # bytes: of these and more, none is sent
+        self._sent: tuple[int, float] | None = None  # the last on this connection: bytes, when
+        self._ended = 0  # connections in a row
+
+    def may(self, picture: Kept) -> bool:
+        """True where it is to be sent now."""
+        size = len(picture.payload)
+        if size >= self._most:
+            return False
+        if size:  # no bytes take the last one away
+            self._sent = size, self._clock()
+        return True
+
+    def ended(self) -> int | None:
+        """The connection did; how large a picture is too large where that is certain by now."""
+        sent, self._sent = self._sent, None
+        if sent is None or self._clock() - sent[1] > SOON_S:
+            self._ended = 0
+            return None
+        self._ended += 1
+        if self._ended < TIMES:
+            return None
+        self._ended, self._most = 0, sent[0]
+        return sent[0]
 
 
 def _numbered(config: Config, outbox: Outbox) -> list[str]:

@@ -1,0 +1,163 @@
+"""Brokers that do not say what is wrong: one acknowledges nothing, one takes no large message."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support import FakeClock
+from tests.support_processes import Broker, Listener, running, wait_until
+from tests.support_publisher import ROOT, Make, ignore, tell
+from trashbin import mqtt_access
+from trashbin.devices import mqtt
+from trashbin.devices.mqtt_retained import SOON_S, Kept, PictureSize
+from trashbin.outbox import Outbox
+
+PUBACK = 4  # the packet's type, MQTT 3.1.1 section 2.2.1
+
+
+class Swallower:
+    """Between bin and broker: passes everything on but, while ``swallows``, the PUBACKs."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self.swallows = True
+        self.connections = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                bin_, _ = self._listener.accept()
+                self.connections += 1
+                broker = socket.create_connection(("127.0.0.1", self._to))
+                for pass_on, a, b in ((self._up, bin_, broker), (self._down, broker, bin_)):
+                    threading.Thread(target=pass_on, args=(a, b), daemon=True).start()
+
+    def _up(self, source: socket.socket, to: socket.socket) -> None:
+        with suppress(OSError), source, to:
+            while data := source.recv(65536):
+                to.sendall(data)
+            to.shutdown(socket.SHUT_RDWR)
+
+    def _down(self, source: socket.socket, to: socket.socket) -> None:
+        with suppress(OSError), source.makefile("rb") as packets:
+            while first := packets.read(1):
+                length, coded = 0, b""
+                while not coded or coded[-1] & 0x80:
+                    coded += packets.read(1)
+                    length |= (coded[-1] & 0x7F) << 7 * (len(coded) - 1)
+                body = packets.read(length)
+                if not (self.swallows and first[0] >> 4 == PUBACK):
+                    to.sendall(first + coded + body)
+            to.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def swallower(broker: Broker) -> Iterator[Swallower]:
+    with closing(Swallower(broker.port)) as between:
+        yield between
+
+
+def test_a_broker_that_acknowledges_nothing_is_told_and_tried_anew(
+    swallower: Swallower,
+    broker: Broker,
+    outbox: Outbox,
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mqtt, "UNHEARD_S", 0.3)
+    monkeypatch.setattr(mqtt, "PULSE_S", 0.1)
+    monkeypatch.setattr(mqtt, "JITTER_S", 0.0)
+    listener = Listener(broker, f"{ROOT}/#")
+    publisher = make(host="127.0.0.1", port=swallower.port)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+    assert publisher.problem is None
+    tell(outbox, publisher, 3)
+    assert wait_until(lambda: swallower.connections > 1)
+    assert "has acknowledged none of our events" in str(publisher.problem)
+    assert listener.wait_for(f"{ROOT}/availability", b"offline"), "the will: this was no goodbye"
+    assert outbox.depth() == 3
+    swallower.swallows = False
+    assert publisher.drain(30)
+    assert wait_until(lambda: publisher.problem is None)
+    assert {event["seq"] for event in listener.events()} == {1, 2, 3}
+    listener.close()
+
+
+def test_a_picture_that_the_broker_does_not_take_keeps_no_event_back(
+    tmp_path: Path,
+    outbox: Outbox,
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(mqtt_access, "PROOF", 0.5)
+    monkeypatch.setattr(mqtt, "JITTER_S", 0.0)
+    with running(tmp_path, "allow_anonymous true", "max_packet_size 30000") as broker:
+        listener = Listener(broker, f"{ROOT}/#")
+        publisher = make(broker)
+        publisher.announce("image/last", bytes(40_000))
+        tell(outbox, publisher, 3)
+        publisher.open(ignore)
+        assert wait_until(lambda: "takes no message so large" in caplog.text)
+        assert "a picture of 40 KB" in caplog.text
+        tell(outbox, publisher, 2)
+        assert publisher.drain(30)
+        assert {event["seq"] for event in listener.events()} == {1, 2, 3, 4, 5}
+        assert wait_until(lambda: publisher.problem is None)
+        publisher.announce("image/last", bytes(20_000))
+        assert listener.wait_for(f"{ROOT}/image/last", bytes(20_000))
+        listener.close()
+
+
+def picture(size: int) -> Kept:
+    return Kept(f"{ROOT}/image/last", bytes(size), 0)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def test_three_connections_that_end_at_a_picture_say_that_it_is_too_large(
+    clock: FakeClock,
+) -> None:
+    sizes = PictureSize(clock.monotonic)
+    for told in (None, None, 500):
+        assert sizes.may(picture(500))
+        clock.advance(SOON_S)
+        assert sizes.ended() == told
+    assert not sizes.may(picture(501)) and not sizes.may(picture(500))
+    assert sizes.may(picture(499)) and sizes.may(picture(0)), "no bytes take it away"
+
+
+@pytest.mark.parametrize("between", ["late", "without a picture", "picture cleared"])
+def test_a_connection_that_ends_otherwise_clears_the_picture_of_it(
+    between: str, clock: FakeClock
+) -> None:
+    sizes = PictureSize(clock.monotonic)
+
+    def ends_at_it() -> int | None:
+        assert sizes.may(picture(500))
+        return sizes.ended()
+
+    assert (ends_at_it(), ends_at_it()) == (None, None)
+    if between == "late":
+        sizes.may(picture(500))
+        clock.advance(SOON_S + 0.01)
+    elif between == "picture cleared":
+        sizes.may(picture(0))
+    assert sizes.ended() is None
+    assert (ends_at_it(), ends_at_it(), ends_at_it()) == (None, None, 500)
