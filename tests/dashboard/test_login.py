@@ -147,6 +147,27 @@ def test_guessing_is_slowed_down(locked: TestClient) -> None:
     assert locked.post("/login", data={"password": "open sesame"}).status_code == 429
 
 
+def test_who_guesses_locks_out_nobody_else_until_many_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(login, "TRIES", 2)
+    monkeypatch.setattr(login, "MOST_TRIES", 5)
+    (tmp_path / "password").write_text(hashed("open sesame"))
+    guard = guarded(Password(tmp_path / "password"), "192.0.2.7")
+
+    def says(address: str, password: str) -> int:
+        with TestClient(guard, client=(address, 50000)) as client:
+            answer = client.post("/login", data={"password": password}, follow_redirects=False)
+        return answer.status_code
+
+    for _ in range(2):
+        says("192.0.2.1", "guess")
+    assert (says("192.0.2.1", "open sesame"), says("192.0.2.2", "open sesame")) == (429, 303)
+    for other in (3, 4, 5):
+        assert says(f"192.0.2.{other}", "guess") == 403
+    assert says("192.0.2.2", "open sesame") == 429
+
+
 def test_guesses_at_once_are_slowed_down_though_their_bodies_come_late(guard: Guard) -> None:
     async def guesses() -> Counter[int]:
         asked = asyncio.Barrier(2 * TRIES)

@@ -29,7 +29,8 @@ OPEN = ("/look/style.css", "/favicon.ico")  # what the form itself needs
 COOKIE = "trashbin-page"
 SESSION_S = 12 * 3600
 MAX_SESSIONS = 1000
-TRIES, WINDOW_S = 10, 60.0  # wrong passwords in a minute, from anywhere
+TRIES, WINDOW_S = 10, 60.0  # wrong passwords in a minute from one address
+MOST_TRIES = 100  # and from all: each costs a hash
 MAX_FORM = 4096
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 # scrypt: 16 MB and some 50 ms a try
@@ -83,7 +84,7 @@ class Guard:
         self._password = password
         self._local = host in LOOPBACK
         self._sessions: dict[str, asyncio.Future[None]] = {}  # token -> done at the session's end
-        self._failures: deque[float] = deque(maxlen=TRIES)
+        self._failures: deque[tuple[str, float]] = deque(maxlen=MOST_TRIES)  # address, when
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer instead."""
@@ -163,11 +164,13 @@ class Guard:
         except ClientDisconnect:  # nobody waits for an answer
             return _form(words, status=400)
         now = time.monotonic()  # counted once the body is there: many may wait for theirs
-        if len(self._failures) == TRIES and now - self._failures[0] < WINDOW_S:
+        address = request.client.host if request.client else ""
+        recent = [by for by, at in self._failures if now - at < WINDOW_S]
+        if recent.count(address) >= TRIES or len(recent) == MOST_TRIES:
             return _form(words, words("login_slow"), 429)
         given = parse_qs(bytes(body).decode(errors="replace")).get("password", [""])[0]
         if not password.fits(given):
-            self._failures.append(now)
+            self._failures.append((address, now))
             return _form(words, words("login_wrong"), 403)
         while len(self._sessions) >= MAX_SESSIONS:
             self._end(next(iter(self._sessions)))
