@@ -10,6 +10,6 @@ def parse_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon:
         host, port = text, "1883"
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    if not host or not host.isprintable() or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ConfigError(f"--broker {text}: expected HOST:PORT, for example localhost:1883")
     return host.strip("[]"), int(port)

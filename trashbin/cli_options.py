@@ -39,7 +39,13 @@ class Commands(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Read the arguments, and run what they name."""
         _open_what_is_closed()
-        return super().main(*args, **extra)
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            click.echo(f"trashbin: no room to write to ({error})", err=True)
+            sys.exit(ExitCode.UNREACHABLE)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; its return value becomes the exit status."""
@@ -58,11 +64,6 @@ class Commands(click.Group):
                 err=True,
             )
             ctx.exit(int(ExitCode.BAD_USAGE))
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            click.echo(f"trashbin: no room to write to ({error})", err=True)
-            ctx.exit(int(ExitCode.UNREACHABLE))
 
 
 def _open_what_is_closed() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,17 +11,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import cv2
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 import trashbin
+from tests.commands.calls import process, trashbin_
 from trashbin import bench, classify, resources
 from trashbin.__main__ import main as started
 from trashbin.cli import main
 from trashbin.decision import decide
 from trashbin.errors import BrokerError, StoreError
-from trashbin.model import golden, manifest
+from trashbin.model import manifest
 from trashbin.model.tflite import TFLiteClassifier
 from trashbin.scenes import folders
 from trashbin.types import Prediction, Thresholds
@@ -37,25 +36,6 @@ FIGURE_KEYS = [
     *("selective_risk", "classes", "confusion", "unknown"),
 ]
 DEMO = resources.root() / "config" / "demo.yaml"
-
-
-def trashbin_(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def process(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "trashbin", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    """A sound picture, with a name that a careless printer would take for markup."""
-    file = tmp_path / "a [bold]picture[red].png"
-    shipped = manifest.find().manifest  # a picture that it is sure of
-    seed, side = shipped.variants["int8"].golden[0].seed, shipped.input.width
-    file.write_bytes(cv2.imencode(".png", golden.pattern(seed, side, side))[1].tobytes())
-    return file
 
 
 @pytest.fixture
@@ -256,48 +236,6 @@ def test_an_unfit_model_is_one_message_and_status_2(picture: Path, tmp_path: Pat
     assert done.returncode == 2 and not done.stdout
     assert done.stderr.startswith("trashbin: ") and "torn" in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-def test_nothing_but_our_own_words_goes_to_standard_error(picture: Path, tmp_path: Path) -> None:
-    torn = tmp_path / "torn.png"
-    content = bytearray(picture.read_bytes())
-    content[200] ^= 0xFF
-    torn.write_bytes(content)
-    done = process("classify", picture, torn, env=os.environ | {"PYTHONIOENCODING": "ascii"})
-    assert done.returncode == 1
-    assert [line.partition(" ")[0] for line in done.stderr.splitlines()] == ["trashbin:"]
-    assert "####" in done.stdout, "bars where the output has no block characters"
-
-
-def test_a_reader_that_goes_away_is_no_fault(picture: Path) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    command = [sys.executable, "-m", "trashbin", "classify", "--json", *[str(picture)] * 3]
-    with os.fdopen(writer, "wb") as closed:
-        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, timeout=60)
-    assert done.stderr == b""
-
-
-def test_a_stream_that_was_closed_before_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("stdin", "stdout", "stderr"):  # so Python tells of <&- >&- 2>&-
-        monkeypatch.setattr(sys, name, None)
-    with pytest.raises(SystemExit):
-        main(["--version"])
-    assert not sys.stdin.isatty() and not sys.stdout.isatty() and sys.stderr.write("x")
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        stream.close()
-
-
-def test_a_name_that_is_no_text_is_written_escaped(picture: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "photographs" / "trash"
-    folder.mkdir(parents=True)
-    name = folder / os.fsdecode(b"b\xff.png")
-    shutil.copy(picture, name)
-    terminal = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as most locales have it
-    for arguments in (("classify", name), ("evaluate", "--wrong", folder.parent)):
-        done = process(*arguments, env=terminal)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert "b\\udcff.png" in done.stdout.replace("\n", "")
 
 
 # ------------------------------------------------------------------ evaluate
