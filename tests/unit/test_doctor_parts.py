@@ -38,10 +38,12 @@ PIR, SERVO, STOP, UNCERTAIN, TRAY = 17, 18, 27, 19, 22
 
 @dataclass
 class FakeCamera:
-    """Shows one picture."""
+    """Shows one picture, with a sensor's noise unless it is ``frozen``."""
 
     pixels: Pixels | None
+    frozen: bool = False
     closed: bool = False
+    shown: int = 0
 
     def open(self) -> None:
         if self.pixels is None:
@@ -49,7 +51,10 @@ class FakeCamera:
 
     def capture(self, timeout: float) -> Frame:
         assert self.pixels is not None
-        return Frame(self.pixels, 0.0)
+        noisy = self.pixels.copy()
+        self.shown += not self.frozen
+        noisy[-1, -1] ^= self.shown % 2
+        return Frame(noisy, 0.0)
 
     def close(self) -> None:
         self.closed = True
@@ -92,6 +97,21 @@ def test_what_a_camera_may_have_is_told_apart() -> None:
     assert looked_at(white)["camera light"].level is Level.WARNING
     assert "one flat colour" in looked_at(white)["camera focus"].found
     assert looked_at(blurred)["camera focus"].level is Level.WARNING
+
+
+@pytest.mark.parametrize(
+    ("kind", "level", "picture"),
+    [("v4l2", 100, Level.BAD), ("v4l2", 0, Level.GOOD), ("folder", 100, Level.GOOD)],
+)
+def test_a_frozen_camera_is_told_where_noise_would_show(
+    kind: str, level: int, picture: Level
+) -> None:
+    camera = {"kind": kind} | ({"path": "."} if kind == "folder" else {})
+    config = Config.model_validate(CONFIG | {"camera": camera})
+    frozen = FakeCamera(np.full((48, 64, 3), level, np.uint8), frozen=True)
+    found = {f.check: f for f in eyes.check(frozen, config, lambda question: None)}
+    assert found["camera"].level is picture
+    assert ("frozen" in found["camera"].found) is (picture is Level.BAD)
 
 
 def test_red_and_blue_are_told_by_something_red() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from trashbin.doctor.report import Finding, good, unreachable, warning
 from trashbin.errors import CameraError
+from trashbin.frozen import FEWEST, is_lit, same
 from trashbin.ports import Camera
 from trashbin.scene import brightness, sharpness
 from trashbin.settings import Config
@@ -32,7 +33,7 @@ def check(camera: Camera, config: Config, ask: Ask) -> Iterator[Finding]:
     try:
         camera.open()
         frames, seconds = _frames(camera, section.timeout_s)
-        yield _found(section.kind, frames[-1])
+        yield _found(section.kind, frames, section.live)
         yield from _exposed(frames[-1], config)
         yield _colors(camera, section.kind, section.timeout_s, ask)
         yield _rate(section.kind, len(frames) / seconds, getattr(section, "fps", None))
@@ -63,8 +64,21 @@ def _frames(camera: Camera, timeout: float) -> tuple[list[Frame], float]:
     return frames, max(time.monotonic() - started, 1e-6)
 
 
-def _found(kind: str, frame: Frame) -> Finding:
-    height, width = frame.pixels.shape[:2]
+def _found(kind: str, frames: list[Frame], live: bool) -> Finding:
+    first, last = frames[0].pixels, frames[-1].pixels
+    if (
+        live
+        and len(frames) >= FEWEST
+        and is_lit(last)
+        and all(same(first, frame.pixels) for frame in frames)
+    ):
+        return unreachable(
+            "camera",
+            f"{kind}, frozen: {len(frames)} pictures are the same to the last bit, as no sensor's",
+            "The bin sees what was there once.",
+            "Unplug the camera and plug it in again, or reboot.",
+        )
+    height, width = last.shape[:2]
     return good("camera", f"{kind}, {width} x {height}", "The bin can see.")
 
 
