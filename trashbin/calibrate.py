@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ import numpy as np
 from trashbin import calibration, pictures, promise
 from trashbin.calibration import Calibration
 from trashbin.classify import judge, read_each
-from trashbin.errors import ExitCode, PictureError
+from trashbin.errors import ExitCode, PictureError, StoreError
 from trashbin.events import timestamp
 from trashbin.ports import Classifier
 from trashbin.promise import Items, Promise, Refusal
@@ -57,6 +58,11 @@ def run(
     ``top1`` holds as it is. ``store`` None writes nothing. Pictures of the empty tray count
     where the bin looks closely. Pictures of the items ``taught`` to the bin's head are left out.
     """
+    if store is not None and not os.access(store, os.W_OK | os.X_OK):  # before the long part
+        raise StoreError(
+            f"{store}: this user may not write there: use sudo, or --store "
+            "with a folder of your own"
+        )
     found = listed(folder, labels, look.closely)
     found.pictures[:], learned = pictures.unseen(found.pictures, taught)
     found.complaints.extend(learned)

@@ -256,6 +256,18 @@ def test_a_calibration_that_cannot_be_written_leaves_the_one_before(tray: Path) 
     assert [file.name for file in store.iterdir()] == [calibration.NAME]
 
 
+def test_who_may_not_write_the_calibration_is_told_before_any_picture_is_judged(
+    tray: Path,
+) -> None:
+    with (
+        mock.patch("os.access", return_value=False),  # the test may run as root, who may all
+        mock.patch.object(calibrate, "listed") as listed,
+        pytest.raises(StoreError, match=r"store: this user may not write there"),
+    ):
+        run(tray, 0.05, tray.parent / "store")
+    listed.assert_not_called()
+
+
 def test_rules_of_the_yaml_would_stand_above_it(tmp_path: Path) -> None:
     config = tmp_path / "bin.yaml"
     config.write_text(
