@@ -10,14 +10,13 @@ from typing import Protocol
 from trashbin import status
 from trashbin.actuation import Actuation
 from trashbin.errors import CameraHungError, DeviceError, ModelError, StoreError
-from trashbin.events import Event
+from trashbin.events import Event, EventType
 from trashbin.looking import Looker, Sight
 from trashbin.losses import Losses
 from trashbin.ports import Classifier, Clock, Publisher, Trigger
 from trashbin.record import Recorder
 from trashbin.restarts import Restarts
 from trashbin.status import Change, Status
-from trashbin.types import Mode
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +68,25 @@ class Parts:
     wearing: Callable[[Condition], Wearing] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A thing that waits for a person: what was seen of it, and the status that says so.
+
+    A ``restless`` one was judged while it moved, and is to be judged once more at rest.
+    """
+
+    sight: Sight
+    event: Event
+    waits_as: tuple[Change, str | None]
+    until: float = float("inf")  # monotonic seconds
+    restless: bool = False
+
+
 class Condition:
-    """The status, moved along its table, and the problems; each change is shown and told."""
+    """The status, moved along its table, the problems, and what is held for a person.
+
+    Each change is shown and told.
+    """
 
     def __init__(self, parts: Parts, on_event: Callable[[Event], None]) -> None:
         self.parts = parts
@@ -79,9 +95,7 @@ class Condition:
         self.problems = parts.problems
         self.on_event = on_event
         self.on_progress: Callable[[Status], None] = lambda status: None
-        self.on_recovered: Callable[[], None] = lambda: None
-        self.learn: Callable[[], None] = lambda: None  # the empty tray
-        self.waiting: Callable[[], Event | None] = lambda: None  # for an answer
+        self.held: Held | None = None
         self.judged: tuple[Event, Sight] | None = None  # the last item, until it is looked at
         self._losses = Losses(parts.recorder)
         self.tries = 0  # at what failed; each next pause is longer
@@ -281,14 +295,12 @@ class Condition:
             self.camera_hangs = isinstance(error, CameraHungError)
         self.fault(error.part, str(error), about)
 
-    def recovered(self) -> None:
-        """Idle, or paused as before, once nothing blocks any more."""
-        if self.status is Status.FAULT and not BLOCKING & set(self.problems):
-            self.change(Change.RECOVER)
-            if self.parts.recorder.mode is Mode.PAUSED:
-                self.change(Change.PAUSE)
-            else:
-                self.on_recovered()
+    def waiting(self) -> Event | None:
+        """The item that is held for an answer now."""
+        held, waits = self.held, self.status in (Status.HOLDING, Status.LOOKING)
+        if held is None or not waits or held.event.event_type is not EventType.UNCERTAIN:
+            return None
+        return held.event
 
     def in_words(self) -> str:
         """What the bin is doing, and why it does not sort where it doesn't."""

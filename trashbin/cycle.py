@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from trashbin import decision
-from trashbin.condition import Condition
+from trashbin.condition import BLOCKING, Condition, Held
 from trashbin.errors import DeviceError, ModelError, StoreError
 from trashbin.events import ITEM_EVENTS, Answer, Event, EventType, boot_id
 from trashbin.looking import Looker, Sight
@@ -22,20 +21,6 @@ log = logging.getLogger(__name__)
 
 MAX_TRIES = 3  # to sort what a move that failed left
 MAX_ROUNDS = 5  # a thing that shifts with every move is a jam, too, and not for ever the next item
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A thing that waits for a person: what was seen of it, and the status that says so.
-
-    A ``restless`` one was judged while it moved, and is to be judged once more at rest.
-    """
-
-    sight: Sight
-    event: Event
-    waits_as: tuple[Change, str | None]
-    until: float = float("inf")  # monotonic seconds
-    restless: bool = False
 
 
 class Cycle:
@@ -63,15 +48,11 @@ class Cycle:
         self._accepted_at = float("-inf")
         self._own: Signal | None = None  # the last one that no sensor gave, but the cycle itself
         self._judged_at = float("-inf")  # until when what happened in the tray has been judged
-        self._held: Held | None = None
         self._memory = Memory(
             self.recorder.outbox,
             self.recorder.album,
             keeps=self._knows_empty and config.pictures.keep != "none",
         )
-        condition.learn = self.learn
-        condition.on_recovered = self._look_again
-        condition.waiting = self._waiting
         # since the tray was empty last: sorts that left something else, and moves that failed
         self._rounds = self._failed = 0
 
@@ -79,7 +60,7 @@ class Cycle:
     def waits(self) -> bool:
         """True while something in the tray is to be watched until it is taken out."""
         return (
-            self._held is not None
+            self.condition.held is not None
             and self.condition.status not in (Status.IDLE, Status.PAUSED)
             and "camera" not in self.condition.problems
         )
@@ -156,14 +137,25 @@ class Cycle:
 
     def _still_the_same(self, signal: Signal, sight: Sight) -> bool:
         """A passer-by sets a PIR off: what we hold, or gave up on, lies there unchanged."""
+        held = self.condition.held
         return (
             signal.source is not Source.REQUEST
-            and self._held is not None
-            and self._held.sight.decision.reason is not Reason.DARK  # what could not be seen
-            and self.looker.scene.same_thing(self._held.sight.frame, sight.frame)
+            and held is not None
+            and held.sight.decision.reason is not Reason.DARK  # what could not be seen
+            and self.looker.scene.same_thing(held.sight.frame, sight.frame)
         )
 
-    def _look_again(self) -> None:
+    def recovered(self) -> None:
+        """Idle, or paused as before, once nothing blocks any more."""
+        condition = self.condition
+        if condition.status is Status.FAULT and not BLOCKING & set(condition.problems):
+            condition.change(Change.RECOVER)
+            if self.recorder.mode is Mode.PAUSED:
+                condition.change(Change.PAUSE)
+            else:
+                self.look_again()
+
+    def look_again(self) -> None:
         """A part is back: something may have been dropped, or lie there still.
 
         What cannot be moved is let be: a lid that every move shakes open would have it
@@ -226,7 +218,7 @@ class Cycle:
 
     def _seen_empty(self, frame: Frame) -> None:
         """Nothing lies there, so nothing is held, and what comes next is the next item."""
-        self._judged_at, self._held = frame.at, None
+        self._judged_at, self.condition.held = frame.at, None
         self._rounds = self._failed = 0
         self._memory.emptied()
 
@@ -237,7 +229,7 @@ class Cycle:
             about=event.event_id,
         )
         self._memory.emptied()  # so that the next start does
-        self._held = Held(sight, event, (Change.HOLD, None))
+        self.condition.held = Held(sight, event, (Change.HOLD, None))
 
     # what a person says
 
@@ -248,7 +240,7 @@ class Cycle:
         finds the bin paused or at fault. StoreError where it can't be written; then nothing
         has moved.
         """
-        held = self._held
+        held = self.condition.held
         try:
             if held is not None and self._may_sort(held, item):
                 return self._sort_as_told(held, item, answer)
@@ -263,7 +255,7 @@ class Cycle:
         ``asked`` is what waited for an answer as the button was pressed: something else may
         have been looked at since. None where there is no such item, or the answer can't be written.
         """
-        held = self._held
+        held = self.condition.held
         if asked is None and held is not None and held.event.event_type is EventType.UNCERTAIN:
             asked = held.event  # the last item's may be of a look that failed
         item = asked or self.recorder.last_item
@@ -297,7 +289,7 @@ class Cycle:
         dark = too_dark(view, self.config.look.dark_level)
         same = not dark and self.looker.scene.same_thing(held.sight.frame, frame)
         if same and view.state is SceneState.SETTLED:
-            self._held, self._judged_at = None, frame.at
+            self.condition.held, self._judged_at = None, frame.at
             return self._act(
                 held.sight,
                 bin,
@@ -329,12 +321,12 @@ class Cycle:
     def _hold(self, sight: Sight, event: Event, bin: str | None, *, restless: bool = False) -> Held:
         change = Change.HOLD if bin is None else Change.ACT
         until = self.clock.monotonic() + self.config.look.hold_s
-        self._held = Held(sight, event, (change, bin), until, restless)
-        return self._held
+        self.condition.held = held = Held(sight, event, (change, bin), until, restless)
+        return held
 
     def _let_go(self) -> None:
         """Nothing is held any more."""
-        self._held = None
+        self.condition.held = None
         self._memory.forget()
 
     def learn(self) -> None:
@@ -373,22 +365,15 @@ class Cycle:
 
     def _wait_on(self) -> None:
         """The look is over, and what we hold lies there unchanged."""
-        assert self._held is not None
-        given_up = self.clock.monotonic() >= self._held.until
-        self.condition.change(*((Change.NOTHING, None) if given_up else self._held.waits_as))
-
-    def _waiting(self) -> Event | None:
-        """The item that is held for an answer now."""
-        held = self._held
-        waits = self.condition.status in (Status.HOLDING, Status.LOOKING)
-        if held is None or not waits or held.event.event_type is not EventType.UNCERTAIN:
-            return None
-        return held.event
+        held = self.condition.held
+        assert held is not None
+        given_up = self.clock.monotonic() >= held.until
+        self.condition.change(*((Change.NOTHING, None) if given_up else held.waits_as))
 
     def watch(self) -> None:
         """Has the held thing been taken out, or is the time for it over?"""
-        state = self.looker.now()
-        restless = self._held is not None and self._held.restless
+        held, state = self.condition.held, self.looker.now()
+        restless = held is not None and held.restless
         if restless and state is SceneState.SETTLED and self.condition.status is Status.HOLDING:
             self._let_go()
             self.condition.change(Change.DONE)
@@ -397,9 +382,9 @@ class Cycle:
         if state is SceneState.EMPTY:
             self._seen_empty(self.looker.seen)  # else kept, so that nobody is asked about it again
             self.condition.problems.pop("tray", None)
-        elif self._held is not None and self.clock.monotonic() < self._held.until:
+        elif held is not None and self.clock.monotonic() < held.until:
             return
         if self.condition.status is not Status.FAULT:
             self.condition.change(Change.DONE)
         else:
-            self.condition.recovered()
+            self.recovered()

@@ -51,8 +51,8 @@ class Daemon:
         self.clock = parts.clock
         self.recorder = parts.recorder
         self.condition = Condition(parts, on_event)
-        self.recovery = Recovery(self.condition)
         self.cycle = Cycle(config, self.condition, self._signalled_since, self.emit)
+        self.recovery = Recovery(self.condition, self.cycle)
         self._desk = Desk(self, parts.clock, parts.recorder, parts.publisher)
         self._surroundings = Surroundings(self.condition, config.watch.broker_away_s)
         self._inbox: deque[Signal] = deque()
@@ -284,7 +284,7 @@ class Daemon:
             self.condition.change(Change.PAUSE)
         elif mode is not Mode.PAUSED and self.condition.status is Status.PAUSED:
             self.condition.change(Change.RESUME)
-            self.condition.on_recovered()  # something may lie there, or wait still for an answer
+            self.cycle.look_again()  # something may lie there, or wait still for an answer
         self.condition.tell_state()
 
     def identify(self) -> None:

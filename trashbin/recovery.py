@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from trashbin.condition import Condition
+from trashbin.cycle import Cycle
 from trashbin.errors import CameraHungError, DeviceError, GivenUpError, ModelError, StoreError
 from trashbin.looking import Looker
 from trashbin.ports import Actuator
@@ -23,8 +24,9 @@ REOPEN_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses between tries at a part that fa
 class Recovery:
     """Tries what is wrong with a bin's condition again, until nothing is."""
 
-    def __init__(self, condition: Condition) -> None:
+    def __init__(self, condition: Condition, cycle: Cycle) -> None:
         self.condition = condition
+        self.cycle = cycle
         self.parts = condition.parts
         self._hung = 0  # tries in a row at which the camera's driver did not come back
 
@@ -69,10 +71,10 @@ class Recovery:
         mended, idle = before - set(problems), self.condition.status is Status.IDLE
         if mended:
             self.condition.mended_at = self.parts.clock.monotonic()
-            self.condition.recovered()
+            self.cycle.recovered()
             self.condition.tell()
         if idle and "actuator" in mended:
-            self.condition.on_recovered()  # it was no fault, and what it left lies there still
+            self.cycle.look_again()  # it was no fault, and what it left lies there still
 
     def _records_again(self) -> bool:
         """The event that tells of the failure is the one that shows whether it is over."""
@@ -108,7 +110,7 @@ class Recovery:
             else:
                 looker.glance()
             if not looker.scene.learned:
-                self.condition.learn()
+                self.cycle.learn()
         except DeviceError as error:
             log.debug("%s: still not back (%s)", error.part, error)
             self.condition.camera_hangs = isinstance(error, CameraHungError)
