@@ -19,8 +19,9 @@ from typing import Any
 
 from trashbin import config as configuration
 from trashbin import database, machine, sdnotify
+from trashbin.canary import Canary
 from trashbin.clock import SystemClock
-from trashbin.condition import Parts
+from trashbin.condition import Condition, Parts
 from trashbin.config import Loaded
 from trashbin.daemon import Daemon
 from trashbin.errors import ExitCode, GivenUpError, StoreError
@@ -32,6 +33,7 @@ from trashbin.record import Recorder
 from trashbin.restarts import Restarts
 from trashbin.settings import Config
 from trashbin.watchdog import Watchdog
+from trashbin.wearing import Wearing
 
 log = logging.getLogger(__name__)
 
@@ -149,44 +151,43 @@ def build(
         max_bytes=config.store.max_mb * 2**20,
         drop_undelivered=config.store.overflow == "drop_oldest",
     )
-    parts = Made(config, clock, outbox, problems)
-    parts.open("store", outbox, stack)
-    daemon = Daemon(
-        config,
+    made = Made(config, clock, outbox, problems)
+    made.open("store", outbox, stack)
+    condition = Condition(
         Parts(
             clock=clock,
-            publisher=parts.publisher,
-            recorder=Recorder(
-                config, clock, outbox, parts.publisher, parts.classifier, parts.levels
-            ),
-            looker=parts.looker,
+            publisher=made.publisher,
+            recorder=Recorder(config, clock, outbox, made.publisher, made.classifier, made.levels),
+            looker=made.looker,
             restarts=restarts,
-            triggers=parts.triggers,
-            actuation=parts.actuation,
-            problems=parts.problems,
-            canary=parts.canary,
-            wearing=parts.wearing,
+            triggers=made.triggers,
+            actuation=made.actuation,
+            problems=problems,
         ),
-        on_event=on_event,
+        on_event,
     )
-    if parts.wearer is not None:
-        stack.callback(parts.wearer.close)
-    for trigger in parts.triggers:
-        parts.open("trigger", trigger, stack, daemon.emit)
-    if parts.camera is not None:
-        parts.open("camera", parts.camera, stack)
-    for switch in (parts.tray_lamp, parts.actuation.stop):
+    canary = wearing = None
+    if made.classifier is not None:
+        canary = Canary(condition, made.shelf, made.open_model, made.model_notices)
+        wearing = Wearing(condition, made.heads, config.teach.after if config.teach.auto else None)
+        stack.callback(wearing.close)
+    daemon = Daemon(config, condition, canary, wearing)
+    for trigger in made.triggers:
+        made.open("trigger", trigger, stack, daemon.emit)
+    if made.camera is not None:
+        made.open("camera", made.camera, stack)
+    for switch in (made.tray_lamp, made.actuation.stop):
         if switch is not None:
             stack.callback(close, switch)
-    for actuator in parts.actuation.actuators:
-        parts.open("actuator" if actuator.moves else "lamps", actuator, stack)
-    if parts.answers is not None:
-        parts.open("buttons", parts.answers, stack, daemon.press)
-    if parts.emptied is not None:
-        parts.open("buttons", parts.emptied, stack, daemon.press_emptied)
-    for sensor in parts.levels.values():
-        parts.open("level", sensor, stack)
-    parts.open("publisher", parts.publisher, stack, daemon.request)
+    for actuator in made.actuation.actuators:
+        made.open("actuator" if actuator.moves else "lamps", actuator, stack)
+    if made.answers is not None:
+        made.open("buttons", made.answers, stack, daemon.press)
+    if made.emptied is not None:
+        made.open("buttons", made.emptied, stack, daemon.press_emptied)
+    for sensor in made.levels.values():
+        made.open("level", sensor, stack)
+    made.open("publisher", made.publisher, stack, daemon.request)
     return daemon
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from trashbin import status
 from trashbin.actuation import Actuation
@@ -29,26 +28,6 @@ STEADY_S = 60.0  # what works so long after it was mended is well; else the paus
 ATTENTIVE = frozenset({Status.LOOKING, Status.SORTING, Status.HOLDING})
 
 
-class Canary(Protocol):
-    """A new model that is tried beside the running one."""
-
-    def poll(self) -> None:
-        """Was a model installed, or taken back? Called between two items."""
-        ...
-
-    def judged(self, event: Event, sight: Sight) -> None:
-        """An item was judged, and all that it led to is over."""
-        ...
-
-
-class Wearing(Protocol):
-    """The heads that the bin is taught."""
-
-    def poll(self) -> None:
-        """Was anything taught, or taken back? Called between two items."""
-        ...
-
-
 @dataclass
 class Parts:
     """What the composition root opened. ``problems`` maps a part that failed to why.
@@ -64,8 +43,6 @@ class Parts:
     restarts: Restarts | None = None  # None where nobody would start the process again
     triggers: Sequence[Trigger] = ()
     problems: dict[str, str] = field(default_factory=dict)
-    canary: Callable[[Condition], Canary] | None = None
-    wearing: Callable[[Condition], Wearing] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +65,9 @@ class Condition:
     Each change is shown and told.
     """
 
-    def __init__(self, parts: Parts, on_event: Callable[[Event], None]) -> None:
+    def __init__(
+        self, parts: Parts, on_event: Callable[[Event], None] = lambda event: None
+    ) -> None:
         self.parts = parts
         self.status = Status.IDLE
         self.bin: str | None = None

@@ -10,7 +10,8 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from trashbin.condition import ATTENTIVE, Condition, Parts
+from trashbin.canary import Canary
+from trashbin.condition import ATTENTIVE, Condition
 from trashbin.cycle import Cycle
 from trashbin.desk import Desk
 from trashbin.errors import DeviceError, GivenUpError, ModelError, StoreError
@@ -20,6 +21,7 @@ from trashbin.settings import Config
 from trashbin.status import Change, Status
 from trashbin.surroundings import Surroundings
 from trashbin.types import Mode, Signal
+from trashbin.wearing import Wearing
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +44,17 @@ class Daemon:
     def __init__(
         self,
         config: Config,
-        parts: Parts,
-        *,
-        on_event: Callable[[Event], None] = lambda event: None,
+        condition: Condition,
+        canary: Canary | None = None,
+        wearing: Wearing | None = None,
     ) -> None:
         self.config = config
-        self.parts = parts
+        self.condition = condition
+        self.canary = canary
+        self.wearing = wearing
+        self.parts = parts = condition.parts
         self.clock = parts.clock
         self.recorder = parts.recorder
-        self.condition = Condition(parts, on_event)
         self.cycle = Cycle(config, self.condition, self._signalled_since, self.emit)
         self.recovery = Recovery(self.condition, self.cycle)
         self._desk = Desk(self, parts.clock, parts.recorder, parts.publisher)
@@ -61,8 +65,6 @@ class Daemon:
         self._emptied: deque[str] = deque(maxlen=len(config.bins) or 1)
         self._ran: dict[str, float] = {}
         self._identify = False
-        self.canary = parts.canary(self.condition) if parts.canary is not None else None
-        self.wearing = parts.wearing(self.condition) if parts.wearing is not None else None
 
     @property
     def status(self) -> Status:

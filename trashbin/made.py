@@ -13,13 +13,10 @@ from typing import Any, TypeVar
 
 from trashbin import devices
 from trashbin.actuation import Actuation
-from trashbin.canary import Canary
-from trashbin.condition import Condition
 from trashbin.errors import TrashbinError
 from trashbin.frozen import LiveCamera
 from trashbin.limits import LimitedActuator, LimitedCamera
 from trashbin.looking import Looker, scene_of
-from trashbin.model import tflite
 from trashbin.model.heads import Heads
 from trashbin.model.shelf import Ref, Shelf
 from trashbin.model.tflite import TFLiteClassifier
@@ -35,7 +32,6 @@ from trashbin.ports import (
     Trigger,
 )
 from trashbin.settings import Config, SimulatedTrigger
-from trashbin.wearing import Wearing
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +46,7 @@ class Made:
     def __init__(
         self, config: Config, clock: Clock, outbox: Outbox, problems: dict[str, str]
     ) -> None:
+        self.config = config
         self.problems = problems
         context = Context(clock, config, outbox=outbox)
         self.publisher: Publisher = self._make("publisher", config.publisher, context) or (
@@ -64,9 +61,8 @@ class Made:
         self.answers: Any = None
         self.emptied: Any = None
         self.levels: dict[str, LevelSensor] = {}
-        self.canary: Callable[[Condition], Canary] | None = None
-        self.wearing: Callable[[Condition], Wearing] | None = None
-        self.wearer: Wearing | None = None
+        self.shelf, self.heads = Shelf(config.store.path), Heads(config.store.path)
+        self.model_notices: list[str] = []  # how it came to the network that runs
         if {"configuration", "restarts"} & problems.keys():
             return  # safe mode: tell, and neither look nor move
         if config.camera.kind == "simulated":
@@ -75,8 +71,8 @@ class Made:
             context = replace(context, pins=self._try("gpio", lambda: _pins(config)))
         look = config.look
         scene = scene_of(look)
-        self.camera = self._camera(config, context)
-        self.classifier = self._try("model", lambda: self._model(config))
+        self.camera = self._camera(context)
+        self.classifier = self._try("model", self._model)
         context = replace(context, camera=self.camera, scene=scene)
         if config.gpio.stop is not None and context.pins is None:
             # a servo on a board needs no pin, and must not move past a switch that nobody reads
@@ -101,7 +97,7 @@ class Made:
             lamp = config.gpio.tray_lamp
             self.tray_lamp = self._try("tray_lamp", lambda: _gpio().TrayLamp(lamp, context))
         if context.pins is not None:
-            self._at_the_bin(config, context)
+            self._at_the_bin(context)
         if self.camera is not None and self.classifier is not None:
             self.looker = Looker(
                 look,
@@ -113,52 +109,43 @@ class Made:
                 self.tray_lamp,
             )
 
-    def _at_the_bin(self, config: Config, context: Context) -> None:
+    def _at_the_bin(self, context: Context) -> None:
         """What people press, and what sees how full the bins are."""
-        if config.gpio.answers:
-            self.answers = _gpio().Buttons(config.gpio.answers, "for", context)
-        emptied = {name: bin.emptied for name, bin in config.bins.items() if bin.emptied}
+        bins, answers = self.config.bins, self.config.gpio.answers
+        if answers:
+            self.answers = _gpio().Buttons(answers, "for", context)
+        emptied = {name: bin.emptied for name, bin in bins.items() if bin.emptied}
         if emptied:
             self.emptied = _gpio().Buttons(emptied, "that says emptied", context)
-        for name, bin in config.bins.items():
+        for name, bin in bins.items():
             if bin.level is not None:
                 self.levels[name] = _level().UltrasonicSensor(bin.level, name, context)
 
-    def _camera(self, config: Config, context: Context) -> Camera | None:
-        camera = self._make("camera", config.camera, context)
+    def _camera(self, context: Context) -> Camera | None:
+        section = self.config.camera
+        camera = self._make("camera", section, context)
         if camera is None:
             return None
         limited = LimitedCamera(camera)
-        longest_s = config.watch.frozen_s if config.camera.live else 0
+        longest_s = self.config.watch.frozen_s if section.live else 0
         return LiveCamera(limited, longest_s) if longest_s else limited
 
-    def _model(self, config: Config) -> Classifier:
+    def _model(self) -> Classifier:
         """The network that an update put in place, or the configuration's."""
-        shelf, heads = Shelf(config.store.path), Heads(config.store.path)
-        classifier, told = shelf.start(config.model)
+        classifier, self.model_notices = self.shelf.start(self.config.model)
+        return self._dressed(classifier)
 
-        def opened(ref: Ref | None) -> Classifier:
-            if ref is None:
-                return dressed(tflite.open_model(config.model))
-            return dressed(shelf.open(ref, config.model))
+    def open_model(self, ref: Ref | None) -> Classifier:
+        """An installed network, the configuration's for None. ModelError where it is no good."""
+        return self._dressed(self.shelf.open(ref, self.config.model))
 
-        def dressed(classifier: TFLiteClassifier) -> Classifier:
-            """A head that is no good keeps no network from running."""
-            try:
-                return heads.dress(classifier)
-            except TrashbinError as error:
-                told.append(f"the network wears its own head: {error}")
-                return classifier
-
-        def followed(condition: Condition) -> Wearing:
-            self.wearer = Wearing(
-                condition, heads, config.teach.after if config.teach.auto else None
-            )
-            return self.wearer
-
-        self.canary = lambda condition: Canary(condition, shelf, opened, told)
-        self.wearing = followed
-        return dressed(classifier)
+    def _dressed(self, classifier: TFLiteClassifier) -> Classifier:
+        """A head that is no good keeps no network from running."""
+        try:
+            return self.heads.dress(classifier)
+        except TrashbinError as error:
+            self.model_notices.append(f"the network wears its own head: {error}")
+            return classifier
 
     def open(self, name: str, part: Any, stack: ExitStack, *arguments: Any) -> None:
         """Open a part now and close it with the stack; a failure is a problem."""

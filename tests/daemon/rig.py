@@ -14,7 +14,7 @@ import numpy as np
 
 from tests.support import FakeClock
 from trashbin.actuation import Actuation
-from trashbin.condition import Parts
+from trashbin.condition import Condition, Parts
 from trashbin.daemon import Daemon
 from trashbin.errors import ActuatorError, CameraError, ModelError
 from trashbin.events import Event
@@ -261,16 +261,18 @@ class Rig:
         )
         self.daemon = Daemon(
             self.config,
-            Parts(
-                clock=self.clock,
-                publisher=self.told,
-                recorder=recorder,
-                looker=Looker(
-                    look, self.clock, self.scene, self.tray, 2.0, self.network, self.tray.bulb
-                ),
-                actuation=Actuation(
-                    [self.servo, self.lamps], self.lid, self.config.sorting, self.clock
-                ),
+            Condition(
+                Parts(
+                    clock=self.clock,
+                    publisher=self.told,
+                    recorder=recorder,
+                    looker=Looker(
+                        look, self.clock, self.scene, self.tray, 2.0, self.network, self.tray.bulb
+                    ),
+                    actuation=Actuation(
+                        [self.servo, self.lamps], self.lid, self.config.sorting, self.clock
+                    ),
+                )
             ),
         )
         self.daemon.begin()

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from trashbin.errors import ModelError
-from trashbin.model import tflite
 from trashbin.model.manifest import find
 from trashbin.model.shelf import BACK, STARTS, Ref, Shelf, State
 from trashbin.settings import Model
 
 SHIPPED = find()
+CONFIGURED = "the configuration's"
 
 
 def ref(name: str) -> Ref:
@@ -28,12 +28,11 @@ def shelf(tmp_path: Path) -> Shelf:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network itself is tried elsewhere."""
-    monkeypatch.setattr(tflite, "open_model", lambda section: "the configuration's")
-    monkeypatch.setattr(Shelf, "open", lambda self, ref, section: ref.file)
+    monkeypatch.setattr(Shelf, "open", lambda self, ref, section: ref.file if ref else CONFIGURED)
 
 
 def test_without_an_update_the_configuration_holds(shelf: Shelf) -> None:
-    assert shelf.start(Model()) == ("the configuration's", [])
+    assert shelf.start(Model()) == (CONFIGURED, [])
     assert not shelf.folder.exists(), "looking changes nothing"
 
 
@@ -72,18 +71,20 @@ def test_a_new_model_that_ends_the_process_is_taken_back(shelf: Shelf) -> None:
 def test_one_that_cannot_be_opened_any_more_is_taken_back(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def torn(self: Shelf, ref: Ref, section: Model) -> str:
+    def torn(self: Shelf, ref: Ref | None, section: Model) -> str:
+        if ref is None:
+            return CONFIGURED
         raise ModelError(f"{ref.file} is torn")
 
     shelf.switch(ref("one"), "")
     shelf.switch(ref("two"), "")
     monkeypatch.setattr(Shelf, "open", torn)
     network, told = shelf.start(Model())
-    assert network == "the configuration's"
+    assert network == CONFIGURED
     assert [("two" in told[0]), ("one" in told[1])] == [True, True]
     monkeypatch.setattr(Shelf, "change", lambda *_: (_ for _ in ()).throw(ModelError("full")))
     shelf.state()
-    assert shelf.start(Model())[0] == "the configuration's"
+    assert shelf.start(Model())[0] == CONFIGURED
 
 
 def test_an_update_at_once_is_taken_as_the_bin_starts(shelf: Shelf) -> None:

@@ -110,14 +110,18 @@ class Shelf(StateFile[State]):
             )
         return file
 
-    def open(self, ref: Ref, section: Model) -> tflite.TFLiteClassifier:
-        """The network, run as ``section`` says; not in a child process again: it was, when new."""
+    def open(self, ref: Ref | None, section: Model) -> tflite.TFLiteClassifier:
+        """The network, run as ``section`` says; the one that it names for None.
+
+        An installed one is not tried in a child process again: it was, when new.
+        """
+        if ref is None:
+            return tflite.open_model(section)
         return tflite.open_file(self.find(ref), section, tried=True)
 
     def current(self, section: Model) -> tflite.TFLiteClassifier:
         """The network that the bin runs now; nothing is counted or changed."""
-        active = self.state().active
-        return tflite.open_model(section) if active is None else self.open(active, section)
+        return self.open(self.state().active, section)
 
     # which one runs
 
@@ -147,7 +151,7 @@ class Shelf(StateFile[State]):
             except ModelError as error:  # the disk is full, or read-only: for this time at least
                 told.append(f"the configuration's model runs instead of {active}: {why}; {error}")
                 break
-        return tflite.open_model(section), told
+        return self.open(None, section), told
 
     def begin_trial(self, ref: Ref, items: int) -> None:
         """From now on the daemon has it judge beside the running one."""
