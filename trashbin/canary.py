@@ -31,7 +31,8 @@ ACTED = 0.5  # of the items on which the running one acts, it must act on at lea
 class Canary:
     """Follows the shelf: begins trials, ends them, and changes the model that judges.
 
-    ``open_model`` opens a model, the configuration's for None; ``told`` are notices of the start.
+    ``open_model`` opens a model, the configuration's for None. ``told`` are notices of the
+    start; it adds to them where a network cannot wear its head.
     """
 
     def __init__(
@@ -55,9 +56,8 @@ class Canary:
         """Has somebody installed a model, or taken one back? Only between two items."""
         if self.condition.status not in (Status.IDLE, Status.PAUSED):
             return
-        for message in self._told:
-            self._tell(message)
-        self._told = []
+        while self._told:
+            self._tell(self._told.pop(0))
         if self._read_at != (read_at := self.shelf.changed_at()):
             self._read_at = read_at
             try:

@@ -209,6 +209,10 @@ def test_a_trial_goes_on_after_a_restart_and_ends_where_it_ends_the_bin(bench: B
 
 def test_what_happened_at_the_start_is_told_by_a_notice(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.boot(["the configuration's model runs instead"])
+    told = ["the configuration's model runs instead"]
+    bench.boot(told)
     bench.go(5)
     assert bench.said() == ["the configuration's model runs instead"]
+    told.append("an update wears its own head")  # as opening one may find
+    bench.go(5)
+    assert bench.said()[1:] == ["an update wears its own head"]
