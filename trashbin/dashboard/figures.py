@@ -41,14 +41,9 @@ async def draw(sheet: Sheet) -> None:
     hours = _hours(sheet.query.get("hours", ""))
     periods = [(str(number), words(f"hours_{number}")) for number in HOURS]
     with ui.element("div").classes("main"):
-        hidden = (
-            f'<input type="hidden" name="bin" value="{escape(sheet.device)}">'
-            if sheet.device
-            else ""
-        )
         ui.html(
-            f'<form class="tools" action="/figures" method="get">{hidden}<label class="field">'
-            f'{escape(words("last"))} <select name="hours" data-go>'
+            f'<form class="tools" action="/figures" method="get">{sheet.bin_field}'
+            f'<label class="field">{escape(words("last"))} <select name="hours" data-go>'
             f"{cards.options(periods, str(hours))}</select></label></form>",
             sanitize=False,
         )

@@ -57,6 +57,13 @@ class Sheet:
         bin = self.watch.bins.get(device)
         return bin.name if bin else device
 
+    @property
+    def bin_field(self) -> str:
+        """What keeps a form with the bin that is shown alone; empty where none is."""
+        if self.device is None:
+            return ""
+        return f'<input type="hidden" name="bin" value="{escape(self.device)}">'
+
     async def wanted(self) -> bool:
         """Wait until a browser shows the page; False where it left before, or never was one."""
         client = ui.context.client

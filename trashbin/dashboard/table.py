@@ -134,9 +134,6 @@ async def draw(sheet: Sheet) -> None:
     count, page, pages = found.count, found.page, found.pages
     kinds = [("", words("any"))] + [(str(kind), words.known(kind)) for kind in EventType]
     labels = [("", words("any"))] + [(name, words.known(name)) for name in found.labels]
-    hidden = (
-        f'<input type="hidden" name="bin" value="{escape(sheet.device)}">' if sheet.device else ""
-    )
     asked = {key: query[key] for key in ("bin", "kind", "label", "q") if query.get(key)}
     csv_link = f"{CSV}?{urlencode(asked)}"
     rows = "".join(_row(event, sheet) for event in found.events)
@@ -154,7 +151,7 @@ async def draw(sheet: Sheet) -> None:
     searching.delete()
     with main:
         ui.html(
-            f'<form class="tools" action="/events" method="get" role="search">{hidden}'
+            f'<form class="tools" action="/events" method="get" role="search">{sheet.bin_field}'
             f'<label class="field">{escape(words("kind"))} <select name="kind" data-go>'
             f"{cards.options(kinds, query.get('kind', ''))}</select></label>"
             f'<label class="field">{escape(words("label"))} <select name="label" data-go>'
