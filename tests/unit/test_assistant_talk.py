@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from tests.support import FakeClock
 from tests.unit.test_assistant_parts import SERVO, Systemd, mover_of
 from trashbin import config
-from trashbin.assistant import asking, parts, plan, service, talk
+from trashbin.assistant import asking, draft, parts, plan
 from trashbin.assistant.parts import Mover
 from trashbin.assistant.plan import Plan
 from trashbin.assistant.talk import Setup
@@ -54,7 +54,7 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_half(
     file = tmp_path / "trashbin.yaml"
     file.write_text("old")
     with pytest.raises(OSError, match="No space left"):
-        service.put(file, "new")
+        draft.put(file, "new")
     assert file.read_text() == "old"
     file.unlink()
     name, bins, motion, rest = "\n\n", "\nnone\n", "motion\n", "none\nnone\nn\n"
@@ -121,18 +121,18 @@ def test_a_servo_is_tried_within_the_pulses_that_its_owner_has_set(tmp_path: Pat
     pin = factory.pin(SERVO)
     widths: list[float] = []
     clock.at(0.1, lambda: widths.append(round(1000 * pin.state / pin.frequency, 2)))
-    Mover(setup.plan, setup._config, factory, clock).turn("paper", -80.0)
+    Mover(setup.plan, setup.draft.config, factory, clock).turn("paper", -80.0)
     assert widths == [1.0]
     with CliRunner().isolation(input="-85\n\n"):  # beyond its reach, so asked again
         setup._find_angle(
-            Mover(setup.plan, setup._config, factory, clock), "paper", setup.plan.bins["paper"]
+            Mover(setup.plan, setup.draft.config, factory, clock), "paper", setup.plan.bins["paper"]
         )
     assert setup.plan.bins["paper"].angle == -80.0
 
 
 def test_a_broker_is_tried_with_the_tls_that_the_file_has(tmp_path: Path) -> None:
     setup = again(tmp_path, ("  # tls:                  # d", "  tls: {ca: ca.crt}       # d"))
-    section = setup._config().publisher
+    section = setup.draft.config().publisher
     assert isinstance(section, MqttPublisher) and section.tls is not None
     assert section.tls.ca == tmp_path / "ca.crt"  # beside the file, not beside a copy of it
 
@@ -150,7 +150,7 @@ def test_lamps_without_a_pin_are_no_lamps(tmp_path: Path) -> None:
     setup = Setup(tmp_path / "trashbin.yaml", yes=False, pins="mock")
     with CliRunner().isolation(input="y\n" + 5 * "none\n"):
         setup._lamps()
-    assert {actuator.kind for actuator in setup._config().actuators} == {"servo"}
+    assert {actuator.kind for actuator in setup.draft.config().actuators} == {"servo"}
 
 
 def test_what_cannot_be_seen_is_no_answer(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_bin_goes_on_after_ctrl_c_at_the_last_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     systemd = Systemd(tmp_path)
-    monkeypatch.setattr(talk, "SYSTEM_CONFIG", tmp_path / "trashbin.yaml")
+    monkeypatch.setattr(draft, "SYSTEM_CONFIG", tmp_path / "trashbin.yaml")
     setup = Setup(tmp_path / "trashbin.yaml", yes=False, pins="mock", host=systemd.host)
     with CliRunner().isolation(input="y\n"), pytest.raises(Abort), setup._alone():
         setup._start()

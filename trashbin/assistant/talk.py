@@ -10,12 +10,11 @@ from typing import Any
 
 import click
 
-from trashbin import config as configuration
 from trashbin import settings
-from trashbin.assistant import parts, plan, service, servos
+from trashbin.assistant import draft, parts, plan, service, servos
 from trashbin.assistant.asking import NONE, Questions, angle_within, id_checked, whole
+from trashbin.assistant.draft import Draft
 from trashbin.assistant.parts import Mover
-from trashbin.assistant.plan import Plan
 from trashbin.clock import SystemClock
 from trashbin.config_checks import I2C_PINS, PWM_CHANNELS
 from trashbin.devices.pins import pipes_elsewhere
@@ -27,9 +26,6 @@ from trashbin.doctor.report import show
 from trashbin.errors import ConfigError, DeviceError, ExitCode, StoppedError
 from trashbin.ports import Context
 
-CREDENTIAL = Path("/etc/credstore/trashbin.mqtt-password")
-CREDENTIAL_AT_WORK = "/run/credentials/trashbin.service/trashbin.mqtt-password"
-SYSTEM_CONFIG = Path("/etc/trashbin/trashbin.yaml")
 WITH_SUDO = "Run it with sudo, or give --config FILE."
 WAIT_S = 20.0
 
@@ -43,17 +39,14 @@ class Setup(Questions):
         super().__init__(yes=yes)
         self.file = file
         self.host = host or Host(run=service.patiently)
-        self.base: str | None = None
-        self.plan = Plan()
-        self._before: settings.Config | None = None  # what the file holds
-        self._afresh = False  # it is laid out so that it can't be changed in place
-        self._first: Plan | None = None  # and what of it a plan can say
-        self._begin()
+        self.draft = Draft(file)
+        self.plan = self.draft.plan
+        if self.draft.before is not None:
+            self._taken = plan.elsewhere(self.draft.before)
         if pins is not None:
             self.plan.pins = pins
         self.factory: Any = None
         self._pinless = False  # there is no way to the pins, which is told once
-        self.password: str | None = None
         self._resting = False  # the service, as long as this lasts
 
     def run(self) -> ExitCode:
@@ -61,10 +54,10 @@ class Setup(Questions):
         if is_there(self.file) and self.file.is_dir():
             click.echo(f"trashbin: {self.file} is a folder: name a file in it.", err=True)
             return ExitCode.BAD_USAGE
-        if self.yes and self.base is not None:
+        if self.yes and is_there(self.file):  # with mistakes, too: not ours to replace unasked
             click.echo(f"{self.file} is there already: nothing was changed.")
             return ExitCode.GOOD
-        folder = service.closed(self.file)
+        folder = draft.closed(self.file)
         if folder is not None:
             click.echo(f"trashbin: {folder} may not be written to. {WITH_SUDO}", err=True)
             return ExitCode.BAD_USAGE
@@ -116,7 +109,7 @@ class Setup(Questions):
             "2": plan.two_bins,
             "6": plan.six_bins,
         }
-        kept = "as it is" if self._first is not None else "4"
+        kept = "4" if self.draft.before is None else "as it is"
         for key, make in choices.items():
             self._say(f"{key}: {', '.join(make())}")
         answer = self._choose("How many compartments?", [*choices, "as it is"], kept)
@@ -133,7 +126,7 @@ class Setup(Questions):
             self._say(f"{number}: {camera.name} ({camera.kind} {camera.device})")
         now = self.plan.camera, self.plan.camera_device
         if not found:
-            if self.base is None:
+            if self.draft.before is None:
                 self.plan.camera = "picamera2" if parts.has_picamera2() else "v4l2"
             kind = self.plan.camera
             click.echo(
@@ -205,7 +198,7 @@ class Setup(Questions):
             return
         if not self._sure("Shall it move now, to find each bin's angle? Hands away"):
             return
-        mover = Mover(self.plan, self._config, self.factory)
+        mover = Mover(self.plan, self.draft.config, self.factory)
         try:
             for name, entry in self.plan.bins.items():
                 self._find_angle(mover, name, entry)
@@ -224,7 +217,7 @@ class Setup(Questions):
             if way.kind == "pca9685":
                 told = f"I2C bus 1 has something at address {way.address}, as a PCA9685 would"
             self._say(f"found: {told} ({way.kind})")
-        if self.base is None and found:
+        if self.draft.before is None and found:
             before = found[0]
         self._say("; ".join(f"{kind}: {what}" for kind, what in servos.WAYS.items()))
         while True:
@@ -310,9 +303,9 @@ class Setup(Questions):
         if user == NONE:
             self.plan.login = None
         elif self.plan.login is None or self.plan.login[0] != user:
-            self.password = self._secret("Password (not shown)")
-            self.plan.login = (user, str(self._password_file()))
-        if self.yes or self.password is not None:
+            self.draft.password = self._secret("Password (not shown)")
+            self.plan.login = (user, str(self.draft.password_file()))
+        if self.yes or self.draft.password is not None:
             return  # a password is in its place only at the end: the doctor tries it
         config = self._tried()
         if config is None:
@@ -321,48 +314,22 @@ class Setup(Questions):
             if finding.check != "broker publish":  # no bin is there to answer yet
                 show(finding)
 
-    # the file
-
-    def _begin(self) -> None:
-        """Take up a configuration that is there and sound."""
-        loaded = configuration.load(self.file)
-        if loaded.config is None:
-            self.plan.id = plan.default_id()
-            self.plan.host = plan.default_host()
-            if self.yes and is_there(self.file):
-                self.base = ""  # somebody's file, with mistakes: not ours to replace unasked
-            return
-        self._before = loaded.config
-        self.plan, self._first = plan.of(loaded.config), plan.of(loaded.config)
-        self.base = self.file.read_text(encoding="utf-8")
-        self._taken = plan.elsewhere(loaded.config)
-
-    def _text(self) -> str:
-        if self.base:
-            try:
-                return self.plan.written(self.base, keep_bins=self.plan.has_bins_of(self._first))
-            except KeyError:
-                self._afresh = True
-        return self.plan.written(before=self._before)
+    # the end
 
     def _write(self) -> ExitCode:
-        text = self._text()
-        if self._afresh:
-            self._say("The file is laid out in its own way: a new one takes over what it sets.")
         try:
-            parts.as_config(text, self.file.absolute().parent)
+            self.draft.config()
         except ConfigError as error:
             click.echo(f"trashbin: nothing is written, as {error}", err=True)
             return ExitCode.BAD_USAGE
+        if self.draft.afresh:
+            self._say("The file is laid out in its own way: a new one takes over what it sets.")
         self._say("")
         if not self._sure(f"Write {self.file}?"):
             click.echo("Nothing was written.")
             return ExitCode.GOOD
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            if self.password is not None:
-                service.put_secret(self._password_file(at_work=False), self.password)
-            kept = service.put(self.file, text)
+            kept = self.draft.write()
         except OSError as error:
             what = f"{error.filename or self.file}: cannot be written ({error.strerror})"
             advice = f". {WITH_SUDO}" if isinstance(error, PermissionError) else ""
@@ -376,7 +343,7 @@ class Setup(Questions):
 
     def _start(self) -> None:
         """Start the service, where it is this file's and systemd runs."""
-        if self.yes or self.file != SYSTEM_CONFIG or not self.host.has_systemd:
+        if self.yes or self.file != draft.SYSTEM_CONFIG or not self.host.has_systemd:
             if not self.yes:
                 click.echo(f"Start it with: trashbin run --config {self.file}")
             return
@@ -389,12 +356,6 @@ class Setup(Questions):
         else:
             click.echo("It did not start. What it says: journalctl -u trashbin -n 30", err=True)
 
-    def _password_file(self, at_work: bool = True) -> Path:
-        """Where the password lies; under systemd the bin sees it in another place."""
-        if self.file == SYSTEM_CONFIG:
-            return Path(CREDENTIAL_AT_WORK) if at_work else CREDENTIAL
-        return self.file.absolute().with_name("mqtt-password")
-
     # trying
 
     def _has_pins(self) -> bool:
@@ -405,13 +366,10 @@ class Setup(Questions):
                 self._say("There is no way to the pins here, so nothing on them can be tried.")
         return self.factory is not None
 
-    def _config(self) -> settings.Config:
-        return parts.as_config(self._text(), self.file.absolute().parent)
-
     def _tried(self) -> settings.Config | None:
         """What there is to try by now; None, which is told, where it does not fit together."""
         try:
-            return self._config()
+            return self.draft.config()
         except ConfigError as error:
             self._say(f"That cannot be tried, as {error}")
             return None
