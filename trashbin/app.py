@@ -163,6 +163,7 @@ def build(
             triggers=made.triggers,
             actuation=made.actuation,
             problems=problems,
+            broker_lamp=made.broker_lamp,
         ),
         on_event,
     )
@@ -176,7 +177,7 @@ def build(
         made.open("trigger", trigger, stack, daemon.emit)
     if made.camera is not None:
         made.open("camera", made.camera, stack)
-    for switch in (made.tray_lamp, made.actuation.stop):
+    for switch in (made.tray_lamp, made.broker_lamp, made.actuation.stop):
         if switch is not None:
             stack.callback(close, switch)
     for actuator in made.actuation.actuators:

@@ -58,6 +58,7 @@ class Made:
         self.triggers: list[Trigger] = []
         self.actuation = Actuation((), None, config.sorting, clock)
         self.tray_lamp: Switch | None = None
+        self.broker_lamp: Switch | None = None
         self.answers: Any = None
         self.emptied: Any = None
         self.levels: dict[str, LevelSensor] = {}
@@ -93,10 +94,9 @@ class Made:
             config.sorting,
             clock,
         )
-        if config.gpio.tray_lamp is not None and context.pins is not None:
-            lamp = config.gpio.tray_lamp
-            self.tray_lamp = self._try("tray_lamp", lambda: _gpio().TrayLamp(lamp, context))
         if context.pins is not None:
+            self.tray_lamp = self._lamp("tray_lamp", config.gpio.tray_lamp, context)
+            self.broker_lamp = self._lamp("broker_lamp", config.gpio.broker_lamp, context)
             self._at_the_bin(context)
         if self.camera is not None and self.classifier is not None:
             self.looker = Looker(
@@ -108,6 +108,10 @@ class Made:
                 self.classifier,
                 self.tray_lamp,
             )
+
+    def _lamp(self, name: str, pin: int | None, context: Context) -> Switch | None:
+        what = name.replace("_", " ")
+        return None if pin is None else self._try(name, lambda: _gpio().Lamp(what, pin, context))
 
     def _at_the_bin(self, context: Context) -> None:
         """What people press, and what sees how full the bins are."""
@@ -209,6 +213,7 @@ def _wants_pins(config: Config) -> bool:
         any(section.kind in PIN_KINDS for section in sections)
         or config.gpio.stop is not None
         or config.gpio.tray_lamp is not None
+        or config.gpio.broker_lamp is not None
         or bool(config.gpio.answers)
         or any(bin.level or bin.emptied for bin in config.bins.values())
     )

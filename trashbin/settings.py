@@ -328,6 +328,7 @@ class Gpio(Section):
     pins: Literal["auto", "lgpio", "rpigpio", "pigpio", "native", "mock"] = "auto"
     stop: Pin | None = None
     tray_lamp: Pin | None = None
+    broker_lamp: Pin | None = None
     answers: dict[str, Pin] | None = None
 
 

@@ -6,11 +6,13 @@ import logging
 
 from trashbin.clock import is_synchronized
 from trashbin.condition import Condition
+from trashbin.errors import DeviceError
 
 log = logging.getLogger(__name__)
 
 CLOCK_JUMP_S = 5.0  # more is told; a time server's small corrections are not
-BROKER, MODEL_FILE = "broker", "model file"  # the problems; neither stops anything
+# the problems; none stops anything
+BROKER, BROKER_LAMP, MODEL_FILE = "broker", "broker_lamp", "model file"
 
 
 class Surroundings:
@@ -33,6 +35,7 @@ class Surroundings:
     def _look_at_broker(self) -> None:
         """Away for long. It is told with its end, when the event gets through."""
         problem, now = self._parts.publisher.problem, self._parts.clock.monotonic()
+        self._light()
         if problem is None:
             self._away_since = None
             self._condition.told_over(BROKER)
@@ -42,6 +45,18 @@ class Surroundings:
         if now - self._away_since >= self._broker_away_s and not self._told(BROKER):
             message = f"{problem}. Events are kept, and sent when it is back."
             self._condition.told(BROKER, message)
+
+    def _light(self) -> None:
+        """Show at the bin whether its events leave it."""
+        lamp = self._parts.broker_lamp
+        if lamp is None:
+            return
+        try:
+            (lamp.on if self._parts.publisher.connected else lamp.off)()
+            self._condition.told_over(BROKER_LAMP)
+        except DeviceError as error:
+            if not self._told(BROKER_LAMP):
+                self._condition.told(BROKER_LAMP, str(error))
 
     def _look_at_clock(self) -> None:
         """Set by hand or by a time server: dates before and after do not fit together."""

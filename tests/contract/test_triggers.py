@@ -16,7 +16,7 @@ from tests.contract.toy_world import toy_world
 from tests.support import FakeClock
 from trashbin import settings
 from trashbin.devices import TABLE, load
-from trashbin.devices.gpio import Buttons, StopInput, TrayLamp
+from trashbin.devices.gpio import Buttons, Lamp, StopInput
 from trashbin.errors import ActuatorError, CameraError, ConfigError, TriggerError
 from trashbin.ports import Context, Trigger
 from trashbin.scene import Scene
@@ -258,7 +258,7 @@ def test_an_answer_button_tells_its_label_once_a_press(bench: Bench) -> None:
 
 
 def test_the_tray_lamp_is_dark_until_lit_and_dark_when_closed(bench: Bench) -> None:
-    lamp = TrayLamp(LAMP, bench.context)
+    lamp = Lamp("tray lamp", LAMP, bench.context)
     pin = bench.pin(LAMP)
     assert not pin.state
     lamp.on()
@@ -267,7 +267,7 @@ def test_the_tray_lamp_is_dark_until_lit_and_dark_when_closed(bench: Bench) -> N
     assert not pin.state
     lamp.on()
     with pytest.raises(ActuatorError, match="tray lamp on pin 23"):
-        TrayLamp(LAMP, bench.context)
+        Lamp("tray lamp", LAMP, bench.context)
     lamp.close()
     lamp.close()
     assert not pin.state

@@ -221,7 +221,15 @@ def _configurations(draw: st.DrawFn) -> dict[str, Any]:
         "triggers": triggers,
         "actuators": [draw(servo), draw(lamps), {"kind": "none"}],
         "sorting": draw(_sections(keys.Sorting)),
-        "gpio": draw(_sections(keys.Gpio, stop=next(pins), tray_lamp=next(pins), answers=answers)),
+        "gpio": draw(
+            _sections(
+                keys.Gpio,
+                stop=next(pins),
+                tray_lamp=next(pins),
+                broker_lamp=next(pins),
+                answers=answers,
+            )
+        ),
         "publisher": draw(mqtt),
         "store": draw(_sections(keys.Store)),
     }

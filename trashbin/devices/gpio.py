@@ -130,21 +130,25 @@ class StopInput:
             self._button = None
 
 
-class TrayLamp:
-    """The lamp over the tray; takes the pin, dark, when made. ActuatorError if it can't be had."""
+class Lamp:
+    """A lamp of one purpose (``what``, in words): over the tray, or for the broker.
 
-    def __init__(self, pin: int, context: Context) -> None:
-        with told_as(ActuatorError, f"The tray lamp on pin {pin} cannot be opened"):
+    Takes the pin, dark, when made. ActuatorError if it can't be had.
+    """
+
+    def __init__(self, what: str, pin: int, context: Context) -> None:
+        self._what = what
+        with told_as(ActuatorError, f"The {what} on pin {pin} cannot be opened"):
             self._led = LED(pin, pin_factory=context.pins)
 
     def on(self) -> None:
-        """Light the tray."""
-        with told_as(ActuatorError, "The tray lamp cannot be lit"):
+        """Light it."""
+        with told_as(ActuatorError, f"The {self._what} cannot be lit"):
             self._led.on()
 
     def off(self) -> None:
-        """Let the tray go dark."""
-        with told_as(ActuatorError, "The tray lamp cannot be put out"):
+        """Put it out."""
+        with told_as(ActuatorError, f"The {self._what} cannot be put out"):
             self._led.off()
 
     def close(self) -> None:

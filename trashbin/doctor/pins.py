@@ -41,10 +41,10 @@ def lit(context: Context) -> Iterator[None]:
     """The tray lamp is on, as it is whenever the bin looks, where there is one and a way to it."""
     pin, lamp = context.config.gpio.tray_lamp, None
     if pin is not None and context.pins is not None:
-        from trashbin.devices.gpio import TrayLamp
+        from trashbin.devices.gpio import Lamp
 
         with suppress(DeviceError):  # what the check of the lamp will tell
-            lamp = TrayLamp(pin, context)
+            lamp = Lamp("tray lamp", pin, context)
             lamp.on()
     try:
         yield
@@ -70,6 +70,8 @@ class Pins:
             named.append(f"stop switch on GPIO{config.gpio.stop}")
         if config.gpio.tray_lamp is not None:
             named.append(f"tray lamp on GPIO{config.gpio.tray_lamp}")
+        if config.gpio.broker_lamp is not None:
+            named.append(f"broker lamp on GPIO{config.gpio.broker_lamp}")
         named += [f"button for {label} on GPIO{pin}" for label, pin in self._answers().items()]
         named += [f"emptied of {name} on GPIO{pin}" for name, pin in self._emptied().items()]
         levels = [name for name, entry in config.bins.items() if entry.level is not None]
@@ -356,11 +358,11 @@ class Pins:
         pin = self.config.gpio.tray_lamp
         if pin is None:
             return
-        from trashbin.devices.gpio import TrayLamp
+        from trashbin.devices.gpio import Lamp
 
         lamp = None
         try:
-            lamp = TrayLamp(pin, context)
+            lamp = Lamp("tray lamp", pin, context)
             lamp.on()
             context.clock.wait(LIT_S)
             seen = self.person.ask("Did the lamp over the tray light?")

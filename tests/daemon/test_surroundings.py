@@ -1,0 +1,60 @@
+"""The lamp at the bin that says whether its events leave it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.rig import Rig
+from trashbin.devices.gpio import Lamp
+from trashbin.devices.pins import pin_factory
+from trashbin.errors import ActuatorError
+from trashbin.ports import Context
+from trashbin.status import Status
+
+PIN = 25
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def test_the_broker_lamp_is_lit_while_the_broker_is_there(rig: Rig) -> None:
+    pins = pin_factory("mock")
+    lamp = Lamp("broker lamp", PIN, Context(rig.clock, rig.config, pins=pins))
+    rig.daemon.parts.broker_lamp = lamp
+    rig.go(10)
+    assert pins.pin(PIN).state
+    rig.told.connected = False
+    rig.go(10)
+    assert not pins.pin(PIN).state
+    rig.told.connected = True
+    rig.go(10)
+    assert pins.pin(PIN).state
+    lamp.close()
+    assert not pins.pin(PIN).state
+
+
+def test_a_broker_lamp_that_fails_is_told_once_and_stops_nothing(rig: Rig) -> None:
+    class Broken:
+        broken = True
+
+        def on(self) -> None:
+            if self.broken:
+                raise ActuatorError("The broker lamp cannot be lit")
+
+        def off(self) -> None: ...
+
+        def close(self) -> None: ...
+
+    rig.daemon.parts.broker_lamp = lamp = Broken()
+    rig.go(60)
+    (fault,) = rig.events()
+    assert fault.detail is not None and fault.detail.part == "broker_lamp"
+    assert rig.daemon.status is Status.IDLE
+    rig.sorts_the_next()
+    lamp.broken = False
+    rig.go(10)
+    assert rig.told.topics["state"]["problem"] is False
