@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -19,28 +20,32 @@ DEMO = [sys.executable, "-m", "trashbin", "demo"]
 SAYS = "The page is at "
 
 
-def started(*arguments: str) -> subprocess.Popen[str]:
+def started(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     without_screen = {key: value for key, value in os.environ.items() if "DISPLAY" not in key}
     return subprocess.Popen(
         [*DEMO, *arguments],
         stdout=subprocess.PIPE,
         text=True,
-        env=without_screen,
+        env=without_screen | environment,
         start_new_session=True,
     )
 
 
-def test_the_page_stands_at_a_printed_address_until_ctrl_c() -> None:
-    with started() as demo:
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGHUP])
+def test_the_page_stands_at_a_printed_address_until_ctrl_c_or_the_terminal_is_closed(
+    tmp_path: Path, told: signal.Signals
+) -> None:
+    with started(TMPDIR=str(tmp_path)) as demo:
         assert demo.stdout is not None
         said = next(line for line in demo.stdout if "page" in line)
         assert said.startswith(SAYS)
         address = said.removeprefix(SAYS).strip()
         with urlopen(address) as answer:
             assert answer.status == 200
-        os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
+        os.killpg(demo.pid, told)  # as a terminal does
         demo.communicate(timeout=30)
         assert demo.returncode == 0
+        assert not list(tmp_path.iterdir())
         with pytest.raises(URLError):
             urlopen(address)
 

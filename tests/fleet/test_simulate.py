@@ -56,7 +56,10 @@ def test_every_bin_tells_its_own_valid_events_and_what_a_page_shows(broker: Brok
     assert [message.topic for message in late.seen] == ["mark"], "stores that go leave no bins"
 
 
-def test_ctrl_c_while_the_bins_processes_start_ends_as_at_any_time(broker: Broker) -> None:
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_while_the_bins_processes_start_ends_as_at_any_time(
+    broker: Broker, told: signal.Signals
+) -> None:
     process = simulate(broker, "--bins", "1", "--json")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
 
@@ -65,7 +68,7 @@ def test_ctrl_c_while_the_bins_processes_start_ends_as_at_any_time(broker: Broke
         return any(b"spawn_main" in line for line in lines)
 
     assert wait_until(begun)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, told)
     out, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
     assert json.loads(out)["lost"] == 0

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -156,15 +157,16 @@ def main(
 
 @contextmanager
 def _unheard() -> Iterator[None]:
-    """A process that is started here never hears Ctrl-C, not even before it can say so itself."""
-    heard = {
-        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    """A process that is started here never hears Ctrl-C, not even before it can say so itself.
+
+    Blocked and not ignored: what comes meanwhile is ours to hear.
+    """
+    resource_tracker.ensure_running()  # it would be started in here, and end the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, worker.ENDS)
     try:
         yield
     finally:
-        for number, handler in heard.items():
-            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Fleet:

@@ -53,13 +53,15 @@ class Report:
     rss_mb: float
 
 
+# a terminal tells every process; the parent decides
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Order = Literal["begin", "hold", "count", "end"]  # from the parent: let items fall, stop that, ...
 
 
 def run(task: Task, parent: Connection) -> None:
     """The process: until the parent says ``end`` or is gone."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent decides
+    for number in ENDS:
+        signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger("trashbin").setLevel(logging.CRITICAL)  # a thousand lines a killed broker
     _allow_files()
