@@ -231,7 +231,7 @@ class Condition:
         try:
             losses = self._losses
             for tell in (
-                losses.commit_set_aside,
+                losses.commit_lost_file,
                 losses.commit_cut_off,
                 losses.commit_damage,
                 self._overflow_told,

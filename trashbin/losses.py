@@ -53,16 +53,13 @@ class Losses:
         log.error("actuator: %s (event %s)", message, about)
         return self._recorder.commit(self._recorder.fault("actuator", message, about))
 
-    def commit_set_aside(self) -> Event | None:
-        """Tell where a store lies that was damaged, or that it was removed; None where none was."""
-        aside = self._outbox.set_aside
-        if aside is None:
+    def commit_lost_file(self) -> Event | None:
+        """Tell what became of a file that was damaged or removed; None where none was."""
+        message = self._outbox.lost_file
+        if message is None:
             return None
-        message = f"the event store was damaged; it lies in {aside}, and a new one began"
-        if aside == self._outbox.path:
-            message = f"the event store {aside} was removed or replaced; the one there now goes on"
         return self._recorder.committed(
-            self._outbox.append_set_aside(self._recorder.fault("store", message))
+            self._outbox.append_lost_file(self._recorder.fault("store", message))
         )
 
     def commit_damage(self) -> Event | None:

@@ -49,7 +49,7 @@ class Outbox:
     """One SQLite file of events; safe to use from several threads.
 
     ``zone`` is where days begin and end, the system's where None. A damaged file is set
-    aside under a dated name, ``set_aside`` tells which, and a new store begins with a
+    aside under a dated name, ``lost_file`` tells which, and a new store begins with a
     ``store_id`` of its own. ``max_bytes`` is the cap, None for none; with ``drop_undelivered``
     False, ``append`` fails instead of dropping what the broker does not have.
     StoreError from any method where the disk or the file fails; the next call tries again.
@@ -88,9 +88,9 @@ class Outbox:
         return self._file.store_id
 
     @property
-    def set_aside(self) -> Path | None:
-        """Where the damaged file lies that no event has told of; ``path`` where it was removed."""
-        return self._file.set_aside
+    def lost_file(self) -> str | None:
+        """What became of a file that was damaged or removed, where no event has told of it."""
+        return self._file.lost
 
     # events
 
@@ -111,10 +111,10 @@ class Outbox:
         among = ", ".join(str(int(seq)) for seq in seqs)
         return self._append(fault, f"UPDATE damaged SET told = 1 WHERE seq IN ({among})")
 
-    def append_set_aside(self, fault: Event) -> Event:
-        """Commit the event that tells of ``set_aside``."""
+    def append_lost_file(self, fault: Event) -> Event:
+        """Commit the event that tells of ``lost_file``."""
         stored = self._append(fault)
-        self._file.set_aside = None
+        self._file.lost = None
         return stored
 
     def moved(self) -> None:

@@ -35,7 +35,7 @@ class StoreFile:
     def __init__(self, path: Path, reserve_bytes: int = RESERVE_BYTES) -> None:
         self.path = path
         self.store_id = ""  # of the file that is open, or was last
-        self.set_aside: Path | None = None  # where the last damaged file lies; ``path``: it is gone
+        self.lost: str | None = None  # what became of the last file, until an event tells it
         self._db: sqlite3.Connection | None = None
         self._inode = (0, 0)  # of the open file: its device and number
         self._closed = False
@@ -136,7 +136,9 @@ class StoreFile:
         if self._db is not None and self._is_gone():
             log.error("%s was removed or replaced while it was open", self.path)
             self._leave()  # or what is written would go with it
-            self.set_aside = self.path
+            self.lost = (
+                f"the event store {self.path} was removed or replaced; the one there now goes on"
+            )
         if self._db is None:
             self._db = self._opened()
         return self._db
@@ -186,14 +188,15 @@ class StoreFile:
         begun is empty too, and so is the reserve.
         """
         with suppress(FileNotFoundError):
-            if self.set_aside is None and self.path.stat().st_size == 0:
+            if self.lost is None and self.path.stat().st_size == 0:
                 return self._reserve.stat().st_size > 0
         return False
 
     def _move_aside(self, exc: sqlite3.Error) -> None:
         self._leave()
-        self.set_aside = database.moved_aside(self.path)
-        log.error("%s is damaged (%s): kept as %s", self.path, exc, self.set_aside)
+        aside = database.moved_aside(self.path)
+        log.error("%s is damaged (%s): kept as %s", self.path, exc, aside)
+        self.lost = f"the event store was damaged; it lies in {aside}, and a new one began"
 
     def _leave(self) -> None:
         if self._db is not None:

@@ -56,7 +56,7 @@ def test_a_name_in_the_store_that_is_no_text_is_damage(tmp_path: Path) -> None:
         list(History(path).read())
     with closing(Outbox(path)) as outbox:
         assert outbox.append(an_event()).seq == 1
-        assert outbox.set_aside is not None
+        assert outbox.lost_file is not None
 
 
 @pytest.fixture

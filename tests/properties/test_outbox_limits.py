@@ -267,7 +267,7 @@ def test_a_damaged_row_is_skipped_told_once_and_kept(path: Path, old: bytes, new
     box.close()
     flip(path, old, new)
     box = Outbox(path)
-    assert box.set_aside is None
+    assert box.lost_file is None
     assert seqs(box.unacknowledged(0, 2**60, 3)) == [1, 2, 4]
     assert seqs(box.span(0, 10)) == [1, 2, 4]
     assert box.damaged() == [3]
@@ -337,7 +337,7 @@ def test_a_store_of_version_2_is_read_and_carried_on(path: Path) -> None:
     box = Outbox(path)
     assert box.unacknowledged(*ALL) == before
     assert box.append(an_event(), b"features").seq == 3
-    assert box.set_aside is None
+    assert box.lost_file is None
     box.prune(datetime.now(UTC) + timedelta(days=29), 30)
     assert kept_as_damaged(box) == [3, 4]
     box.prune(datetime.now(UTC) + timedelta(days=31), 30)

@@ -44,7 +44,7 @@ def test_pages_that_contradict_each_other_are_damage(path: Path) -> None:
     assert database.is_damaged(raised.value)
     box = Outbox(path)
     assert box.append(an_event()).seq == 1
-    assert box.set_aside is not None
+    assert box.lost_file is not None
     box.close()
 
 

@@ -88,7 +88,7 @@ class Store(RuleBasedStateMachine):
         self.outbox = Outbox(self.outbox.path)
         self.outbox.open()
         assert self.outbox.store_id == self.store_id
-        assert self.outbox.set_aside is None
+        assert self.outbox.lost_file is None
 
     @rule()
     def prune_all_that_may_go(self) -> None:
@@ -146,7 +146,7 @@ def test_every_commit_reaches_the_disk_but_for_what_may_be_undone(outbox: Outbox
     outbox.moved()
     outbox.append_dropped(a_fault())
     outbox.append_damaged(a_fault(), [7])
-    outbox.append_set_aside(a_fault())
+    outbox.append_lost_file(a_fault())
     outbox.set("mode", "paused")
     outbox.prune(NOON, 30)
     assert levels == ["FULL"] * 7
@@ -278,7 +278,7 @@ def test_a_move_that_was_cut_off_is_known_after_a_restart(path: Path, outbox: Ou
     again.append(a_fault(about=moving.event_id))
     again.append_dropped(an_event())  # what only tells moves nothing
     again.append_damaged(a_fault(), [])
-    again.append_set_aside(a_fault())
+    again.append_lost_file(a_fault())
     assert again.cut_off() is None
     again.close()
 
@@ -307,9 +307,9 @@ def test_a_damaged_file_is_set_aside_and_a_new_store_begins(
 
     second = Outbox(path)
     second.open()
-    assert second.set_aside is not None
-    assert second.set_aside.name.startswith("events.sqlite.damaged-2")
-    assert second.set_aside.read_bytes() == damaged
+    (aside,) = path.parent.glob("events.sqlite.damaged-2*")
+    assert second.lost_file is not None and str(aside) in second.lost_file
+    assert aside.read_bytes() == damaged
     assert second.store_id != first.store_id
     assert second.append(an_event()).seq == 1
     second.close()
@@ -323,12 +323,10 @@ def test_the_three_newest_damaged_files_are_kept(path: Path) -> None:
     path.write_bytes(b"this is no database" * 300)
     box = Outbox(path)
     box.open()
-    assert box.set_aside is not None
-    kept = {f"{path.name}.damaged-{year}1123T120000" for year in (2028, 2029)}
-    assert {file.name for file in path.parent.glob("*.sqlite.damaged-*")} == {
-        *kept,
-        box.set_aside.name,
-    }
+    kept = {path.with_name(f"{path.name}.damaged-{year}1123T120000") for year in (2028, 2029)}
+    (new,) = set(path.parent.glob("*.sqlite.damaged-*")) - kept
+    assert all(file.exists() for file in kept)
+    assert box.lost_file is not None and str(new) in box.lost_file
     assert len(list(path.parent.glob("*-wal.damaged-*"))) == 2
     box.close()
 
@@ -339,7 +337,7 @@ def test_an_empty_file_where_no_store_was_is_no_damage(path: Path) -> None:
     path.with_name("reserve").touch()
     box = Outbox(path)
     assert box.append(an_event()).seq == 1
-    assert box.set_aside is None
+    assert box.lost_file is None
     box.close()
 
 
@@ -359,9 +357,9 @@ def test_a_file_that_is_damaged_while_it_is_open_is_set_aside_too(path: Path) ->
         box.span(0, 50)
     assert box.append(an_event()).seq == 1
     assert box.store_id not in ("", before)
-    assert box.set_aside is not None
-    box.append_set_aside(a_fault())
-    assert box.set_aside is None
+    assert box.lost_file is not None
+    box.append_lost_file(a_fault())
+    assert box.lost_file is None
     box.close()
 
 
@@ -373,7 +371,7 @@ def test_a_flipped_byte_in_the_tables_names_is_damage(path: Path, name: bytes) -
     path.write_bytes(path.read_bytes().replace(name, name[:-1] + b"q"))
     box = Outbox(path)
     box.open()
-    assert box.set_aside is not None
+    assert box.lost_file is not None
     box.close()
 
 
