@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import resources
 
 import psycopg
@@ -74,7 +74,7 @@ class Postgres:
 
     def load(self) -> Iterable[tuple[str, str, int, list[int]]]:
         """What is here of each store, the newest store of a bin last."""
-        with _Told(self) as db:
+        with self._using() as db:
             return db.execute(
                 """
                 SELECT device_id, store_id::text, complete, array(
@@ -87,7 +87,7 @@ class Postgres:
 
     def write(self, batch: Batch) -> list[Refused]:
         """One transaction. What the database does not take as an event becomes refused."""
-        with _Told(self) as db:
+        with self._using() as db:
             try:
                 self._write(db, batch.rows, batch)
                 return []
@@ -135,7 +135,17 @@ class Postgres:
                 unsound.append((row, str(exc).splitlines()[0]))
         return sound, unsound
 
-    def connection(self) -> psycopg.Connection:
+    @contextmanager
+    def _using(self) -> Iterator[psycopg.Connection]:
+        """The connection for one use; what fails is told as StoreError, and the next reconnects."""
+        try:
+            yield self._connection()
+        except psycopg.Error as exc:
+            self.close()
+            lines = str(exc).strip().splitlines() or [type(exc).__name__]
+            raise StoreError(f"{self._at} cannot be used: {lines[0]}") from exc
+
+    def _connection(self) -> psycopg.Connection:
         """One that is open, with tables of this version."""
         if self._db is None or self._db.closed:
             db = psycopg.connect(**self._parameters, autocommit=True)  # type: ignore[arg-type]
@@ -162,33 +172,6 @@ class Postgres:
             raise ConfigError(
                 f"{self._at}: its tables were made by a newer trashbin; update this one"
             )
-
-    @property
-    def at(self) -> str:
-        """Where it is, without a password."""
-        return self._at
-
-
-class _Told:
-    """The connection for one use; what fails is told as StoreError, and the next use reconnects."""
-
-    def __init__(self, database: Postgres) -> None:
-        self._database = database
-
-    def __enter__(self) -> psycopg.Connection:
-        try:
-            return self._database.connection()
-        except psycopg.Error as exc:
-            raise self._told(exc) from exc
-
-    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
-        if isinstance(exc, psycopg.Error):
-            self._database.close()
-            raise self._told(exc) from exc
-
-    def _told(self, exc: psycopg.Error) -> StoreError:
-        lines = str(exc).strip().splitlines() or [type(exc).__name__]
-        return StoreError(f"{self._database.at} cannot be used: {lines[0]}")
 
 
 def _values(row: Row) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -290,9 +290,13 @@ class _Fleet:
         """What the stores on disk hold against what arrived."""
         kept = {event_id for name in self._names for event_id in stored(store / name)}
         arrived = kept & self._tally.came.keys()
-        changes = {"committed": len(kept), "received": len(arrived)}
-        changes |= {"lost": len(kept) - len(arrived), "repeats": self._tally.repeats}
-        return Result(**(asdict(result) | changes))
+        return replace(
+            result,
+            committed=len(kept),
+            received=len(arrived),
+            lost=len(kept) - len(arrived),
+            repeats=self._tally.repeats,
+        )
 
     def forget(self) -> None:
         """Leave no bins at the broker, nor in Home Assistant, that nobody could ask to go."""
