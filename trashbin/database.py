@@ -30,6 +30,9 @@ WHERE_NOT_ALLOWED = (
     ". Its folder belongs to the bin's user: use sudo. Where that user may not write to it "
     "either, the disk may have become read-only (dmesg tells): take another card."
 )
+WHERE_BROKEN = (
+    ". Its disk may be broken, or have become read-only (dmesg tells): take another disk or card."
+)
 DAMAGED_KEPT = 3  # files: each may be as large as the store's cap, and a dying card damages more
 BUSY_S = 5.0  # how long to wait for another process that reads the store
 
@@ -281,6 +284,11 @@ def _is_not_allowed(exc: BaseException) -> bool:
     return getattr(exc, "errno", None) in (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
+def _is_broken(exc: BaseException) -> bool:
+    """True where the disk does not read or write, as one that turns read-only under open files."""
+    return _code(exc) == sqlite3.SQLITE_IOERR or getattr(exc, "errno", None) == errno.EIO
+
+
 def _code(exc: BaseException | None) -> int:
     """What SQLite says went wrong: the low byte, the rest says it more closely."""
     return getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
@@ -327,7 +335,8 @@ def told(path: Path, option: str = "") -> Iterator[None]:
                 f"or set {option or 'store: path'} to a folder on another disk."
             ) from exc
         elsewhere = f". Name another folder with {option}." if option else WHERE_NOT_ALLOWED
-        advice = elsewhere if _is_not_allowed(exc) else ""
+        broken = WHERE_BROKEN if _is_broken(exc) else ""
+        advice = elsewhere if _is_not_allowed(exc) else broken
         raise StoreError(f"The event store {path} failed: {exc}{advice}") from exc
     except UnicodeDecodeError as exc:  # Python's, of a message that quotes what is damaged
         raise StoreError(f"The event store {path} is damaged: a name in it is no text.") from exc

@@ -119,7 +119,7 @@ CODES = {
         ("full", 10_000, "disk of .* is full"),
         ("journal", 0, "disk of .* is full"),
         ("journal", 63, "disk of .* is full"),
-        ("journal", 65, "failed: why$"),
+        ("journal", 65, "failed: why. .* become read-only"),
         ("shared memory", 0, "disk of .* is full"),
         ("no file", 0, "disk of .* is full"),
         ("no file", 10_000, "use sudo"),
@@ -145,7 +145,7 @@ def test_what_sqlite_reports_is_told_with_what_to_do(
         (errno.EACCES, "use sudo"),
         (errno.EPERM, "use sudo"),
         (errno.EROFS, "read-only"),
-        (errno.EIO, "failed: .*why$"),
+        (errno.EIO, "failed: .*why. .* become read-only"),
     ],
 )
 def test_what_the_disk_reports_is_told_with_what_to_do(path: Path, number: int, words: str) -> None:
