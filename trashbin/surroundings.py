@@ -36,7 +36,7 @@ class Surroundings:
         """Away for long. It is told with its end, when the event gets through."""
         problem, now = self._parts.publisher.problem, self._parts.clock.monotonic()
         self._light()
-        if problem is None:
+        if problem in (None, self._condition.problems.get("store")):  # the store's is told as such
             self._away_since = None
             self._condition.told_over(BROKER)
             return

@@ -219,6 +219,14 @@ def test_a_long_outage_is_one_fault_and_over_when_the_broker_is_back(rig: Rig) -
     assert rig.told.topics["health"]["problems"] == {}
 
 
+def test_a_store_that_fails_is_no_broker_that_is_away(rig: Rig) -> None:
+    rig.told.problem = "The event store failed"
+    rig.daemon.condition.problems["store"] = rig.told.problem
+    rig.daemon.recovery.try_again = lambda: None  # type: ignore[method-assign]
+    rig.go(600)
+    assert "broker" not in rig.told.topics["state"]["problems"]
+
+
 @pytest.mark.parametrize(("seconds", "way"), [(3600, "forward by 3600"), (-7200, "back by 7200")])
 def test_a_clock_that_was_set_is_told_once_and_stops_nothing(
     rig: Rig, seconds: int, way: str
