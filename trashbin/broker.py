@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import threading
 from types import TracebackType
 
+from trashbin.address import free_port
 from trashbin.errors import BrokerError
 
 START_S = 10.0
@@ -22,7 +22,7 @@ class EmbeddedBroker:
 
     def __init__(self) -> None:
         self.host = "127.0.0.1"
-        self.port = _free_port(self.host)
+        self.port = free_port(1883)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="broker", daemon=True)
 
@@ -78,16 +78,3 @@ class EmbeddedBroker:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(START_S)
         self._loop.close()
-
-
-def _free_port(host: str) -> int:
-    """1883 where it is free, so that every client finds it; else any."""
-    for port in (1883, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise BrokerError(f"no free port on {host}")

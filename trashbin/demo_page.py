@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-PORT = 8080  # where it is free; else any
+from trashbin.address import free_port
+
+PORT = 8080  # where it is free
 STOP_S = 5.0
 SAYS = "The page is at "
 
@@ -36,7 +37,7 @@ class DemoPage:
             self._told("no page: pip install 'trashbin[dashboard]'")
             return self
         command = [sys.executable, "-m", "trashbin", "dashboard", "--broker", self._broker]
-        command += ["--listen", f"127.0.0.1:{_free_port()}", "--store", str(self._store)]
+        command += ["--listen", f"127.0.0.1:{free_port(PORT)}", "--store", str(self._store)]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -90,15 +91,3 @@ def open_browser(address: str) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-
-
-def _free_port() -> int:
-    for port in (PORT, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    return PORT
