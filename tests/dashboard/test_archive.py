@@ -57,9 +57,9 @@ def uncertain(event: Event) -> Event:
 def test_a_repeat_is_dropped_by_its_event_id(opened: Opened) -> None:
     archive = opened()
     (event,) = events(1)
-    assert archive.add([event, event]) == [event]
-    assert archive.add([replace(event, historical=True)]) == []
-    assert archive.count() == 1
+    archive.add([event, event])
+    archive.add([replace(event, historical=True)])
+    assert archive.count() == 1 and list(archive.read(Filter())) == [event]
 
 
 def test_history_is_there_after_a_restart(opened: Opened) -> None:
@@ -121,7 +121,8 @@ def test_a_file_whose_damage_shows_later_is_set_aside_then(opened: Opened, tmp_p
     (tmp_path / NAME).write_bytes(content)
     archive = opened()
     assert len(archive.newest(1000)) + len(list(archive.read(Filter()))) == 0
-    assert archive.add(events(1)) and archive.count() == 1
+    archive.add(events(1))
+    assert archive.count() == 1
     assert archive.begun == 1
     assert len(list(tmp_path.glob(f"{NAME}.damaged-*"))) == 1
 

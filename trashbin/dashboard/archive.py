@@ -144,23 +144,20 @@ class Archive:
         with use() as db:
             return db.execute(query, values).fetchall()
 
-    def add(self, events: Iterable[Event]) -> list[Event]:
-        """Keep events in one transaction; those that were not here yet."""
-        new = []
+    def add(self, events: Iterable[Event]) -> None:
+        """Keep events in one transaction; those that are here already change nothing."""
         with self._using() as db:
+            count = self._count
             with db:
                 db.execute("BEGIN")
                 for event in events:
                     row = _row(event)
                     marks = ", ".join("?" * len(row))
-                    done = db.execute(f"INSERT OR IGNORE INTO event VALUES (NULL, {marks})", row)
-                    if done.rowcount:
-                        new.append(event)
-                count = self._count + len(new)
+                    insert = f"INSERT OR IGNORE INTO event VALUES (NULL, {marks})"
+                    count += db.execute(insert, row).rowcount
                 if count > self.keep * SLACK:
                     count -= self._forget(db, count - self.keep)
             self._count = count  # not before it is committed, which a full disk refuses
-        return new
 
     def _forget(self, db: sqlite3.Connection, count: int) -> int:
         """Delete so many of the oldest; how many went."""
