@@ -19,7 +19,6 @@ from trashbin.cli_options import (
 )
 
 if TYPE_CHECKING:
-    from trashbin.model.tflite import TFLiteClassifier
     from trashbin.settings import Config
 
 
@@ -84,6 +83,7 @@ def calibrate(
     from trashbin import calibrate as body
     from trashbin import classify
     from trashbin import config as configuration
+    from trashbin.model.heads import Heads
     from trashbin.quiet import quiet
     from trashbin.settings import Look
 
@@ -93,8 +93,8 @@ def calibrate(
     with quiet():
         classifier, _ = classify.opened(read, model)
     where = _store(read, store)
-    if where is not None:
-        _dress(where, classifier)
+    if where is not None:  # what is judged here is judged with the head that the bin wears
+        Heads(where).dress(classifier)
     top1 = read.rules.top1 if read else None
     return body.run(
         folder,
@@ -183,13 +183,6 @@ def export_labels(folder: Path, config: Path | None, store: Path | None, as_json
 
     read = configuration.read(config) if config else None
     return body.run(_store(read, store) or settings.Store().path, folder, as_json=as_json)
-
-
-def _dress(store: Path, classifier: TFLiteClassifier) -> None:
-    """What is judged here is judged with the head that the bin wears."""
-    from trashbin.model.heads import Heads
-
-    Heads(store).dress(classifier)
 
 
 def _refuse_rules(config: Config, file: Path | None) -> None:

@@ -92,7 +92,7 @@ class Looker:
         camera: Camera,
         capture_timeout: float,
         classifier: Classifier,
-        tray_lamp: Switch | None = None,
+        tray_lamp: Switch | None,
     ) -> None:
         self.settings = settings
         self.clock = clock

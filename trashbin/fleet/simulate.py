@@ -144,11 +144,11 @@ def main(
         kept = store is not None
         if store is None:
             store = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trashbin-sim-")))
-        fleet = _Fleet(names, store, broker, rate, seed, quiet=as_json)
+        fleet = _Fleet(worker.Task(names, store, broker, rate, seed), quiet=as_json)
         with fleet.listening(), fleet.running():
             fleet.connect(clock)
             result = fleet.measure(clock, minutes)
-        result = fleet.compared(result, store)
+        result = fleet.compared(result)
         if not kept:
             fleet.forget()
     print(json.dumps(asdict(result)) if as_json else result.text())
@@ -170,25 +170,14 @@ def _unheard() -> Iterator[None]:
 
 
 class _Fleet:
-    def __init__(
-        self,
-        names: Sequence[str],
-        folder: Path,
-        broker: MqttPublisher,
-        rate: float,
-        seed: int,
-        *,
-        quiet: bool,
-    ) -> None:
-        self._names = names
-        self._folder = folder
-        self._broker = broker
-        self._rate = rate
-        self._seed = seed
+    def __init__(self, task: worker.Task, *, quiet: bool) -> None:
+        self._task = task  # of all processes together
+        self._names = task.names
+        self._broker = task.broker
         self._quiet = quiet
         self._tally = Tally()
         self._ear = SystemClock()
-        self._collector = Collector(broker, self._tally, self._ear)
+        self._collector = Collector(task.broker, self._tally, self._ear)
         self._pipes: list[Connection] = []
         self._last: dict[Connection, worker.Report] = {}
         self._depths: dict[Connection, int] = {}
@@ -215,9 +204,7 @@ class _Fleet:
         try:
             for n in range(count):
                 ours, theirs = spawn.Pipe()
-                task = worker.Task(
-                    self._names[n::count], self._folder, self._broker, self._rate, self._seed
-                )
+                task = replace(self._task, names=self._names[n::count])
                 process: BaseProcess = spawn.Process(
                     target=worker.run, args=(task, theirs), daemon=True
                 )
@@ -269,7 +256,7 @@ class _Fleet:
         )
         return Result(
             bins=len(self._names),
-            rate_per_min=self._rate,
+            rate_per_min=self._task.rate,
             seconds=round(seconds, 1),
             committed=len(self._committed),
             received=0,
@@ -286,9 +273,9 @@ class _Fleet:
             processes=len(self._pipes),
         )
 
-    def compared(self, result: Result, store: Path) -> Result:
+    def compared(self, result: Result) -> Result:
         """What the stores on disk hold against what arrived."""
-        kept = {event_id for name in self._names for event_id in stored(store / name)}
+        kept = {event_id for name in self._names for event_id in stored(self._task.folder / name)}
         arrived = kept & self._tally.came.keys()
         return replace(
             result,
