@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.support_processes import Broker, Listener, wait_until
 from trashbin import events
-from trashbin.fleet.simulate import stored
+from trashbin.fleet.simulate import _unheard, stored
 
 VALID = Draft202012Validator(events.schema(), format_checker=FormatChecker())
 
@@ -72,6 +73,23 @@ def test_ctrl_c_while_the_bins_processes_start_ends_as_at_any_time(
     out, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
     assert json.loads(out)["lost"] == 0
+
+
+def test_ctrl_c_in_the_moment_a_process_starts_is_heard_after_it() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+    try:
+        with _unheard():
+            process = multiprocessing.get_context("spawn").Process(
+                target=signal.getsignal, args=[signal.SIGINT]
+            )
+            process.start()
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not heard
+        assert heard
+    finally:
+        signal.signal(signal.SIGINT, before)
+        process.join()
 
 
 def test_nothing_is_lost_while_the_broker_is_away(broker: Broker, tmp_path: Path) -> None:
