@@ -266,3 +266,57 @@ def test_an_answer_that_no_database_could_hold_changes_nothing(odd: dict[str, ob
 def test_a_store_is_known_however_its_id_is_written() -> None:
     made = watch(1, 4)
     assert answered(made, 5.0, store_id=STORE.upper(), last_seq=4) == [Lost("bin-1", STORE, 2, 3)]
+
+
+def test_what_was_kept_in_an_earlier_run_is_not_asked_for_again() -> None:
+    made = Watch("bin-1")
+    made.knows(NEWER, Ledger(9))
+    made.knows(STORE, Ledger(2, [4, 6]))
+    made.online(0.5, 10.0)
+    assert made.due == 10.5
+    assert made.ask("t", 10.5) == {"after_seq": 2, "limit": 1, "transaction": "t"}
+    made.here(STORE, 3, True, 11.0)
+    assert made.ask("u", 12.0)["after_seq"] == 4
+    assert made.ledgers[NEWER].complete == 9
+
+
+def test_a_bin_that_is_heard_of_for_the_first_time_is_asked_for_all_it_has() -> None:
+    made = Watch("bin-1")
+    made.online(0.5, 10.0)
+    assert answered(made, 10.5, first_seq=5, last_seq=6) == [Lost("bin-1", STORE, 1, 4)]
+    assert made.ask("u", 12.0) == {"after_seq": 4, "limit": 2, "transaction": "u"}
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_an_answer_that_nobody_asked_for_changes_nothing(asked: bool) -> None:
+    made = watch(1, 4)
+    data = {"events": 0, "first_seq": None, "last_seq": 9, "store_id": STORE}
+    if asked:
+        assert answered(made, 5.0, **data) == [
+            Lost("bin-1", STORE, n, m) for n, m in [(2, 3), (5, 9)]
+        ]
+    due, complete = made.due, made.ledgers[STORE].complete
+    assert made.answered({"status": "ok", "data": data | {"last_seq": 20}}, 6.0) == []
+    assert (made.due, made.ledgers[STORE].complete) == (due, complete)
+
+
+def test_a_refusal_is_none_even_where_it_brings_data() -> None:
+    made = watch(1, 4)
+    made.ask("t", 5.0)
+    data = {"events": 0, "first_seq": None, "last_seq": 4, "store_id": STORE}
+    refused = {"status": "error", "error": "x" * 999, "data": data, "transaction": "t"}
+    assert made.answered(refused, 5.0) == []
+    assert list(made.ledgers[STORE].missing()) == [2, 3]
+    assert made.refusal == "x" * 200, "a log line, and no more"
+
+
+def test_a_bin_that_comes_back_is_asked_as_if_it_had_always_answered() -> None:
+    made, now = watch(1, 4), 5.0
+    for _ in range(5):
+        made.ask("t", now)
+        now = made.due
+    made.offline()
+    made.online(0.5, now)
+    assert made.due == now + 0.5
+    assert answered(made, now + 0.5, first_seq=2, last_seq=4) == []
+    assert made.due < now + 0.5 + 3 * GRACE_S
