@@ -32,7 +32,7 @@ class Late(Exception):
 
 
 class Worker:
-    """A thread that makes calls for others; it ends with ``close``, and begins with a call."""
+    """A thread that makes calls for others; it ends with ``close``, begins by the first call."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -46,15 +46,20 @@ class Worker:
         """True while a call that was late has not come back."""
         return self._late is not None and not self._late.done()
 
+    def begin(self) -> None:
+        """Start the thread now: later the system may have none to give."""
+        with self._beginning:
+            if self._thread is None:
+                # daemonic: one that hangs must not keep the process from ending
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread
+
     def call(self, action: Callable[[], T], limit: float) -> T:
         """What ``action`` returns or raises; Late where that takes more than ``limit`` seconds."""
         if self.hangs:
             raise Late
-        with self._beginning:
-            if self._thread is None:
-                # daemonic: one that hangs must not keep the process from ending
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+        self.begin()
         answer: Future[T] = Future()
         self._calls.put(lambda: _answer(answer, action))
         try:
@@ -147,6 +152,7 @@ class LimitedActuator:
 
     def open(self) -> None:
         """As the actuator's; a servo that was caught on its way goes to rest first."""
+        self._releasing.begin()
         self._within(self._worker, DRIVE_S + self._move_s, "be opened", self._actuator.open)
 
     def show(self, status: Status, bin: str | None) -> None:

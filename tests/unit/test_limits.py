@@ -130,3 +130,18 @@ def test_a_servo_that_hangs_is_let_go_all_the_same(driver: Driver) -> None:
     servo.release()
     assert driver.done == ["release"]
     servo.close()
+
+
+def test_a_servo_is_let_go_and_closed_where_no_more_threads_are_to_be_had(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    servo = LimitedActuator(driver, 0.1)
+    servo.open()
+    servo.sort("paper")
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    servo.release()
+    servo.close()
+    assert driver.done == ["open", "sort", "release", "close"]
