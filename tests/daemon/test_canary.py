@@ -216,3 +216,20 @@ def test_what_happened_at_the_start_is_told_by_a_notice(tmp_path: Path) -> None:
     told.append("an update wears its own head")  # as opening one may find
     bench.go(5)
     assert bench.said()[1:] == ["an update wears its own head"]
+
+
+def test_the_model_that_gave_way_is_closed_and_takes_no_memory_any_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+    monkeypatch.setattr(bench.network, "close", lambda: closed.append("old"))
+    monkeypatch.setattr(bench.new, "close", lambda: closed.append("new"))
+    bench.shelf.begin_trial(NEW, 0)
+    bench.go(5)
+    assert bench.running() == "new" and closed == ["old"]
+
+
+def test_a_bin_without_a_camera_takes_another_model_over_all_the_same(bench: Bench) -> None:
+    bench.daemon.parts.looker = None
+    bench.daemon.condition.use(bench.new)
+    assert bench.running() == "new"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.daemon.rig import Rig, sure
 from trashbin.errors import TriggerError
+from trashbin.events import Detail
 from trashbin.levels import AGREE, EMPTIED_FROM, EMPTIED_TO, NOT_FULL, Gauge
 
 
@@ -151,6 +152,7 @@ def test_a_silent_sensor_is_told_once_and_counting_takes_its_place(
     rig.go(60)
     sort(rig)
     assert rig.kinds() == ["fault", "sorted"], "the bin sorts on"
+    assert rig.events()[0].detail == Detail("level", "hears no echo")
     assert rig.told.topics["state"]["problems"]["level"] == "hears no echo"
     assert rig.told.topics["state"]["levels"]["rest"]["by"] == "count"
     sensor.broken = None

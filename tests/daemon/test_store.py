@@ -265,3 +265,31 @@ def test_a_bin_stays_paused_though_its_store_gives_way_to_a_new_one(rig: Rig) ->
     rig.signal()
     rig.go(5)
     assert rig.servo.visited == [] and rig.daemon.recorder.thresholds.gap == 0.8
+
+
+def test_a_store_that_fails_as_a_move_ends_is_told_and_comes_back(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise StoreError("The event store cannot be written: disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rig.outbox, "moved", fails)
+        rig.drop()
+        rig.go(10)
+    assert rig.servo.visited == ["rest"]
+    item, fault = rig.events()
+    assert item.event_type == "sorted" and fault.detail is not None
+    assert fault.detail.part == "store" and "disk I/O error" in fault.detail.message
+    assert rig.told.topics["state"]["problem"] is False
+    rig.sorts_the_next()
+
+
+def test_a_store_that_cannot_forget_is_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> int:
+        raise StoreError("The event store cannot be written: disk I/O error")
+
+    monkeypatch.setattr(rig.outbox, "prune", fails)
+    rig.daemon.condition.prune()
+    assert "disk I/O error" in rig.told.topics["state"]["problems"]["store"]
+    assert rig.daemon.status is Status.FAULT
