@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.daemon.rig import Network, Rig
+from trashbin.errors import CameraError
 from trashbin.looking import Looker, turned
 from trashbin.scene import SceneState, View
 from trashbin.types import Box, Frame, Prediction, Reason
@@ -122,3 +123,76 @@ def test_one_thing_that_looks_like_two_for_a_moment_is_one(
 
     monkeypatch.setattr(looker, "glance", apart)
     assert looker.look(network.thresholds).decision.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("blurred", "retries", "turns", "reason"),
+    [
+        (1, 0, [0, 1], Reason.CLEAR),
+        (3, 0, [0, 1, 2], Reason.BLURRED),  # asked all the same: the event says what it saw
+        (3, 1, [0, 1, 2, 0, 1, 2], Reason.CLEAR),
+    ],
+)
+def test_what_is_blurred_is_not_judged_where_anything_sharp_is_seen(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    blurred: int,
+    retries: int,
+    turns: list[int],
+    reason: Reason,
+) -> None:
+    rig = Rig(tmp_path, look={"burst": 3, "retries": retries})
+    looker, network = looking(rig)
+    rig.drop()
+    glance, left, unsharp = looker.glance, [blurred], list[float]()
+
+    def shaken(*, closely: bool = False) -> View:
+        view = glance(closely=closely)
+        if view.state is SceneState.SETTLED and left[0]:
+            left[0] -= 1
+            unsharp.append(looker.seen.at)
+            return replace(view, sharpness=rig.config.look.min_sharpness - 1)
+        return view
+
+    monkeypatch.setattr(looker, "glance", shaken)
+    sight = looker.look(network.thresholds)
+    assert (sight.decision.reason, network.turns) == (reason, turns)
+    assert sight.decision.label == "metal" and sight.decision.votes == {"metal": len(turns[-3:])}
+    assert set(unsharp).isdisjoint(network.taken_at) is (len(turns) < 3)
+
+
+@pytest.mark.parametrize("shape", [(120, 160), (120, 160, 4), (0, 160, 3)])
+def test_what_is_no_picture_is_a_fault_of_the_camera(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    rig = Rig(tmp_path)
+    looker, _ = looking(rig)
+    odd = Frame(np.zeros(shape, np.uint8), 0.0)
+    monkeypatch.setattr(rig.tray, "capture", lambda timeout: odd)
+    with pytest.raises(CameraError, match="no picture"):
+        looker.glance()
+
+
+def test_a_camera_has_another_size_only_where_it_always_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path)
+    looker, _ = looking(rig)
+    assert not looker.take_up_size() and rig.scene.learned, "it has the one that it had"
+    whole, capture = rig.tray.empty, rig.tray.capture
+
+    def wavers(timeout: float) -> Frame:
+        rig.tray.empty = whole[:100] if rig.tray.empty is whole else whole
+        return capture(timeout)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rig.tray, "capture", wavers)
+        with pytest.raises(CameraError, match="pictures of"):
+            looker.take_up_size()
+    rig.tray.empty = np.zeros_like(whole[:100])
+    with pytest.raises(CameraError, match="black"):
+        looker.take_up_size()
+    rig.tray.empty = whole
+    assert looker.glance().state is SceneState.EMPTY, "what it had holds on"
+    rig.tray.empty = whole[:100]
+    assert looker.take_up_size() and not rig.scene.learned
