@@ -48,7 +48,6 @@ class View:
         self.events: deque[Event] = deque(maxlen=EVENT_ROWS)
         self.last: Event | None = None
         self.item_events = 0
-        self.right = 0
         self.counts: Counter[str] = Counter()
         self.totals_ms: list[float] = []
         self.invokes_ms: list[float] = []
@@ -206,7 +205,7 @@ class View:
     def _footer(self) -> Text:
         line = Text(no_wrap=True, overflow="ellipsis")
         if self._page:
-            line.append(f"page: {self._page}   ", "bold cyan")
+            line.append(f"page: {self._page}\n", "bold cyan")  # all of it is too long for one line
         if self.totals_ms:
             line.append(
                 f"frame -> decision {median(self.totals_ms):.1f} ms"
@@ -228,7 +227,7 @@ class View:
     def summary(self, console: Console, delivered: bool) -> None:
         """What the demo came to, printed at its end."""
         console.print(
-            f"{self.item_events} items: {self._counted().plain}. "
+            f"{self.item_events} item{'s' * (self.item_events != 1)}: {self._counted().plain}. "
             + (
                 f"Every event reached the broker at {self.broker}."
                 if delivered

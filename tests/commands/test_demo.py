@@ -54,7 +54,7 @@ def test_without_a_page_it_ends_by_itself() -> None:
     with started("--items", "1", "--no-page") as demo:
         said, _ = demo.communicate(timeout=60)
     assert demo.returncode == 0
-    assert "1 items" in said
+    assert "1 item:" in said
     assert SAYS not in said
 
 
