@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PIN_KINDS = frozenset({"pir", "button", "servo", "lamps"})
-
 
 class Made:
     """The adapters of one bin, made but not opened; a part that cannot be made is a problem."""
@@ -157,7 +155,7 @@ class Made:
         self._try(name, lambda: part.open(*arguments))
 
     def _make(self, port: devices.Port, section: Any, context: Context) -> Any:
-        if section.kind in PIN_KINDS and context.pins is None:
+        if section.kind in devices.PIN_KINDS and context.pins is None:
             return None  # told already, as the problem "gpio"
         if section.kind == "simulated" and context.world is None:
             return None  # told already, as the problem "camera"
@@ -210,7 +208,7 @@ def _wants_pins(config: Config) -> bool:
     """True where anything hangs on a GPIO pin."""
     sections = [*config.triggers, *config.actuators]
     return (
-        any(section.kind in PIN_KINDS for section in sections)
+        any(section.kind in devices.PIN_KINDS for section in sections)
         or config.gpio.stop is not None
         or config.gpio.tray_lamp is not None
         or config.gpio.broker_lamp is not None

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from tests.support import FakeClock
 from tests.unit.test_assistant_parts import SERVO, Systemd, mover_of
 from trashbin import config
-from trashbin.assistant import asking, draft, parts, plan
+from trashbin.assistant import asking, draft, parts, plan, talk
 from trashbin.assistant.parts import Mover
 from trashbin.assistant.plan import Plan
 from trashbin.assistant.talk import Setup
@@ -211,7 +211,7 @@ def test_a_bin_goes_on_after_ctrl_c_at_the_last_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     systemd = Systemd(tmp_path)
-    monkeypatch.setattr(draft, "SYSTEM_CONFIG", tmp_path / "trashbin.yaml")
+    monkeypatch.setattr(talk, "SYSTEM_CONFIG", tmp_path / "trashbin.yaml")
     setup = Setup(tmp_path / "trashbin.yaml", yes=False, pins="mock", host=systemd.host)
     with CliRunner().isolation(input="y\n"), pytest.raises(Abort), setup._alone():
         setup._start()

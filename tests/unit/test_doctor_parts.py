@@ -165,7 +165,7 @@ class FakePerson:
 
 def on_pins(person: FakePerson, pins: Any, config: Config = SEEN) -> dict[str, Finding]:
     context = Context(FakeClock(), config, pins=pins)
-    return {finding.check: finding for finding in Pins(config, context, person).check()}
+    return {finding.check: finding for finding in Pins(context, person).check()}
 
 
 def test_nothing_moves_unless_it_may() -> None:
@@ -261,7 +261,7 @@ def test_without_pins_what_people_press_is_named_and_nothing_that_hangs_on_none(
     right = AT_THE_BIN.bins["left"].model_copy(update={"emptied": None, "level": None})
     bins = {**AT_THE_BIN.bins, "right": right}
     config = AT_THE_BIN.model_copy(update={"bins": bins})
-    assert Pins(config, Context(FakeClock(), config), FakePerson()).wired() == [
+    assert Pins(Context(FakeClock(), config), FakePerson()).wired() == [
         "button for glass on GPIO23",
         "emptied of left on GPIO11",
         "level sensor of left",

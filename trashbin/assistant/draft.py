@@ -10,12 +10,10 @@ from trashbin import config as configuration
 from trashbin import whole_file
 from trashbin.assistant import parts, plan
 from trashbin.assistant.plan import Plan
-from trashbin.doctor.machine import is_there
+from trashbin.doctor.machine import CREDENTIAL, SYSTEM_CONFIG, is_there
 from trashbin.settings import Config
 
-CREDENTIAL = Path("/etc/credstore/trashbin.mqtt-password")
 CREDENTIAL_AT_WORK = "/run/credentials/trashbin.service/trashbin.mqtt-password"
-SYSTEM_CONFIG = Path("/etc/trashbin/trashbin.yaml")
 
 
 class Draft:
@@ -49,7 +47,7 @@ class Draft:
     def password_file(self, at_work: bool = True) -> Path:
         """Where the password lies; under systemd the bin sees it in another place."""
         if self.file == SYSTEM_CONFIG:
-            return Path(CREDENTIAL_AT_WORK) if at_work else CREDENTIAL
+            return Path(CREDENTIAL_AT_WORK) if at_work else "/" / CREDENTIAL
         return self.file.absolute().with_name("mqtt-password")
 
     def write(self) -> Path | None:

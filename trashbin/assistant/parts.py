@@ -13,7 +13,6 @@ from trashbin import config as configuration
 from trashbin import devices
 from trashbin.assistant.plan import Plan
 from trashbin.clock import SystemClock
-from trashbin.errors import DeviceError
 from trashbin.limits import LimitedCamera
 from trashbin.ports import Camera, Clock, Context
 from trashbin.quiet import quiet
@@ -189,13 +188,3 @@ def _closed(servo: Any) -> None:
     """Close without the way back to rest: the next angle is tried from where it stands."""
     servo._away = False
     servo.close()
-
-
-def pin_factory(kind: str) -> Any:
-    """The way to the pins, or None where there is none."""
-    from trashbin.devices import pins
-
-    try:
-        return pins.pin_factory(kind)
-    except DeviceError:
-        return None

@@ -20,8 +20,8 @@ from trashbin.config_checks import I2C_PINS, PWM_CHANNELS
 from trashbin.devices.pins import pipes_elsewhere
 from trashbin.doctor import eyes, network
 from trashbin.doctor.examine import AtTerminal
-from trashbin.doctor.machine import Host, is_there
-from trashbin.doctor.pins import Pins, lit
+from trashbin.doctor.machine import SYSTEM_CONFIG, Host, is_there
+from trashbin.doctor.pins import Pins, lit, way_to_pins
 from trashbin.doctor.report import show
 from trashbin.errors import ConfigError, DeviceError, ExitCode, StoppedError
 from trashbin.ports import Context
@@ -284,11 +284,11 @@ class Setup(Questions):
         if config is None:
             return
         person = AtTerminal(WAIT_S, may_move=False, interactive=True)
-        if not Pins(config, Context(SystemClock(), config), person).wired():
+        if not Pins(Context(SystemClock(), config), person).wired():
             self._say("Nothing hangs on a pin.")
         elif not self.yes and self._has_pins() and self._sure("Try trigger, switch and lamps now?"):
             context = Context(SystemClock(), config, pins=self.factory)
-            for finding in Pins(config, context, person).check():
+            for finding in Pins(context, person).check():
                 show(finding)
 
     def _broker(self) -> None:
@@ -343,7 +343,7 @@ class Setup(Questions):
 
     def _start(self) -> None:
         """Start the service, where it is this file's and systemd runs."""
-        if self.yes or self.file != draft.SYSTEM_CONFIG or not self.host.has_systemd:
+        if self.yes or self.file != SYSTEM_CONFIG or not self.host.has_systemd:
             if not self.yes:
                 click.echo(f"Start it with: trashbin run --config {self.file}")
             return
@@ -360,7 +360,7 @@ class Setup(Questions):
 
     def _has_pins(self) -> bool:
         if self.factory is None and not self._pinless:
-            self.factory = parts.pin_factory(self.plan.pins)
+            self.factory = way_to_pins(self.plan.pins)
             self._pinless = self.factory is None
             if self._pinless:
                 self._say("There is no way to the pins here, so nothing on them can be tried.")

@@ -14,6 +14,8 @@ from trashbin.errors import ConfigError
 
 Port = Literal["camera", "trigger", "actuator", "publisher"]
 
+PIN_KINDS = frozenset({"pir", "button", "servo", "lamps"})  # what hangs on GPIO pins
+
 TABLE: dict[Port, dict[str, str]] = {
     "camera": {
         "picamera2": "trashbin.devices.picamera2:Picamera2Camera",

@@ -17,16 +17,14 @@ from trashbin.clock import SystemClock, is_synchronized
 from trashbin.config import Loaded
 from trashbin.devices.pins import pipes_elsewhere
 from trashbin.doctor import brain, daemon, eyes, machine, network
-from trashbin.doctor.machine import Host
+from trashbin.doctor.machine import SYSTEM_CONFIG, Host
 from trashbin.doctor.network import Heard
-from trashbin.doctor.pins import Person, Pins, lit
+from trashbin.doctor.pins import Person, Pins, lit, way_to_pins
 from trashbin.doctor.report import Finding, Report, bad, good, show, unreachable, warning
-from trashbin.errors import DeviceError, ExitCode, TrashbinError
+from trashbin.errors import ExitCode, TrashbinError
 from trashbin.limits import LimitedCamera
 from trashbin.ports import Context
 from trashbin.settings import Config, Model, Store
-
-DEFAULT = Path("/etc/trashbin/trashbin.yaml")
 
 
 @dataclass
@@ -48,7 +46,7 @@ class AtTerminal:
 
 def run(path: Path | None, person: Person, *, as_json: bool) -> ExitCode:
     """Examine, tell each finding as it is made, and sum up."""
-    file = path or DEFAULT
+    file = path or SYSTEM_CONFIG
     report = Report(tell=(lambda finding: None) if as_json else show)
     with pipes_elsewhere():
         running = examine(file, person, report, Host())
@@ -74,10 +72,12 @@ def examine(
     model = sections.get("model", Model())
     assert isinstance(model, Model)
     if running is False and config is not None:
-        context = Context(SystemClock(), config, pins=pins or _way_to_lamp(config))
+        if pins is None and config.gpio.tray_lamp is not None:
+            pins = way_to_pins(config.gpio.pins)
+        context = Context(SystemClock(), config, pins=pins)
         with lit(context):
             report.add(*_eyes(config, context, person))
-        for finding in Pins(config, context, person).check():
+        for finding in Pins(context, person).check():
             report.add(finding)
     for finding in brain.check(model, host.board):
         report.add(finding)
@@ -125,18 +125,6 @@ def _configuration(file: Path, loaded: Loaded) -> Finding:
         f"trashbin check-config {file} tells all; sudo trashbin setup writes a new file.",
         ExitCode.BAD_USAGE,
     )
-
-
-def _way_to_lamp(config: Config) -> Any:
-    """A pin factory for the tray lamp; None without one, or without a way, which is told later."""
-    if config.gpio.tray_lamp is None:
-        return None
-    from trashbin.devices.pins import pin_factory
-
-    try:
-        return pin_factory(config.gpio.pins)
-    except DeviceError:
-        return None
 
 
 def _eyes(config: Config, context: Context, person: Person) -> Iterator[Finding]:

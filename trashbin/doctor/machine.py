@@ -20,6 +20,7 @@ from trashbin.doctor.report import Finding, bad, good, warning
 USER = "trashbin"
 GROUPS = ("gpio", "video", "render")  # as the unit's SupplementaryGroups
 UNIT = "trashbin.service"
+SYSTEM_CONFIG = Path("/etc/trashbin/trashbin.yaml")  # the one that it runs with
 CREDENTIAL = Path("etc/credstore/trashbin.mqtt-password")
 LEAST_FREE_MB = 100
 WARM_C, HOT_C = 75.0, 85.0  # a Pi slows down from 80 and must from 85

@@ -5,10 +5,14 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from trashbin import devices
+from trashbin.devices import PIN_KINDS
+from trashbin.devices.gpio import Buttons, Lamp, StopInput
+from trashbin.devices.level import UltrasonicSensor
+from trashbin.devices.pins import pin_factory
 from trashbin.doctor.report import Finding, good, unreachable, warning
 from trashbin.errors import DeviceError, StoppedError, TrashbinError
 from trashbin.ports import Context
@@ -16,7 +20,6 @@ from trashbin.settings import Config, LampsActuator, Servo
 from trashbin.status import Status
 from trashbin.types import Signal
 
-PIN_KINDS = frozenset({"pir", "button", "servo", "lamps"})
 LIT_S = 0.4
 GATHER_S = 1.0  # after the first signal, to see whether it fires twice
 
@@ -36,13 +39,19 @@ class Person(Protocol):
         ...
 
 
+def way_to_pins(kind: str) -> Any:
+    """A pin factory, or None where there is none; the check of the pins tells why."""
+    try:
+        return pin_factory(kind)
+    except DeviceError:
+        return None
+
+
 @contextmanager
 def lit(context: Context) -> Iterator[None]:
     """The tray lamp is on, as it is whenever the bin looks, where there is one and a way to it."""
     pin, lamp = context.config.gpio.tray_lamp, None
     if pin is not None and context.pins is not None:
-        from trashbin.devices.gpio import Lamp
-
         with suppress(DeviceError):  # what the check of the lamp will tell
             lamp = Lamp("tray lamp", pin, context)
             lamp.on()
@@ -57,9 +66,13 @@ def lit(context: Context) -> Iterator[None]:
 class Pins:
     """Checks of one bin's pins; ``context`` carries the pin factory, or None where is none."""
 
-    config: Config
     context: Context
     person: Person
+
+    @property
+    def config(self) -> Config:
+        """The bin's."""
+        return self.context.config
 
     def wired(self) -> list[str]:
         """What hangs on a pin, in words."""
@@ -86,12 +99,9 @@ class Pins:
 
     def check(self) -> Iterator[Finding]:
         """The way to the pins, then each part on them; the rest of the triggers too."""
-        wired = self.wired()
-        pins = self.context.pins
-        if wired and pins is None:
+        wired, reached = self.wired(), self
+        if wired and self.context.pins is None:
             try:
-                from trashbin.devices.pins import pin_factory
-
                 pins = pin_factory(self.config.gpio.pins)
             except DeviceError as error:
                 yield unreachable(
@@ -103,30 +113,33 @@ class Pins:
                 yield from self._pinless()
                 for actuator in self.config.actuators:
                     if isinstance(actuator, Servo) and actuator.kind not in PIN_KINDS:
-                        yield self._servo(actuator, self.context)
+                        yield self._servo(actuator)
                 return
-        context = Context(self.context.clock, self.config, pins=pins, camera=self.context.camera)
+            reached = replace(self, context=replace(self.context, pins=pins))
         if wired:
-            yield self._way(pins)
-            yield from self._stop(context)
+            yield reached._way()
+            yield from reached._stop()
+        yield from reached._parts()
+
+    def _parts(self) -> Iterator[Finding]:
         for section in self.config.triggers:
             if section.kind in PIN_KINDS:
-                yield self._trigger(section, context)
+                yield self._trigger(section)
         yield from self._pinless()
         for actuator in self.config.actuators:
             if isinstance(actuator, Servo):
-                yield self._servo(actuator, context)
+                yield self._servo(actuator)
             elif isinstance(actuator, LampsActuator):
-                yield self._lamps(actuator, context)
+                yield self._lamps(actuator)
             elif actuator.kind in PIN_KINDS:
-                yield self._opened(actuator, context)
-        yield from self._tray_lamp(context)
-        yield from self._buttons("answer buttons", self._answers(), "for", context)
-        yield from self._buttons("emptied buttons", self._emptied(), "that says emptied", context)
-        yield from self._levels(context)
+                yield self._opened(actuator)
+        yield from self._tray_lamp()
+        yield from self._buttons("answer buttons", self._answers(), "for")
+        yield from self._buttons("emptied buttons", self._emptied(), "that says emptied")
+        yield from self._levels()
 
-    def _way(self, pins: Any) -> Finding:
-        name = type(pins).__name__.removesuffix("Factory")
+    def _way(self) -> Finding:
+        name = type(self.context.pins).__name__.removesuffix("Factory")
         if name == "Mock":
             return warning(
                 "gpio",
@@ -152,18 +165,18 @@ class Pins:
         pin = getattr(section, "pin", None)
         return section.kind if pin is None else f"{section.kind} on GPIO{pin}"
 
-    def _trigger(self, section: Any, context: Context) -> Finding:
+    def _trigger(self, section: Any) -> Finding:
         check, name = f"trigger {section.kind}", self._name(section)
         seen: queue.SimpleQueue[Signal] = queue.SimpleQueue()
         trigger = None
         try:
-            trigger = devices.load("trigger", section.kind)(section, context)
+            trigger = devices.load("trigger", section.kind)(section, self.context)
             trigger.open(seen.put)
             do = "press the button" if section.kind == "button" else "wave a hand over the tray"
             wait_s = self.person.wait_s
             if wait_s > 0:
                 self.person.say(f"{name}: {do} within {wait_s:g} s ...")
-            started = context.clock.monotonic()
+            started = self.context.clock.monotonic()
             try:
                 seen.get(timeout=max(wait_s, 0.01))
             except queue.Empty:
@@ -175,8 +188,8 @@ class Pins:
                     "Nobody came, or the sensor is not connected, or to another pin.",
                     f"Run this again and {do}. Check the pin, its 5 V and ground.",
                 )
-            after = context.clock.monotonic() - started
-            context.clock.wait(GATHER_S)
+            after = self.context.clock.monotonic() - started
+            self.context.clock.wait(GATHER_S)
             more = seen.qsize()
         except TrashbinError as error:
             return unreachable(check, str(error), "This trigger wakes nobody.", "Check the pin.")
@@ -193,14 +206,12 @@ class Pins:
             )
         return good(check, told, "The bin notices.")
 
-    def _stop(self, context: Context) -> Iterator[Finding]:
+    def _stop(self) -> Iterator[Finding]:
         pin = self.config.gpio.stop
         if pin is None:
             return
-        from trashbin.devices.gpio import StopInput
-
         try:
-            switch = StopInput(pin, context, lambda: None)
+            switch = StopInput(pin, self.context, lambda: None)
         except DeviceError as error:
             yield unreachable("stop switch", str(error), "Nothing moves without it.", "Check it.")
             return
@@ -219,7 +230,7 @@ class Pins:
         else:
             yield good("stop switch", f"GPIO{pin} is open", "The bin may move.")
 
-    def _servo(self, section: Servo, context: Context) -> Finding:
+    def _servo(self, section: Servo) -> Finding:
         bins = self.config.bins
         told = ", ".join(f"{name} {bin.angle or 0:g}°" for name, bin in bins.items())
         move = self.person.may_move
@@ -228,10 +239,8 @@ class Pins:
         switch = servo = None
         try:
             if self.config.gpio.stop is not None:
-                from trashbin.devices.gpio import StopInput
-
-                switch = StopInput(self.config.gpio.stop, context, lambda: None)
-            own = Context(context.clock, self.config, pins=context.pins, stop=switch)
+                switch = StopInput(self.config.gpio.stop, self.context, lambda: None)
+            own = replace(self.context, stop=switch)
             servo = devices.load("actuator", section.kind)(section, own)
             servo.open()
             if not move:
@@ -242,7 +251,7 @@ class Pins:
                 )
             for name in bins:
                 self.person.say(f"servo: to {name} ...")
-                self._drive(servo, name, context)
+                self._drive(servo, name)
             seen = self.person.ask("Did it reach every bin, and come back to rest?")
         except StoppedError as error:
             return warning("servo", str(error), "It was not moved.", "Release the stop switch.")
@@ -254,29 +263,29 @@ class Pins:
                     part.close()
         return _swept(f"{self._name(section)}: {told}", seen)
 
-    def _drive(self, servo: Any, bin: str, context: Context) -> None:
+    def _drive(self, servo: Any, bin: str) -> None:
         servo.sort(bin)
-        context.clock.wait(self.config.sorting.move_s)
+        self.context.clock.wait(self.config.sorting.move_s)
         servo.rest()
-        context.clock.wait(self.config.sorting.move_s)
+        self.context.clock.wait(self.config.sorting.move_s)
         servo.release()
 
-    def _lamps(self, section: LampsActuator, context: Context) -> Finding:
+    def _lamps(self, section: LampsActuator) -> Finding:
         lamps = None
         shown: list[str] = []
         try:
-            lamps = devices.load("actuator", "lamps")(section, context)
+            lamps = devices.load("actuator", "lamps")(section, self.context)
             lamps.open()
             for name, entry in self.config.bins.items():
                 if entry.lamp is not None or section.rgb is not None:
                     self.person.say(f"lamps: {name} ...")
                     lamps.show(Status.SORTING, name)
-                    context.clock.wait(LIT_S)
+                    self.context.clock.wait(LIT_S)
                     shown.append(name)
             if section.uncertain is not None or section.rgb is not None:
                 self.person.say("lamps: uncertain ...")
                 lamps.show(Status.HOLDING, None)
-                context.clock.wait(2 * LIT_S)
+                self.context.clock.wait(2 * LIT_S)
                 shown.append("uncertain")
             lamps.show(Status.IDLE, None)
             seen = self.person.ask("Did each lamp light in turn?")
@@ -296,10 +305,10 @@ class Pins:
             )
         return good("lamps", told, "Seen by a person." if seen else "Nobody was asked to look.")
 
-    def _opened(self, section: Any, context: Context) -> Finding:
+    def _opened(self, section: Any) -> Finding:
         part = None
         try:
-            part = devices.load("actuator", section.kind)(section, context)
+            part = devices.load("actuator", section.kind)(section, self.context)
             part.open()
         except TrashbinError as error:
             return unreachable(section.kind, str(error), "Nothing is sorted.", "Check its wiring.")
@@ -308,14 +317,10 @@ class Pins:
                 part.close()
         return good(section.kind, "can be reached", "It was not moved.")
 
-    def _buttons(
-        self, check: str, pins: dict[str, int], what: str, context: Context
-    ) -> Iterator[Finding]:
+    def _buttons(self, check: str, pins: dict[str, int], what: str) -> Iterator[Finding]:
         if not pins:
             return
-        from trashbin.devices.gpio import Buttons
-
-        buttons = Buttons(pins, what, context)
+        buttons = Buttons(pins, what, self.context)
         try:
             buttons.open(lambda name: None)
         except DeviceError as error:
@@ -326,17 +331,15 @@ class Pins:
         told = ", ".join(f"{name} on GPIO{pin}" for name, pin in pins.items())
         yield good(check, f"can be read: {told}", "None was to be pressed.")
 
-    def _levels(self, context: Context) -> Iterator[Finding]:
+    def _levels(self) -> Iterator[Finding]:
         """What each level sensor hears within a second."""
         for name, entry in self.config.bins.items():
             if entry.level is None:
                 continue
-            from trashbin.devices.level import UltrasonicSensor
-
-            sensor = UltrasonicSensor(entry.level, name, context)
+            sensor = UltrasonicSensor(entry.level, name, self.context)
             try:
                 sensor.open()
-                context.clock.wait(GATHER_S)
+                self.context.clock.wait(GATHER_S)
                 level = sensor.level()
             except DeviceError as error:
                 level, told = None, str(error)
@@ -354,17 +357,15 @@ class Pins:
             else:
                 yield good("level", f"{name}: {min(1.0, max(0.0, level)):.0%} full", "It hears.")
 
-    def _tray_lamp(self, context: Context) -> Iterator[Finding]:
+    def _tray_lamp(self) -> Iterator[Finding]:
         pin = self.config.gpio.tray_lamp
         if pin is None:
             return
-        from trashbin.devices.gpio import Lamp
-
         lamp = None
         try:
-            lamp = Lamp("tray lamp", pin, context)
+            lamp = Lamp("tray lamp", pin, self.context)
             lamp.on()
-            context.clock.wait(LIT_S)
+            self.context.clock.wait(LIT_S)
             seen = self.person.ask("Did the lamp over the tray light?")
         except DeviceError as error:
             yield unreachable("tray lamp", str(error), "The tray stays dark.", "Check its pin.")
