@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -18,16 +18,13 @@ from trashbin.cli_options import (
     store_option,
 )
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
 
 def _since(ctx: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
     """``--since`` as a time; bad usage where it is none."""
     from trashbin import history
 
     try:
-        return None if text is None else history.moment(text, history.now())
+        return None if text is None else history.moment(text, datetime.now(UTC))
     except (ValueError, OverflowError):
         raise click.BadParameter(
             f"{text!r} is neither a date or time such as 2026-11-23 or 2026-11-23T14:30, "

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -280,8 +280,3 @@ def _local(event: Event) -> str:
 
 def _share(share: float | None) -> str:
     return "-" if share is None else f"{share:.2f}"
-
-
-def now() -> datetime:
-    """The present, in UTC."""
-    return datetime.now(UTC)

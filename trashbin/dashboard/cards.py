@@ -243,8 +243,8 @@ def _answered(event: Event, answer: Event | None, words: Words) -> str:
 
 def _answer(event: Event, words: Words) -> str:
     assert event.answer is not None
-    way = getattr(event.answer, "way", None) or getattr(event.answer, "by", "")
-    text = words("answered", words.known(event.answer.label), words.known(f"way_{way}"))
+    way = words.known(f"way_{event.answer.way}")
+    text = words("answered", words.known(event.answer.label), way)
     return f"{text} {words('into', event.bin)}" if event.bin else text
 
 
