@@ -9,7 +9,7 @@ import pytest
 
 from trashbin.training import __main__ as command
 from trashbin.training import teaching
-from trashbin.training.data import FOLDS, Photo, split_groups, whole
+from trashbin.training.data import FOLDS, Photo, split_groups
 
 
 @pytest.fixture
@@ -65,17 +65,6 @@ def test_ctrl_c_is_no_traceback(
     monkeypatch.setattr(sys, "argv", ["training", *given(folders)])
     assert command.main() == 130
     assert "goes on there" in capsys.readouterr().err
-
-
-def test_half_a_file_never_lies_where_a_whole_one_is_looked_for(tmp_path: Path) -> None:
-    file = tmp_path / "teacher-0.pt"
-    with pytest.raises(KeyboardInterrupt), whole(file) as part:
-        part.write_text("half")
-        raise KeyboardInterrupt
-    assert not file.exists()
-    with whole(file) as part:
-        part.write_text("whole")
-    assert file.read_text() == "whole" and [*tmp_path.iterdir()] == [file]
 
 
 def test_what_teaching_is_measured_on_trained_nothing() -> None:

@@ -17,12 +17,15 @@ def test_a_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_block_that_fails_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_block_that_fails_leaves_the_old_one_and_nothing_else(
+    tmp_path: Path, failure: BaseException
+) -> None:
     file = tmp_path / "state.json"
     whole_file.write(file, "old")
-    with pytest.raises(OSError, match="No space"), whole_file.writing(file) as half:
+    with pytest.raises(type(failure)), whole_file.writing(file) as half:
         half.write(b"ne")
-        raise OSError(28, "No space left on device")
+        raise failure
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from trashbin import whole_file
 from trashbin.training.data import (
     FOLDS,
     data_folder,
@@ -18,7 +19,6 @@ from trashbin.training.data import (
     link_fold,
     read_photos,
     weights_folder,
-    whole,
 )
 
 MODEL = Path("models/trashnet-mobilenetv3-large")
@@ -180,8 +180,7 @@ def begun_otherwise(args: argparse.Namespace) -> str | None:
     given = paths | {"effort": args.effort, "limit": args.limit}
     note: Path = args.work / "begun.json"
     if not note.exists():
-        with whole(note) as part:
-            part.write_text(json.dumps(given) + "\n")
+        whole_file.write(note, json.dumps(given) + "\n")
         return None
     was = json.loads(note.read_text())
     changed = ", ".join(f"--{name} {was[name]}" for name in given if was[name] != given[name])

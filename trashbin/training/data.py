@@ -11,8 +11,7 @@ import csv
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,6 +19,8 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from trashbin import whole_file
 
 Image = NDArray[np.uint8]
 Fold = Literal["train", "val", "calib", "test"]
@@ -62,17 +63,6 @@ def lacking(root: Path) -> str | None:
     if (root / "groups.csv").is_file():
         return None
     return f"{root}: has no groups.csv; name the TrashNet photographs with --data, or set TRASHNET"
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Where to write a file that takes its place at `path` once it is whole.
-
-    A stage whose file lies there is not done again, and half a file would be the end of its run.
-    """
-    part = path.with_name(f"part-{path.name}")
-    yield part
-    part.replace(path)
 
 
 def read_photos(root: Path) -> list[Photo]:
@@ -151,9 +141,8 @@ def load_pictures(root: Path, photos: Sequence[Photo], cache: Path) -> NDArray[n
             row[:] = cv2.resize(
                 read_picture(root / photo.path), CACHE_SIZE, interpolation=cv2.INTER_AREA
             )
-        part = file.with_suffix(".part.npy")
-        np.save(part, pictures)
-        part.replace(file)
+        with whole_file.writing(file) as out:
+            np.save(out, pictures)
     loaded: NDArray[np.uint8] = np.load(file, mmap_mode="r")
     return loaded
 

@@ -21,9 +21,10 @@ import torch
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
 
+from trashbin import whole_file
 from trashbin.model import golden
 from trashbin.preprocess import restore
-from trashbin.training.data import LABELS, whole
+from trashbin.training.data import LABELS
 from trashbin.training.evaluate import TFLite
 from trashbin.training.model import Architecture, MobileNetV3
 from trashbin.training.quantize import PIXEL, Exported
@@ -61,9 +62,9 @@ def write_parent(model: MobileNetV3, ranges: Sequence[tuple[float, float]], path
     weights = {f"w/{k}": v.numpy().astype(np.float16) for k, v in model.state_dict().items()}
     table = np.array(json.dumps(model.architecture.as_dict()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as part:
+    with whole_file.writing(path) as file:
         np.savez_compressed(
-            part, architecture=table, ranges=np.array(ranges, np.float32), **weights
+            file, architecture=table, ranges=np.array(ranges, np.float32), **weights
         )
 
 

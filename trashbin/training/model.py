@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trashbin.training.data import whole
+from trashbin import whole_file
 
 INPUT_SIZE = 224  # of the unpruned network; a pruned one says its own
 
@@ -244,8 +244,8 @@ def without_dead_gates(model: MobileNetV3) -> MobileNetV3:
 def save(model: MobileNetV3, path: Path) -> None:
     """Architecture and weights in one file."""
     kept = {"architecture": model.architecture.as_dict(), "weights": model.state_dict()}
-    with whole(path) as part:
-        torch.save(kept, part)
+    with whole_file.writing(path) as file:
+        torch.save(kept, file)
 
 
 def load(path: Path, dropout: float = 0.0) -> MobileNetV3:

@@ -30,9 +30,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from trashbin import whole_file
 from trashbin.training import export, prune, recipe
 from trashbin.training.bank import NO_CLASS
-from trashbin.training.data import fold_photos, limited, read_photos, whole
+from trashbin.training.data import fold_photos, limited, read_photos
 from trashbin.training.equalize import SHARE, calm, equalize, relu_stem
 from trashbin.training.lessons import (
     LARGE,
@@ -113,8 +114,8 @@ class Stages:
                 what = f"teacher: {kind} at {course.size} x {course.size}"
                 out, told = self.work.folder / name, self.told(name, what, course.size)
                 made = teach(course, self.work.weights, self.stock, out, told)
-                with whole(file) as part:
-                    torch.save(made.state_dict(), part)
+                with whole_file.writing(file) as kept:
+                    torch.save(made.state_dict(), kept)
             network = start_network(self.work.weights, course.start)
             network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
             asked.append((frozen(network, self.device), course))
@@ -174,8 +175,8 @@ class Stages:
             told = exported.refine_ranges(shifted[0][: self.plan.refined])
             what = "rounded to int8, not trained for it"
             self.log("ranges", what, exported, size, narrowed=told)
-            with whole(ready) as part:
-                torch.save(exported.state_dict(), part)
+            with whole_file.writing(ready) as file:
+                torch.save(exported.state_dict(), file)
         exported = Exported(student).eval()
         exported.load_state_dict(torch.load(ready, weights_only=True))
         exported.set_mode("round")
