@@ -31,7 +31,7 @@ from trashbin.resources import labels
 from trashbin.settings import Config
 from trashbin.types import Frame, Pixels
 
-PIR, SERVO, STOP, UNCERTAIN, TRAY = 17, 18, 27, 19, 22
+PIR, SERVO, STOP, UNCERTAIN, TRAY, BROKER = 17, 18, 27, 19, 22, 25
 
 # the camera
 
@@ -205,6 +205,26 @@ def test_the_servo_stands_still_while_the_stop_switch_is_closed() -> None:
     found = on_pins(FakePerson(True, 0.0, True), MockFactory(pin_class=ShortedStop))
     assert found["stop switch"].level is Level.WARNING
     assert (found["servo"].level, "stop switch" in found["servo"].found) == (Level.WARNING, True)
+
+
+@pytest.mark.parametrize("lamp", ["tray lamp", "broker lamp"])
+def test_each_lamp_of_one_purpose_is_lit_and_out_again(lamp: str) -> None:
+    gpio = SEEN.gpio.model_copy(update={"broker_lamp": BROKER})
+    config = SEEN.model_copy(update={"gpio": gpio})
+    pins = pin_factory("mock")
+    pin = pins.pin(TRAY if lamp == "tray lamp" else BROKER)
+    asked: dict[str, bool] = {}
+
+    class Looking(FakePerson):
+        def ask(self, question: str) -> bool | None:
+            asked[question] = bool(pin.state)
+            return self.answer
+
+    assert on_pins(Looking(True), pins, config)[lamp].level is Level.GOOD
+    assert [question for question, is_lit in asked.items() if is_lit] == [f"Did the {lamp} light?"]
+    assert not pin.state
+    pins.reset()
+    assert on_pins(FakePerson(False), pins, config)[lamp].exit_code is ExitCode.UNREACHABLE
 
 
 def test_a_trigger_is_waited_for_and_what_it_saw_is_told() -> None:

@@ -21,6 +21,10 @@ from trashbin.status import Status
 from trashbin.types import Signal
 
 LIT_S = 0.4
+TRAY_DARK = "The tray may be too dark to judge."
+TRAY_LAMP_WIRING = "Check the MOSFET, its 5 V, and that all grounds are joined."
+BROKER_DARK = "Nobody at the bin sees whether its events leave it."
+LED_WIRING = "Check the LED's direction, its resistor, and its ground."
 GATHER_S = 1.0  # after the first signal, to see whether it fires twice
 
 
@@ -133,7 +137,9 @@ class Pins:
                 yield self._lamps(actuator)
             elif actuator.kind in PIN_KINDS:
                 yield self._opened(actuator)
-        yield from self._tray_lamp()
+        gpio = self.config.gpio
+        yield from self._lamp("tray lamp", gpio.tray_lamp, TRAY_DARK, TRAY_LAMP_WIRING)
+        yield from self._lamp("broker lamp", gpio.broker_lamp, BROKER_DARK, LED_WIRING)
         yield from self._buttons("answer buttons", self._answers(), "for")
         yield from self._buttons("emptied buttons", self._emptied(), "that says emptied")
         yield from self._levels()
@@ -357,31 +363,26 @@ class Pins:
             else:
                 yield good("level", f"{name}: {min(1.0, max(0.0, level)):.0%} full", "It hears.")
 
-    def _tray_lamp(self) -> Iterator[Finding]:
-        pin = self.config.gpio.tray_lamp
+    def _lamp(self, what: str, pin: int | None, dark: str, wiring: str) -> Iterator[Finding]:
+        """A lamp of its own; ``dark`` says what it means where it is."""
         if pin is None:
             return
         lamp = None
         try:
-            lamp = Lamp("tray lamp", pin, self.context)
+            lamp = Lamp(what, pin, self.context)
             lamp.on()
             self.context.clock.wait(LIT_S)
-            seen = self.person.ask("Did the lamp over the tray light?")
+            seen = self.person.ask(f"Did the {what} light?")
         except DeviceError as error:
-            yield unreachable("tray lamp", str(error), "The tray stays dark.", "Check its pin.")
+            yield unreachable(what, str(error), dark, "Check its pin.")
             return
         finally:
             if lamp is not None:
                 lamp.close()
         if seen is False:
-            yield unreachable(
-                "tray lamp",
-                f"GPIO{pin} was on, and no light was seen",
-                "The tray may be too dark to judge.",
-                "Check the MOSFET, its 5 V, and that all grounds are joined.",
-            )
+            yield unreachable(what, f"GPIO{pin} was on, and no light was seen", dark, wiring)
         else:
-            yield good("tray lamp", f"GPIO{pin} was lit", "The bin lights its tray for a look.")
+            yield good(what, f"GPIO{pin} was lit", "It lights where the bin wants it to.")
 
 
 def _swept(told: str, seen: bool | None) -> Finding:
