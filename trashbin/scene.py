@@ -144,10 +144,12 @@ class Scene:
             items = 1
             resting = SceneState.SETTLED
         elif not self.learned:
-            dark = bright < self.dark_level
-            if dark or motion >= MOVED:
-                self.forget()  # nothing to be seen, or somebody reaches in: begin again
-            if not dark:
+            if bright < self.dark_level:
+                self.forget()  # nothing to be seen
+            elif motion >= MOVED:
+                self.forget()  # somebody reaches in: begin again once the hand is gone
+                self._before = now
+            else:
                 self._teach(now)
             changed, resting = 0.0, SceneState.EMPTY
         else:

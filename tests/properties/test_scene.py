@@ -228,6 +228,32 @@ def test_a_resting_item_is_never_learned() -> None:
     assert run(scene, camera.frames(empty, 5))[-1].state is SceneState.EMPTY
 
 
+@pytest.mark.parametrize("way", [[None, 120], [120, None, 120], [120, 170], [None, 70, 170, 240]])
+def test_a_hand_that_passes_while_the_tray_is_learned_is_no_part_of_it(
+    way: list[int | None],
+) -> None:
+    """A third of it was, and an empty tray was never empty again."""
+    camera, empty = Camera(), TRAYS["wood"]
+    scene = Scene()
+    run(scene, (camera.frame(empty if x is None else can(empty, x=x)) for x in way))
+    assert not scene.learned
+    assert {view.state for view in run(scene, camera.frames(empty, 9))[1:]} == {SceneState.EMPTY}
+    assert scene.learned
+    assert run(scene, camera.frames(can(empty), 5))[-1].state is SceneState.SETTLED
+
+
+def test_in_the_dark_no_tray_is_learned() -> None:
+    camera, empty = Camera(), TRAYS["wood"]
+    scene = Scene(dark_level=12.0)
+    run(scene, (camera.frame(empty, 0.05) for _ in range(9)))
+    assert not scene.learned and scene.tray is None
+    run(scene, [*camera.frames(empty, 2), camera.frame(empty, 0.05), *camera.frames(empty, 2)])
+    assert not scene.learned, "it begins again"
+    assert run(scene, camera.frames(empty, 1))[-1].state is SceneState.EMPTY
+    assert scene.learned and scene.tray is not None
+    assert abs(float(scene.tray.mean()) - float(empty.mean())) < 1
+
+
 def test_an_item_is_still_seen_after_a_night_in_the_dark() -> None:
     camera, empty = Camera(), TRAYS["wood"]
     scene = learned(empty, camera)
