@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,10 +11,13 @@ from pathlib import Path
 
 import pytest
 from paho.mqtt.client import MQTTMessage
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.support_events import NOON, an_event
 from tests.support_processes import wait_until
 from trashbin.dashboard import watch as module
+from trashbin.dashboard import wire
 from trashbin.dashboard.archive import NAME, Archive
 from trashbin.dashboard.holes import TRIES
 from trashbin.dashboard.watch import Watch
@@ -242,3 +246,112 @@ def test_it_says_why_a_broker_cannot_be_reached(tmp_path: Path) -> None:
     finally:
         watch.close()
         archive.close()
+
+
+def hear(watch: Watch, topic: bytes, payload: bytes) -> None:
+    message = MQTTMessage(topic=topic)
+    message.payload = payload
+    pending: list[Event] = []
+    watch._hear(message, pending)
+    assert not pending
+
+
+def test_an_answer_reaches_whoever_asked_and_nobody_else(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    watch.connected = True
+    sent: list[str] = []
+    watch._client.publish = lambda topic, payload, **_: sent.append(payload)  # type: ignore
+    mine, gone = watch.ask("bin-1", "look", {}), watch.ask("bin-1", "mode", {"mode": "auto"})
+    assert json.loads(sent[1])["mode"] == "auto"
+    first, second = (json.loads(asked)["transaction"] for asked in sent)
+    gone.cancel()  # the page was closed
+    for transaction in ("of somebody else", second, first, first):
+        answer = {"status": "ok", "transaction": transaction}
+        assert mine.done() is False or transaction == first
+        hear(watch, b"trashbin/bin-1/response/look", json.dumps(answer).encode())
+    hear(watch, b"trashbin/bin-1/response/look", b"no JSON")
+    assert mine.result(0) == {"status": "ok", "transaction": first}
+    assert watch.ignored == 0
+    archive.close()
+
+
+def test_who_asked_first_gives_way_where_nobody_answers(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    watch.connected = True
+    asked = [watch.ask("bin-1", "look", {}) for _ in range(module.MAX_WAITING + 1)]
+    assert [future.cancelled() for future in asked[:2]] == [True, False]
+    assert len(watch._asked) == module.MAX_WAITING
+    archive.close()
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        (b"trashbin/a bin/event", b"{}"),
+        (b"trashbin/\xff/event", b"{}"),
+        (b"trashbin/bin-1/event", b"null"),
+        (b"trashbin/bin-1/event", b" " * (wire.MAX_BYTES + 1)),
+        (b"trashbin/bin-1/info", b"[]"),
+    ],
+)
+def test_what_is_no_bins_word_is_left_out_and_counted(
+    tmp_path: Path, topic: bytes, payload: bytes
+) -> None:
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    hear(watch, topic, payload)
+    assert watch.ignored == 1 and all(bin.info == {} for bin in watch.bins.values())
+    archive.close()
+
+
+def test_a_bin_that_is_known_may_speak_on_though_no_other_finds_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_BINS", 1)
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    for device, name in (("hall", b"old"), ("yard", b"other"), ("hall", b"new")):
+        watch._said(device, "info", b'{"name": "%s"}' % name)
+    assert {device: bin.name for device, bin in watch.bins.items()} == {"hall": "new"}
+    archive.close()
+
+
+def test_a_refusal_is_told_until_the_broker_lets_the_page_in(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    refused = ReasonCode(PacketTypes.CONNACK, "Not authorized")
+    watch._on_connect(watch._client, None, None, refused, None)
+    assert not watch.connected and "check --username" in watch.problem
+    told = watch.problem, watch.version
+    watch._on_disconnect()  # as follows at once
+    assert watch.problem == told[0] and watch.version > told[1]
+    watch._on_connect(watch._client, None, None, ReasonCode(PacketTypes.CONNACK), None)
+    assert watch.connected
+    watch._on_disconnect()
+    assert not watch.connected and watch.problem == "The connection to the broker was lost"
+    archive.close()
+
+
+def test_a_bin_that_is_away_or_does_not_say_its_store_is_asked_nothing(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / NAME)
+    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+    sent: list[str] = []
+    watch._client.publish = lambda topic, *_, **__: sent.append(topic)  # type: ignore
+    watch._said("hall", "availability", b"online")
+    watch._said("hall", "info", b'{"store_id": "s"}')
+    watch._said("hall", "health", b'{"last_seq": 9}')
+    watch._said("yard", "availability", b"online")
+    watch._said("yard", "health", b'{"last_seq": 9}')
+    watch._said("attic", "availability", b"offline")
+    watch._said("attic", "info", b'{"store_id": "t"}')
+    watch._said("attic", "health", b'{"last_seq": 9}')
+    for now in (0.0, 1e9):  # no broker
+        watch._mend(now)
+    assert sent == []
+    watch.connected = True
+    watch._mend(2e9)
+    watch._mend(3e9)
+    assert set(sent) == {"trashbin/hall/request/events"}
+    archive.close()

@@ -6,6 +6,7 @@ import json
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -243,3 +244,53 @@ def test_a_network_that_is_not_there_is_told() -> None:
 
 def replace_name(model: Model, name: str) -> Model:
     return model.model_copy(update={"name": name})
+
+
+# what fills up, belongs to another, or says nonsense
+
+
+@pytest.mark.parametrize(
+    ("free_mb", "level", "told"),
+    [
+        (99, Level.BAD, "99 MB free below"),
+        (100, Level.WARNING, "less than store: max_mb (500)"),
+        (499, Level.WARNING, "499 MB free"),
+        (500, Level.GOOD, "500 MB free"),
+        (12345, Level.GOOD, "12,345 MB free"),
+    ],
+)
+def test_a_disk_is_told_before_it_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_mb: int, level: Level, told: str
+) -> None:
+    usage = SimpleNamespace(free=free_mb * 2**20 + 1)
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda there: usage)
+    found = machine.disk(tmp_path / "not" / "there yet", 500)
+    assert (found.check, found.level, told in found.found) == ("disk", level, True)
+    assert found.found.partition(" below ")[2].startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("owner", "there", "bad_"),
+    [
+        ("pi", True, True),
+        ("trashbin", True, False),
+        ("me", True, False),
+        ("pi", False, False),  # no service: whoever runs it owns it
+        (None, True, False),  # not there yet
+    ],
+)
+def test_a_store_that_belongs_to_somebody_else_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str | None, there: bool, bad_: bool
+) -> None:
+    monkeypatch.setattr(machine, "_owner", lambda path: owner)
+    monkeypatch.setattr(machine, "_me", lambda: "me")
+    monkeypatch.setattr(machine, "_user_exists", lambda name: there and name == "trashbin")
+    (found,) = machine.files(Host(tmp_path), tmp_path / "trashbin.yaml", tmp_path)
+    assert found.check == "files" and (found.level is Level.BAD) is bad_
+    assert f"{tmp_path} belongs to pi" in found.found or not bad_
+
+
+@pytest.mark.parametrize("text", ["", "hot", "45 C"])
+def test_a_temperature_that_is_no_number_is_none(tmp_path: Path, text: str) -> None:
+    lay(tmp_path, sys__class__thermal__thermal_zone0__temp=text)
+    assert "tells none" in machine.temperature(Host(tmp_path)).found
