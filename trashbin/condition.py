@@ -135,7 +135,7 @@ class Condition:
     def moved(self) -> None:
         """The move that the last event planned is over."""
         try:
-            self.parts.recorder.moved()
+            self.parts.recorder.outbox.moved()
         except StoreError as error:
             self.store_failed(error)
 

@@ -186,7 +186,7 @@ class Recorder:
 
         What was seen of an item is kept beside it: the network's features, and a picture
         where the configuration wants one. With ``moving``, the next start tells of it unless
-        ``moved`` follows, or a fault about it.
+        ``outbox.moved`` follows, or a fault about it.
         """
         features = None
         if sight is not None:
@@ -207,10 +207,6 @@ class Recorder:
             return event
         kept = self.album.add(event.event_id, sight.shown, uncertain=uncertain)
         return replace(event, image_id=kept)
-
-    def moved(self) -> None:
-        """What the last event planned is done. StoreError if that can't be written."""
-        self.outbox.moved()
 
     def committed(self, committed: Event) -> Event:
         """An event is on disk: remember it where it is of an item, and wake the publisher."""

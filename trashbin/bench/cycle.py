@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from trashbin import app, pictures, scenes
+from trashbin import app, pictures, resources, scenes
 from trashbin.changes import HEIGHT as SMALL_HEIGHT
 from trashbin.changes import WIDTH as SMALL_WIDTH
 from trashbin.clock import SystemClock
@@ -30,7 +30,6 @@ FPS = 15.0  # as the cameras' default
 ALLOWANCE = 1.15  # over the bare resizes and invokes
 WARM_UP = 3
 NAP_S = 0.0005
-LABELS = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
 
 
 @dataclass(frozen=True)
@@ -212,7 +211,7 @@ def _config(folder: Path) -> Config:
         {
             "version": 1,
             "device": {"id": "bench"},
-            "bins": {"all": {"labels": list(LABELS)}},
+            "bins": {"all": {"labels": list(resources.labels())}},
             "rules": {"gap": 0.0, "top1": 0.0, "familiarity": 0.0},
             "look": {"refractory_s": 0, "settle_s": 1.5},
             "camera": {"kind": "simulated"},  # until the files take its place
