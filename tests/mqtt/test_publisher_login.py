@@ -81,6 +81,31 @@ def test_what_is_to_be_checked_fits_why_a_broker_refuses(
         assert ("publisher.username" in str(publisher.problem)) is login
 
 
+def test_a_broker_that_no_longer_answers_is_told_by_what_it_does_now(make: Make) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        publisher = make(host="127.0.0.1", port=server.getsockname()[1])
+        publisher.open(ignore)
+        for let_in in (True, False):  # as one that trusts our certificate, and then does not
+            asked, _ = server.accept()
+            with asked:
+                asked.recv(4096)
+                if let_in:
+                    asked.sendall(bytes([0x20, 2, 0, 0]))
+            told = "was lost soon" if let_in else "ended the connection without an answer"
+            assert wait_until(lambda told=told: told in str(publisher.problem))  # type: ignore[misc]
+
+
+def test_a_broker_that_lets_nobody_in_and_does_not_hang_up_is_told_to_hang(make: Make) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        publisher = make(host="127.0.0.1", port=server.getsockname()[1])
+        short = {"keepalive_s": 1}  # less than the YAML may say
+        publisher._settings = publisher._settings.model_copy(update=short)
+        publisher.open(ignore)
+        asked, _ = server.accept()
+        with asked:
+            assert wait_until(lambda: "says nothing" in str(publisher.problem))
+
+
 def test_two_bins_with_one_id_are_told_so(
     broker: Broker, make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -85,6 +85,7 @@ class MqttPublisher:
         self._problems: dict[str, str] = {}
         self._round_at = time.monotonic()  # when the pump last went round
         self._session = False  # paho's view: our ``online`` has come back
+        self._refused = False  # likewise: this connection, with a reason, which was told
         # from here on the pump's own
         self._echo_due: float | None = None  # monotonic time until which ``online`` may take
         self._online = False
@@ -170,6 +171,7 @@ class MqttPublisher:
         if reason.is_failure:
             check = f": {self._advice}" if reason.value in mqtt_client.LOGIN_REFUSED else ""
             self._tell("broker", f"The broker {self._at} refuses us ({reason}){check}")
+            self._refused = True
             return
         self._sessions.began()
         # paho would send again what the last connection left, and late events as live ones
@@ -201,8 +203,9 @@ class MqttPublisher:
         if soon is not None:
             if reason.is_failure and not self._closing.is_set():
                 self._tell("broker", mqtt_client.lost(self._at, soon, self._topics.device_id))
-        elif "broker" not in self._problems and not self._closing.is_set():
-            self._tell("broker", mqtt_client.unanswered(self._at))
+        elif not self._refused and not self._closing.is_set():
+            self._tell("broker", mqtt_client.unanswered(self._at, reason.value))
+        self._refused = False
         self._wait_a_little()
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:

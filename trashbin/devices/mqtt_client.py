@@ -17,6 +17,7 @@ IN_FLIGHT = 100  # messages without their PUBACK: more than the events that may 
 CONNECT_S = 5.0  # for TCP and TLS
 RECONNECT_S = (1, 60)  # doubles from the first to the second
 LOGIN_REFUSED = (134, 135)  # by user or password; MQTT 5's numbers, to which paho turns 3.1.1's
+KEEPALIVE_OVER = 141  # MQTT 5's number for it, likewise
 READ_BYTES = 2**17  # of one message: the longest topic, and more than a request may have
 
 
@@ -67,8 +68,10 @@ def advice(section: settings.MqttPublisher, device_id: str) -> str:
     return f"{check}; a broker with our ACL wants device.id ({device_id}) as the user name"
 
 
-def unanswered(at: str) -> str:
-    """That a broker took our connection and ended it, and what it may want."""
+def unanswered(at: str, reason: int) -> str:
+    """That a broker took our connection and never let us in, and what it may want."""
+    if reason == KEEPALIVE_OVER:
+        return f"The broker {at} takes our connection and says nothing: it may hang"
     return (
         f"The broker {at} ended the connection without an answer: it may want TLS, "
         "or a client certificate (publisher.tls.cert and key) that it trusts"
