@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -292,7 +291,6 @@ def test_what_a_killed_bin_held_is_sorted_by_its_answer_after_the_restart(
     show(trays[jar.tray].path)
     process = begin()
     show(jar.path)
-    time.sleep(0.5)  # both pictures have had their turn
     listener.send("trashbin/demo/request/look", "{}")
     assert wait_until(lambda: state(listener).get("status") == "holding")
     (held,) = listener.events()
@@ -313,7 +311,6 @@ def test_what_a_killed_bin_held_is_sorted_by_its_answer_after_the_restart(
     assert (told[1]["bin"], told[1]["actuation"]) == ("glass", ["servo"])
     # told to stop and started in one boot, it forgets: whoever did it may have emptied the tray
     show(jar.path)
-    time.sleep(0.5)
     listener.send("trashbin/demo/request/look", "{}")
     assert wait_until(lambda: state(listener)["status"] == "holding")
     assert process.stop() == 0
