@@ -40,6 +40,21 @@ def test_a_camera_that_fails_is_told_and_comes_back_by_itself(rig: Rig) -> None:
     assert rig.kinds() == ["uncertain", "fault", "sorted"]
 
 
+def test_a_camera_that_failed_is_closed_before_it_is_opened_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver lets nobody else in while somebody holds it."""
+    done: list[str] = []
+    monkeypatch.setattr(rig.tray, "open", lambda: done.append("open"))
+    monkeypatch.setattr(rig.tray, "close", lambda: done.append("close"))
+    rig.tray.broken = "unplugged"
+    rig.signal()
+    rig.go(5)
+    rig.tray.broken = None
+    rig.go(30)
+    assert done[:4] == ["close", "open"] * 2 and rig.daemon.status is Status.IDLE
+
+
 def test_pictures_of_another_size_for_good_are_told_and_the_tray_is_learned_anew(rig: Rig) -> None:
     rig.tray.empty = rig.tray.empty[:100].copy()
     rig.go(120)

@@ -92,6 +92,19 @@ def test_one_that_hangs_after_it_was_unplugged_ends_the_process_too(rig: Rig) ->
         rig.go(600)
 
 
+def test_one_that_hangs_now_and_then_and_comes_back_ends_nothing(rig: Rig) -> None:
+    may_end(rig)
+    camera = Hanging(rig)
+    for _ in range(3):
+        camera.hangs = True
+        rig.go(25)
+        camera.hangs = False
+        rig.go(120)
+        assert rig.daemon.status is Status.IDLE
+    assert camera.opened > rig.config.watch.camera_tries
+    rig.sorts_the_next()
+
+
 def test_past_the_budget_it_stays_up_and_comes_back_by_itself(rig: Rig) -> None:
     for _ in range(3):
         restarts = Restarts(rig.folder, 2, 3600.0, "boot", rig.clock.monotonic)

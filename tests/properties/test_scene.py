@@ -145,6 +145,16 @@ def test_in_a_single_picture_a_thing_is_what_the_bin_takes_for_one() -> None:
     assert Look().changed_area == CHANGED_AREA, "what is asked for nowhere is the same everywhere"
 
 
+@pytest.mark.parametrize("places", [("wood", "metal"), ("metal", "plastic", "wood")])
+def test_beside_several_trays_a_thing_is_found_on_the_one_that_it_lies_on(
+    places: tuple[str, ...],
+) -> None:
+    trays = [TRAYS[place] for place in places]
+    for tray in trays:
+        assert find_thing(can(tray), trays) == find_thing(can(tray), [tray]) is not None
+        assert find_thing(tray, trays) is None
+
+
 def test_a_frame_that_is_not_looked_at_closely_has_no_place() -> None:
     camera = Camera()
     scene = learned(TRAYS["wood"], camera)
