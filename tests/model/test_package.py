@@ -112,7 +112,8 @@ def test_a_folder_within_the_zip_will_do(archive: Path, shelf: Shelf) -> None:
             if path.is_file():
                 path.rename(folder / "inner" / path.name)
 
-    install(spoilt(archive, into_a_folder), shelf)
+    ref = install(spoilt(archive, into_a_folder), shelf)
+    assert shelf.find(ref).path.read_bytes() == SHIPPED.path.read_bytes()
 
 
 def truncate(folder: Path) -> None:

@@ -169,10 +169,12 @@ def test_a_bin_that_is_asked_to_look_and_looks_by_itself_has_the_button() -> Non
 
 
 def test_only_requests_that_there_are_are_sent() -> None:
-    for component in entities(a_config()).values():
-        if "command_topic" in component:
-            verb = component["command_topic"].removeprefix("trashbin/bin-1/request/")
-            assert verb in requests.VERBS
+    sent = {
+        component["command_topic"].removeprefix("trashbin/bin-1/request/")
+        for component in entities(a_config()).values()
+        if "command_topic" in component
+    }
+    assert {"look", "mode", "resolve", "threshold"} <= sent <= requests.VERBS.keys()
 
 
 def test_a_bin_in_safe_mode_is_found_as_well(tmp_path: Any) -> None:
