@@ -47,6 +47,12 @@ def run(*command: str, **variables: str) -> None:
     assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
+def as_from_a_terminal() -> None:
+    """``preexec_fn``: hear Ctrl-C and a closed terminal, though nohup started the tests."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def wait_until(true: Callable[[], bool]) -> bool:
     """Look often until it is true; False after WAIT_S."""
     deadline = time.monotonic() + WAIT_S

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 import pytest
 from rich.console import Console
 
+from tests.support_processes import as_from_a_terminal
 from trashbin.demo import draws
 
 DEMO = [sys.executable, "-m", "trashbin", "demo"]
@@ -28,6 +29,7 @@ def started(*arguments: str, **environment: str) -> subprocess.Popen[str]:
         text=True,
         env=without_screen | environment,
         start_new_session=True,
+        preexec_fn=as_from_a_terminal,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tests.support_processes import Broker, Listener, wait_until
+from tests.support_processes import Broker, Listener, as_from_a_terminal, wait_until
 from trashbin import events
 from trashbin.fleet.simulate import _unheard, stored
 
@@ -27,6 +27,7 @@ def simulate(broker: Broker, *options: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=as_from_a_terminal,
         start_new_session=True,  # a terminal's Ctrl-C reaches all of these processes
     )
 
