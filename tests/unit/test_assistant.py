@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
 from trashbin import config, resources
-from trashbin.assistant import parts, plan
+from trashbin.assistant import asking, parts, plan
 from trashbin.assistant.plan import Plan
 from trashbin.assistant.template import Template, scalar
 from trashbin.settings import Config
@@ -174,3 +176,50 @@ def test_copies_of_one_card_have_names_of_their_own_where_the_pis_tell_them_apar
             (root / "proc/device-tree/serial-number").write_text(number)
         names.append(plan.default_id(root))
     assert names == ["bin-cdef12", "bin-cdef13", "bin-copy-of-a-card"]
+
+
+# what an answer may be, and what a file of somebody's own layout lacks
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "wrong"),
+    [
+        (asking.id_checked, ["a", "Bin_1-x", "x" * 64], ["", "a b", "ä", "x" * 65, "a/b", "a\n"]),
+        (asking.angle_within(-60, 60), ["-60", "60", "0.5"], ["-60.1", "61", "left", "nan", ""]),
+        (asking.whole(0, 15), ["0", "15"], ["-1", "16", "1.5", "²", "", "9" * 5000]),
+        (asking.plain_checked, ["Größe 1", ""], ["\x1b[A", "a\tb"]),
+    ],
+)
+def test_an_answer_that_cannot_be_is_asked_again(
+    check: Callable[[str], object], good: list[str], wrong: list[str]
+) -> None:
+    for text in good:
+        assert str(check(text)) == text
+    for text in wrong:
+        with pytest.raises(click.BadParameter):
+            check(text)
+
+
+def test_what_a_layout_lacks_is_missed_and_not_left_out() -> None:
+    text = "camera:\n  kind: v4l2\n  device: 0    # which\n"
+    changes: list[Callable[[Template], None]] = [
+        lambda template: template.choose("camera", ["picamera2"]),
+        lambda template: template.choose("gpio", []),
+        lambda template: template.put("camera", "index", 0),
+        lambda template: template.put("camera", "device", 0, kind="picamera2"),
+        lambda template: template.replace("bins", []),
+    ]
+    for change in changes:
+        with pytest.raises(KeyError):
+            change(Template(text))
+    template = Template(text)
+    template.put("camera", "device", None)
+    assert template.text == "camera:\n  kind: v4l2\n  # device: 0    # which\n"
+
+
+@pytest.mark.parametrize(
+    "value", ["Bin:", "Bin ", "a: b", "yes", "Null", "1", "", "#1", 'a"b', "ä", "hall", "a/b.c-d"]
+)
+def test_text_is_written_so_that_it_is_read_as_it_was(value: str) -> None:
+    written = yaml.safe_load(f"name: {scalar(value)}\n")
+    assert written == {"name": value}
