@@ -162,7 +162,8 @@ class View:
 
     def _decision(self) -> Text:
         event = self.last
-        if event is None:
+        looking = self._daemon is not None and self._daemon.status is Status.LOOKING
+        if event is None or looking:  # the last one was of another item
             return Text("-")
         if event.bin:
             return Text(f"{event.label} -> {event.bin}", STYLES["sorted"])

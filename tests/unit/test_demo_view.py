@@ -168,6 +168,8 @@ def test_the_screen_shows_shares_gap_servo_lamps_and_events(view: View) -> None:
     view.event(an_event(seq=42, **HELD))
     for told in ("uncertain (low_gap)", "+0°", "○\xa0paper", "●\xa0uncertain", "1 uncertain"):
         assert told in shown(view), told
+    view.watch(a_bin(Status.LOOKING))
+    assert "uncertain (low_gap)" not in shown(view), "that was decided of another item"
 
 
 def test_the_screen_has_room_for_the_last_events_alone(view: View) -> None:
