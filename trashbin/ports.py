@@ -51,9 +51,11 @@ class Trigger(Protocol):
 
     ``poll_every`` is the number of seconds between calls of ``poll`` while the bin is
     idle, or None where the trigger pushes on its own (from a GPIO or network thread).
+    ``problem`` says what keeps it from noticing anything, None where nothing does.
     """
 
     poll_every: float | None
+    problem: str | None
 
     def open(self, emit: Emit) -> None:
         """Begin to watch; ``emit`` may be called from any thread. TriggerError if it can't."""

@@ -1,4 +1,4 @@
-"""What is outside of the bin and changes under it: the broker, the clock, the model's file."""
+"""What changes under the bin: the broker, the clock, the model's file, a trigger that sticks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 CLOCK_JUMP_S = 5.0  # more is told; a time server's small corrections are not
 # the problems; none stops anything
 BROKER, BROKER_LAMP, MODEL_FILE = "broker", "broker_lamp", "model file"
+STUCK_TRIGGER = "stuck trigger"
 
 
 class Surroundings:
@@ -31,6 +32,7 @@ class Surroundings:
         self._look_at_broker()
         self._look_at_clock()
         self._look_at_model()
+        self._look_at_triggers()
 
     def _look_at_broker(self) -> None:
         """Away for long. It is told with its end, when the event gets through."""
@@ -81,6 +83,14 @@ class Surroundings:
             self._condition.told_over(MODEL_FILE)
         elif not self._told(MODEL_FILE):
             self._condition.told(MODEL_FILE, changed)
+
+    def _look_at_triggers(self) -> None:
+        """On for good: nothing that falls is noticed, which nobody would be told otherwise."""
+        stuck = "; ".join(t.problem for t in self._parts.triggers if t.problem is not None)
+        if not stuck:
+            self._condition.told_over(STUCK_TRIGGER)
+        elif not self._told(STUCK_TRIGGER):
+            self._condition.told(STUCK_TRIGGER, stuck)
 
     def _clock_offset(self) -> float:
         return self._parts.clock.now().timestamp() - self._parts.clock.monotonic()

@@ -16,7 +16,7 @@ from tests.contract.toy_world import toy_world
 from tests.support import FakeClock
 from trashbin import settings
 from trashbin.devices import TABLE, load
-from trashbin.devices.gpio import Buttons, Lamp, StopInput
+from trashbin.devices.gpio import STUCK_S, Buttons, Lamp, StopInput
 from trashbin.errors import ActuatorError, CameraError, ConfigError, TriggerError
 from trashbin.ports import Context, Trigger
 from trashbin.scene import Scene
@@ -255,6 +255,30 @@ def test_an_answer_button_tells_its_label_once_a_press(bench: Bench) -> None:
     bench.pin(STOP).drive_low()
     assert len(pressed) == 2
     LED(BUTTON, pin_factory=bench.context.pins).close()
+
+
+@pytest.mark.parametrize(("kind", "told"), [("pir", "holds too long"), ("button", "is jammed")])
+def test_a_pin_that_stays_on_is_a_problem_until_it_is_off(
+    bench: Bench, kind: str, told: str
+) -> None:
+    trigger = bench.make(kind)
+    pin = bench.pin(PIR if kind == "pir" else BUTTON)
+    on, off = (pin.drive_high, pin.drive_low) if kind == "pir" else (pin.drive_low, pin.drive_high)
+    bench.clock.advance(STUCK_S)
+    trigger.open(lambda signal: None)
+    bench.clock.advance(STUCK_S)
+    assert trigger.problem is None, "off"
+    on()
+    bench.clock.advance(STUCK_S - 1)
+    assert trigger.problem is None
+    bench.clock.advance(1)
+    assert trigger.problem is not None and told in trigger.problem and "10 min" in trigger.problem
+    off()
+    assert trigger.problem is None
+    on()
+    assert trigger.problem is None
+    trigger.close()
+    assert trigger.problem is None
 
 
 def test_the_tray_lamp_is_dark_until_lit_and_dark_when_closed(bench: Bench) -> None:

@@ -15,6 +15,7 @@ from trashbin.settings import PirTrigger as PirSettings
 from trashbin.types import Signal, Source
 
 BOUNCE_S = 0.05  # of a button that a person presses
+STUCK_S = 600.0  # active without a pause: nobody presses so long, and a PIR's time ends after 5 min
 
 
 class _PinTrigger:
@@ -22,19 +23,38 @@ class _PinTrigger:
 
     poll_every: float | None = None
     source: Source
+    _stuck: str  # what may be wrong where it stays active
 
     def __init__(self, pin: int, context: Context) -> None:
         self._pin = pin
         self._context = context
         self._device: DigitalInputDevice | None = None
+        self._edge_at = 0.0  # monotonic: when it last became active, or was opened
+
+    @property
+    def problem(self) -> str | None:
+        """That the pin has been active for so long that its next edge may never come."""
+        device, since = self._device, self._context.clock.monotonic() - self._edge_at
+        if device is None or since < STUCK_S or not device.is_active:
+            return None
+        return (
+            f"The {self.source} on pin {self._pin} has been on for {since / 60:.0f} minutes, and "
+            "notices nothing until it is off: " + self._stuck
+        )
 
     def open(self, emit: Emit) -> None:
         """Take the pin and begin to watch it. TriggerError if it can't be had."""
         self.close()
         clock = self._context.clock
+        self._edge_at = clock.monotonic()
+
+        def fire() -> None:
+            self._edge_at = clock.monotonic()
+            emit(Signal(self.source, self._edge_at))
+
         with told_as(TriggerError, f"The {self.source} on pin {self._pin} cannot be opened"):
             self._device = self._make()
-            self._device.when_activated = lambda: emit(Signal(self.source, clock.monotonic()))
+            self._device.when_activated = fire
 
     def poll(self) -> None:
         """Nothing: the pin's own edge fires."""
@@ -57,6 +77,7 @@ class PirTrigger(_PinTrigger):
     """
 
     source = Source.PIR
+    _stuck = "something moves before it all the time, it holds too long, or its wire is shorted"
 
     def __init__(self, settings: PirSettings, context: Context) -> None:
         super().__init__(settings.pin, context)
@@ -69,6 +90,7 @@ class ButtonTrigger(_PinTrigger):
     """A push button between its pin and ground."""
 
     source = Source.BUTTON
+    _stuck = "it is jammed, or its wire touches ground"
 
     def __init__(self, settings: ButtonSettings, context: Context) -> None:
         super().__init__(settings.pin, context)

@@ -17,6 +17,8 @@ class MotionTrigger:
     ConfigError when made, where the bin is not to learn its empty tray.
     """
 
+    problem: str | None = None
+
     def __init__(self, settings: MotionSettings, context: Context) -> None:
         if context.config.look.empty_tray == "none":
             raise ConfigError("A motion trigger must know the empty tray: look: empty_tray: learn.")

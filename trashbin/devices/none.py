@@ -45,6 +45,7 @@ class MqttTrigger:
     """Allows ``request/look``: the daemon makes the signal from the request that it receives."""
 
     poll_every: float | None = None
+    problem: str | None = None
 
     def __init__(self, settings: MqttSettings, context: Context) -> None:
         """Need nothing."""

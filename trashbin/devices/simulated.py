@@ -111,6 +111,7 @@ class SimulatedTrigger:
     """
 
     poll_every: float | None = 0.4  # each is a wake-up of an idle bin
+    problem: str | None = None
 
     def __init__(self, settings: TriggerSettings, context: Context) -> None:
         self._settings = settings

@@ -10,6 +10,8 @@ from trashbin.types import Signal, Source
 class TimerTrigger:
     """Fires whenever it is polled: ``poll_every`` is the timer."""
 
+    problem: str | None = None
+
     def __init__(self, settings: TimerSettings, context: Context) -> None:
         self.poll_every: float | None = settings.every_s
         self._clock = context.clock
