@@ -35,11 +35,14 @@ def sure(label: str, share: float = 0.9) -> dict[str, float]:
 
 
 class Bulb:
-    """The lamp over the tray; without it the tray is dark where ``night`` says so."""
+    """A lamp; without the one over it the tray is dark where ``night`` says so."""
 
     lit = False
+    broken = False
 
     def on(self) -> None:
+        if self.broken:
+            raise ActuatorError("the lamp cannot be lit")
         self.lit = True
 
     def off(self) -> None:

@@ -19,7 +19,6 @@ from hypothesis.stateful import (
 
 from tests.daemon.rig import LABELS, Hand, Rig, sure
 from trashbin.condition import BLOCKING
-from trashbin.errors import ActuatorError
 from trashbin.events import EventType
 from trashbin.status import Status
 from trashbin.types import Mode, Source
@@ -27,20 +26,6 @@ from trashbin.types import Mode, Source
 PLACES = {"can": (20, 20), "letter": (95, 60)}
 MOVES_AT_MOST = 20  # in one run: more is a bin that never ends
 FAULTS_AT_MOST = 8  # in one run: more is a bin that fills its disk
-
-
-class Bulb:
-    """The lamp over the tray."""
-
-    broken = False
-
-    def on(self) -> None:
-        if self.broken:
-            raise ActuatorError("the tray lamp cannot be lit")
-
-    def off(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class Machine(RuleBasedStateMachine):
@@ -53,9 +38,7 @@ class Machine(RuleBasedStateMachine):
     def boot(self, mode: Mode, pir_sees_servo: bool) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.rig = Rig(Path(self.folder.name), device={"id": "rig", "mode": mode})
-        self.bulb = Bulb()
-        assert self.rig.daemon.parts.looker is not None
-        self.rig.daemon.parts.looker.tray_lamp = self.bulb
+        self.bulb = self.rig.tray.bulb
         self.pir_sees_servo = pir_sees_servo
         self.sticky = False
         self.moves = self.asked = 0

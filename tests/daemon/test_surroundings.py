@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.rig import Rig
+from tests.daemon.rig import Bulb, Rig
 from trashbin.devices.gpio import Lamp
 from trashbin.devices.pins import pin_factory
-from trashbin.errors import ActuatorError
 from trashbin.ports import Context, Emit
 from trashbin.status import Status
 
@@ -61,18 +60,8 @@ def test_a_trigger_that_sticks_is_told_once_and_over_once_it_fires_again(rig: Ri
 
 
 def test_a_broker_lamp_that_fails_is_told_once_and_stops_nothing(rig: Rig) -> None:
-    class Broken:
-        broken = True
-
-        def on(self) -> None:
-            if self.broken:
-                raise ActuatorError("The broker lamp cannot be lit")
-
-        def off(self) -> None: ...
-
-        def close(self) -> None: ...
-
-    rig.daemon.parts.broker_lamp = lamp = Broken()
+    rig.daemon.parts.broker_lamp = lamp = Bulb()
+    lamp.broken = True
     rig.go(60)
     (fault,) = rig.events()
     assert fault.detail is not None and fault.detail.part == "broker_lamp"

@@ -48,6 +48,7 @@ async def draw(sheet: Sheet) -> None:
             sanitize=False,
         )
         nothing = ui.html(escape(words("nothing_yet")), sanitize=False, tag="p")
+        nothing.set_visibility(False)  # until that is known
         plots = [
             _Plot(words(key), words("as_table")) for key in ("by_class", "by_share", "by_latency")
         ]
