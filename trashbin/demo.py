@@ -71,9 +71,12 @@ def main(
         view.watch(daemon)
         _wait_for_broker(daemon, clock, host, port)
 
+        drawing: str | None = None
+
         def progress(status: Status) -> None:
-            if picture and status is Status.SORTING:
-                whole_file.write(picture, drawn(view))
+            nonlocal drawing
+            if picture is not None and status is Status.SORTING:
+                drawing = drawn(view)
             if items and view.item_events >= items and status is Status.IDLE:
                 clock.stop()
 
@@ -84,9 +87,20 @@ def main(
         delivered = daemon.parts.publisher.drain(DRAIN_S)
         daemon.parts.publisher.forget()  # else it stays offline there, and in Home Assistant
         view.summary(console, delivered)
-        if picture is not None and not picture.exists():
-            console.print("Nothing was sorted, so there is no picture; try more --items.")
+        if picture is not None:
+            _write(picture, drawing, console)
     return ExitCode.GOOD if delivered else ExitCode.UNREACHABLE
+
+
+def _write(picture: Path, drawing: str | None, console: Console) -> None:
+    """ConfigError where it cannot be written."""
+    if drawing is None:
+        console.print("Nothing was sorted, so there is no new picture; try more --items.")
+        return
+    try:
+        whole_file.write(picture, drawing)
+    except OSError as error:
+        raise ConfigError(f"--picture {picture}: cannot be written ({error.strerror})") from error
 
 
 def drawn(view: View) -> str:

@@ -15,7 +15,8 @@ import pytest
 from rich.console import Console
 
 from tests.support_processes import as_from_a_terminal
-from trashbin.demo import draws
+from trashbin.demo import _write, draws
+from trashbin.errors import ConfigError
 
 DEMO = [sys.executable, "-m", "trashbin", "demo"]
 SAYS = "The page is at "
@@ -58,6 +59,21 @@ def test_without_a_page_it_ends_by_itself() -> None:
     assert demo.returncode == 0
     assert "1 item:" in said
     assert SAYS not in said
+
+
+def test_a_picture_that_cannot_be_written_or_was_not_drawn_is_told_in_words(
+    tmp_path: Path,
+) -> None:
+    console = Console(file=io.StringIO())
+    folder = tmp_path / "folder.svg"
+    folder.mkdir()
+    with pytest.raises(ConfigError, match=r"folder\.svg: cannot be written \(Is a directory\)"):
+        _write(folder, "<svg/>", console)
+    file = tmp_path / "demo.svg"
+    _write(file, "<svg/>", console)
+    _write(file, None, console)  # an older one is not taken for this run's
+    assert file.read_text() == "<svg/>"
+    assert "Nothing was sorted, so there is no new picture" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
