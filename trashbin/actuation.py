@@ -25,6 +25,7 @@ class Actuation:
         self.times = times
         self.clock = clock
         self._halted = False
+        self.half_way = False  # a move was begun that did not end at rest
 
     def movers(self, mode: Mode) -> list[Actuator]:
         """What may move in this mode: in advisory, nothing."""
@@ -52,6 +53,7 @@ class Actuation:
         try:
             for actuator in movers:
                 self._unless_stopped()
+                self.half_way = True
                 actuator.sort(bin)
             self.clock.wait(self.times.move_s + self.times.dwell_s, until=self.stopped)
             self._rest(movers)
@@ -60,7 +62,7 @@ class Actuation:
 
     def home(self) -> None:
         """Back to rest after a move was stopped half-way; as ``move`` fails."""
-        self._halted = False
+        self._halted, self.half_way = False, True
         try:
             self._rest([actuator for actuator in self.actuators if actuator.moves])
         finally:
@@ -86,7 +88,12 @@ class Actuation:
 
     def stopped(self) -> bool:
         """True while the lid is open or a hand is in it, or was during this move."""
-        return self._halted or (self.stop is not None and self.stop.active)
+        return self._halted or self.switched_off
+
+    @property
+    def switched_off(self) -> bool:
+        """True while the stop switch is closed."""
+        return self.stop is not None and self.stop.active
 
     def _rest(self, movers: Sequence[Actuator]) -> None:
         for actuator in movers:
@@ -94,6 +101,7 @@ class Actuation:
             actuator.rest()
         self.clock.wait(self.times.move_s, until=self.stopped)
         self._unless_stopped()
+        self.half_way = False
 
     def _unless_stopped(self) -> None:
         if self.stopped():

@@ -221,6 +221,17 @@ class Condition:
         self.problems["store"] = str(error)
         self.change(Change.FAIL)
 
+    def switched_off(self) -> None:
+        """The stop switch is on, and no move was cut off by it: shown, and no event of its own.
+
+        A lid that is lifted for each item is no fault of a part.
+        """
+        self._begin_tries()
+        why = "the lid is open, or the bin is stopped by its switch: nothing moves until that ends"
+        log.warning("stop: %s", why)
+        self.problems["stop"] = why
+        self.change(Change.FAIL)
+
     def _begin_tries(self) -> None:
         """At once, but where what was mended failed again: it would tell so every second."""
         if self.parts.clock.monotonic() - self.mended_at >= STEADY_S:

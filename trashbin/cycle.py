@@ -47,6 +47,7 @@ class Cycle:
         self._emit = emit
         self._accepted_at = float("-inf")
         self._own: Signal | None = None  # the last one that no sensor gave, but the cycle itself
+        self._unheeded = False  # the last sensor's signal: it came through an open lid
         self._judged_at = float("-inf")  # until when what happened in the tray has been judged
         self._memory = Memory(
             self.recorder.outbox,
@@ -78,7 +79,9 @@ class Cycle:
     def take(self, signal: Signal) -> Event | None:
         """Follow a signal; None where it is let go: an echo, or the bin cannot look now."""
         if self.condition.status in (Status.FAULT, Status.PAUSED) or self.parts.looker is None:
-            log.info("a signal of %s is let go: %s", signal.source, self.condition.in_words())
+            if signal.source is not Source.REQUEST:  # who asked is told so
+                self._unheeded = BLOCKING & self.condition.problems.keys() == {"stop"}
+                log.info("a signal of %s is let go: %s", signal.source, self.condition.in_words())
             self._memory.noticed()  # or a start, or a camera that comes late, would learn it
             return None
         # looked at since: a second pulse for one hand, or the servo's own motion; but one that came
@@ -161,8 +164,10 @@ class Cycle:
         What cannot be moved is let be: a lid that every move shakes open would have it
         moved, and counted, for ever.
         """
-        if self.parts.looker is not None and self._knows_empty and self._failed <= MAX_TRIES:
+        looks = self._knows_empty or self._unheeded
+        if self.parts.looker is not None and looks and self._failed <= MAX_TRIES:
             self._signal()
+        self._unheeded = False
 
     def _signal(self) -> None:
         """Have a look at what may lie there, though no sensor fired."""

@@ -35,7 +35,7 @@ IDENTIFY_S = 5.0
 LEVELS_EVERY_S = 5.0
 MODELS_EVERY_S = 2.0  # how often it is seen whether a model or head came or was taken back
 LOOK_ROUND_S = 5.0  # how often broker, clock and model file are looked at
-WATCH_EVERY_S = 0.5  # how often a thing that waits in the tray is looked for
+WATCH_EVERY_S = 0.5  # how often a thing that waits in the tray, or an open lid, is looked for
 
 
 class Daemon:
@@ -189,6 +189,8 @@ class Daemon:
             ("prune", PRUNE_EVERY_S, self.condition.prune),
             ("surroundings", LOOK_ROUND_S, self._surroundings.look),
         ]
+        if self.parts.actuation.stop is not None:
+            tasks.append(("stop", WATCH_EVERY_S, self._look_at_stop))
         if self.parts.looker is not None and "camera" not in self.parts.problems:
             tasks.append(("probe", self.config.watch.frame_every_s, self._guarded(self._probe)))
             tasks.append(("tray", TRAY_EVERY_S, self.cycle.keep_tray))
@@ -228,6 +230,14 @@ class Daemon:
         if last is None or now - last.at >= self.config.watch.frame_every_s / 2:
             looker.probe()
             looker.attend(self.condition.status in ATTENTIVE)
+
+    def _look_at_stop(self) -> None:
+        """Whoever opened the lid, or stopped the bin, is shown at once that it will not move."""
+        if {"stop", "actuator"} & self.parts.problems.keys():
+            return
+        # first the pin, which costs nothing
+        if self.parts.actuation.switched_off and self.parts.actuation.movers(self.recorder.mode):
+            self.condition.switched_off()
 
     def _begin_anew(self) -> None:
         """What ended the bin again and again may be over: one more start, and not more an hour."""

@@ -89,12 +89,13 @@ class Recovery:
 
     def _went_home(self, may_move: bool) -> bool:
         """The lid is closed again: what was stopped half-way goes back to rest, if it may."""
-        if self.parts.actuation.stop is None or self.parts.actuation.stop.active:
+        actuation = self.parts.actuation
+        if actuation.stop is None or actuation.switched_off:
             return False
-        if not may_move:
+        if not (may_move and actuation.half_way):
             return True  # the next sort ends at rest
         try:
-            self.parts.actuation.home()
+            actuation.home()
         except DeviceError as error:
             log.warning("%s: still not at rest (%s)", error.part, error)
             return False

@@ -239,6 +239,23 @@ def test_a_stop_switch_that_is_closed_at_the_start_is_active(bench: Bench) -> No
     stop.close()
 
 
+def test_a_stop_switch_that_cannot_be_read_counts_as_closed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = StopInput(STOP, bench.context, lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(bench.pin(STOP)), "_get_state", _raises)
+        assert stop.active and stop.active
+    assert not stop.active
+    (told,) = caplog.messages
+    assert "pigpiod is gone" in told
+    stop.close()
+
+
+def _raises(pin: object) -> None:
+    raise ConnectionResetError("pigpiod is gone")
+
+
 def test_an_answer_button_tells_its_label_once_a_press(bench: Bench) -> None:
     pressed: list[str] = []
     buttons = Buttons({"glass": BUTTON, "metal": STOP}, "for", bench.context)

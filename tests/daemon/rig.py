@@ -137,6 +137,7 @@ class Hand:
         self.at: str | None = None
         self.driven = False
         self.visited: list[str] = []
+        self.rests = 0
         self.shown: list[tuple[Status, str | None]] = []
         self.broken: str | None = None
         self.on_sort: Callable[[str], None] = lambda bin: None
@@ -155,6 +156,7 @@ class Hand:
 
     def rest(self) -> None:
         self.at, self.driven = None, True
+        self.rests += 1
 
     def release(self) -> None:
         self.driven = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -13,6 +14,8 @@ from trashbin.ports import Context, Emit
 from trashbin.settings import ButtonTrigger as ButtonSettings
 from trashbin.settings import PirTrigger as PirSettings
 from trashbin.types import Signal, Source
+
+log = logging.getLogger(__name__)
 
 BOUNCE_S = 0.05  # of a button that a person presses
 STUCK_S = 600.0  # active without a pause: nobody presses so long, and a PIR's time ends after 5 min
@@ -139,11 +142,22 @@ class StopInput:
         with told_as(TriggerError, f"The stop switch on pin {pin} cannot be opened"):
             self._button: Button | None = Button(pin, pin_factory=context.pins)
             self._button.when_activated = lambda: on_stop()
+        self._unread = False  # told
 
     @property
     def active(self) -> bool:
-        """True while the switch is closed; read from the pin itself."""
-        return self._button is not None and bool(self._button.is_active)
+        """True while the switch is closed, read from the pin itself; or cannot be read."""
+        if self._button is None:
+            return False
+        try:
+            active = bool(self._button.is_active)
+        except Exception as error:  # the libraries raise what they please
+            if not self._unread:
+                log.error("the stop switch cannot be read, and counts as closed: %s", error)
+            self._unread = True
+            return True
+        self._unread = False
+        return active
 
     def close(self) -> None:
         """Free the pin."""
