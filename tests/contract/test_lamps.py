@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import gpiozero.threads
 import pytest
 
 from tests.contract.actuator_bench import LEFT, RGB, RIGHT, UNCERTAIN, Bench, workbench
@@ -137,6 +138,29 @@ def test_uncertain_and_fault_blink_until_the_next_status(
     actuator.show(Status.IDLE, None)
     assert bench.lit() == {}
     assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize(("name", "pin"), [("lamps", UNCERTAIN), ("rgb", RGB[0])])
+def test_a_lamp_for_whose_blinking_there_is_no_thread_is_lit_and_is_put_out_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str, pin: int
+) -> None:
+    """As for a machine that has no more; the bin's sorting is not to end for it."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    actuator = bench.opened(name)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        for status in (Status.FAULT, Status.HOLDING):
+            actuator.show(status, None)
+            assert pin in bench.lit()
+            actuator.show(Status.IDLE, None)
+            assert bench.lit() == {}
+    assert not gpiozero.threads._THREADS, "it would wait at the end for one that never began"
+    actuator.show(Status.FAULT, None)
+    wait_for_switches(bench, pin, 3)
+    actuator.close()
 
 
 def test_fault_blinks_faster_than_uncertain() -> None:

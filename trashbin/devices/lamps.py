@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
-from gpiozero import LED, RGBLED
+from gpiozero import LED, RGBLED, threads
 
 from trashbin.devices.pins import told_as
 from trashbin.errors import ActuatorError, ConfigError
@@ -13,6 +14,8 @@ from trashbin.ports import Context
 from trashbin.settings import Color
 from trashbin.settings import LampsActuator as LampsSettings
 from trashbin.status import Status
+
+log = logging.getLogger(__name__)
 
 # red, green, blue, each 0..1; LEDs are brightest in green, so mixtures have less of it
 COLORS: dict[Color, tuple[float, float, float]] = {
@@ -133,12 +136,19 @@ class LampsActuator:
 
 
 def _switch_on(lamp: Any, light: _Light) -> None:
-    if light.color is not None:
-        if light.blink_s is None:
-            lamp.color = COLORS[light.color]
+    if light.blink_s is not None:
+        color = {} if light.color is None else {"on_color": COLORS[light.color]}
+        try:
+            lamp.blink(light.blink_s, light.blink_s, **color)
+        except RuntimeError as error:  # the system has no thread to give
+            log.error("the lamp %s is lit, as it cannot blink: %s", light.lamp, error)
+            # gpiozero keeps the thread that never began, and would wait for its end
+            thread = getattr(lamp, "_blink_thread", None)
+            lamp._blink_thread = None
+            getattr(threads, "_THREADS", set()).discard(thread)
         else:
-            lamp.blink(light.blink_s, light.blink_s, on_color=COLORS[light.color])
-    elif light.blink_s is None:
-        lamp.on()
+            return
+    if light.color is not None:
+        lamp.color = COLORS[light.color]
     else:
-        lamp.blink(light.blink_s, light.blink_s)
+        lamp.on()
