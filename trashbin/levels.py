@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,8 @@ from trashbin.settings import Config
 
 log = logging.getLogger(__name__)
 
-SETTING = "emptied"  # in the store: bin -> how many items had fallen in by then, and when that was
+# in the store: bin -> how many items of its labels had fallen by then, when, and which labels
+SETTING = "emptied"
 # A hand or a falling bottle is nearer than the rubbish: so many readings in a row must agree.
 AGREE = 3
 NOT_FULL = 0.85  # at full it is full until the level is below this: rubbish settles
@@ -71,6 +72,25 @@ class Levels:
         self.problems: dict[str, str] = {}
         self._gauges = {bin: Gauge() for bin in sensors}
 
+    def begin(self) -> None:
+        """What lies in a bin lies there still, though the YAML gave a label to another one since.
+
+        StoreError where that can't be kept.
+        """
+        kept = self._kept()
+        labelled = any("labels" in entry for entry in kept.values())
+        now: dict[str, Any] = {}
+        for bin, section in self.config.bins.items():
+            labels, was = sorted(section.labels), kept.get(bin)
+            if was is None:  # a first start, or a new bin, into which nothing fell
+                was = {"items": self._fallen(labels) if labelled else 0, "at": None}
+            elif was.get("labels", labels) != labels:
+                lies_there = self._fallen(was["labels"]) - was["items"]
+                was = was | {"items": self._fallen(labels) - lies_there}
+            now[bin] = was | {"labels": labels}
+        if now and now != kept:  # there are none in safe mode
+            self.outbox.set(SETTING, json.dumps(now))
+
     def read(self) -> bool:
         """Read every sensor once; True where what ``told`` says of full or empty changed."""
         before = [(gauge.full, gauge.level is None) for gauge in self._gauges.values()]
@@ -94,7 +114,9 @@ class Levels:
 
     def empty(self, bin: str) -> None:
         """Somebody emptied a bin: its items count from here. StoreError if that can't be kept."""
-        kept = self._kept() | {bin: {"items": self._fallen(bin), "at": timestamp(self.clock.now())}}
+        labels = sorted(self.config.bins[bin].labels)
+        at = timestamp(self.clock.now())
+        kept = self._kept() | {bin: {"items": self._fallen(labels), "at": at, "labels": labels}}
         known = {name: value for name, value in kept.items() if name in self.config.bins}
         self.outbox.set(SETTING, json.dumps(known))
         log.info("bin %s was emptied", bin)
@@ -105,12 +127,12 @@ class Levels:
         ``items`` have fallen in since it was ``emptied``. StoreError where they can't be read.
         """
         kept = self._kept()
-        return {bin: self._of(bin, kept.get(bin)) for bin in self.config.bins}
+        return {bin: self._of(bin, kept.get(bin, {})) for bin in self.config.bins}
 
-    def _of(self, bin: str, kept: Any) -> dict[str, Any]:
-        since = kept if isinstance(kept, dict) else {}
-        items = max(0, self._fallen(bin) - int(since.get("items", 0)))
-        capacity = self.config.bins[bin].capacity
+    def _of(self, bin: str, since: dict[str, Any]) -> dict[str, Any]:
+        section = self.config.bins[bin]
+        items = max(0, self._fallen(section.labels) - since.get("items", 0))
+        capacity = section.capacity
         gauge = self._gauges.get(bin)
         level: float | None = None
         full: bool | None = None
@@ -122,13 +144,23 @@ class Levels:
         emptied = since.get("at")
         return {"level": level, "full": full, "by": by, "items": items, "emptied": emptied}
 
-    def _fallen(self, bin: str) -> int:
+    def _fallen(self, labels: Iterable[str]) -> int:
         counts = self.outbox.sorted_in_all()
-        return sum(counts.get(label, 0) for label in self.config.bins[bin].labels)
+        return sum(counts.get(label, 0) for label in labels)
 
-    def _kept(self) -> dict[str, Any]:
+    def _kept(self) -> dict[str, dict[str, Any]]:
         try:
             kept = json.loads(self.outbox.get(SETTING) or "{}")
         except ValueError:  # the card has altered it
             return {}
-        return kept if isinstance(kept, dict) else {}
+        entries = kept.items() if isinstance(kept, dict) else ()
+        return {bin: entry for bin, entry in entries if _is_whole(entry)}
+
+
+def _is_whole(entry: Any) -> bool:
+    """False where the card has altered it."""
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("items"), int)
+        and isinstance(entry.get("labels", []), list)
+    )

@@ -224,6 +224,7 @@ class Recorder:
     def recall(self) -> None:
         """Remember the last item and answer of earlier runs: dashboards go on showing them."""
         with suppress(StoreError):
+            self.levels.begin()
             for event in self.outbox.span(self.outbox.last_seq() - RECALLED, RECALLED):
                 if event.event_type in ITEM_EVENTS:
                     self.last_item = event

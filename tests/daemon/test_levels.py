@@ -101,6 +101,32 @@ def test_a_bin_with_neither_is_counted_and_no_level_is_made_up(rig: Rig) -> None
     assert (told["items"], told["level"], told["full"], told["by"]) == (5, None, None, None)
 
 
+def test_a_label_that_goes_to_another_bin_takes_along_nothing_of_what_fell(rig: Rig) -> None:
+    """What the YAML says from now on moves no can from one compartment to the other."""
+
+    def start(**bins: list[str]) -> None:
+        rig.changes = {"bins": {name: {"labels": labels} for name, labels in bins.items()}}
+        rig.start()
+
+    def items() -> dict[str, int]:
+        return {bin: told["items"] for bin, told in levels(rig).items()}
+
+    sort(rig, "paper")
+    ask(rig, bin="paper")
+    sort(rig, "paper", 2)
+    sort(rig, "metal", 2)
+    start(paper=["cardboard", "paper", "metal"], rest=["glass", "plastic", "trash"])
+    assert items() == {"paper": 2, "rest": 2}
+    sort(rig, "metal")
+    assert items() == {"paper": 3, "rest": 2}
+    for _ in range(2):
+        start(tins=["metal"], paper=["cardboard"], rest=["glass", "plastic", "trash", "paper"])
+        assert items() == {"tins": 0, "paper": 3, "rest": 2}
+    for label in ("metal", "paper"):
+        sort(rig, label)
+    assert items() == {"tins": 1, "paper": 3, "rest": 3}
+
+
 def test_an_unknown_bin_is_refused(rig: Rig) -> None:
     told = ask(rig, bin="glass")
     assert told["status"] == "refused" and "there are paper, rest" in told["error"]
