@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 WAITING_LIMIT = 16
 TELL_EVERY_S = 1.0  # how often those who are turned away are told
+LOG_EVERY_S = 10.0  # how often the log tells of a refusal: who asked is told of each
 
 
 class Bin(Protocol):
@@ -74,6 +75,24 @@ class RawRequest:
     retained: bool
 
 
+class _Sparing:
+    """A warning now and then, with how many were left out: whoever asks could fill the log."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._at = float("-inf")
+        self._left_out = 0
+
+    def __call__(self, message: str) -> None:
+        now = self._clock.monotonic()
+        if now - self._at < LOG_EVERY_S:
+            self._left_out += 1
+            return
+        more = f" (and {self._left_out} like it since the last one)" if self._left_out else ""
+        log.warning("%s%s", message, more)
+        self._at, self._left_out = now, 0
+
+
 class Desk:
     """Parses, does and answers. A refusal is an answer too, and is counted."""
 
@@ -85,6 +104,7 @@ class Desk:
         self.waiting: deque[RawRequest] = deque()
         self._bucket = requests.Bucket()
         self._told_at = float("-inf")
+        self._log_refused, self._log_away = _Sparing(clock), _Sparing(clock)
         self.verbs: dict[str, Callable[[Request], Any]] = {
             "look": self._look,
             "mode": self._mode,
@@ -111,7 +131,7 @@ class Desk:
                 f"Too many requests: {requests.RATE} a second are read, {WAITING_LIMIT} may wait; "
                 f"{self.recorder.turned_away} were turned away since the start."
             )
-            log.warning(why)
+            self._log_away(why)
             self.publisher.respond(verb, requests.answer("refused", None, why, None))
         return False
 
@@ -124,7 +144,7 @@ class Desk:
             transaction = request.transaction
             data = self.verbs[request.verb](request)
         except RequestError as error:
-            log.warning("request %s refused: %s", verb, error)
+            self._log_refused(f"request {verb} refused: {error}")
             self.recorder.refused += 1
             answer = requests.answer("refused", None, str(error), transaction or error.transaction)
         except (DeviceError, StoreError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,25 @@ def test_a_thousand_a_second_are_told_once_a_second_and_cost_no_time(tmp_path: P
         "ok",
         "t",
     )
+
+
+def test_a_flood_does_not_fill_the_log_and_it_says_how_many_it_left_out(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    rig.daemon.request("mode", b'{"mode": "paused"}', False)
+    rig.go(1)
+    for tenth in range(20 * 60):  # two minutes of what is read, and of what is turned away
+        for verb in ("look", "dance"):
+            at = rig.clock.elapsed + tenth / 10
+            rig.clock.at(at, partial(rig.daemon.request, verb, b"{}", False))
+    rig.go(120)
+    refusals = len(refused(rig))
+    told = [line for line in caplog.messages if "cannot look" in line or "dance" in line]
+    away = [line for line in caplog.messages if "Too many" in line]
+    assert refusals > 1000 and 10 <= len(told) <= 13 and 10 <= len(away) <= 13
+    assert len(caplog.messages) < 30
+    assert "(and 99 like it since the last one)" in told[-1]
 
 
 def test_while_a_driver_hangs_only_so_many_wait_for_their_answer(rig: Rig) -> None:
