@@ -295,7 +295,24 @@ def test_a_pin_that_stays_on_is_a_problem_until_it_is_off(
     on()
     assert trigger.problem is None
     trigger.close()
+    bench.clock.advance(STUCK_S)
     assert trigger.problem is None
+
+
+@pytest.mark.parametrize("kind", ["pir", "button"])
+def test_a_pin_that_is_on_as_the_bin_starts_has_its_time_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    trigger = bench.make(kind)
+    pin = bench.pin(PIR if kind == "pir" else BUTTON)
+    monkeypatch.setattr(type(pin), "_set_pull", lambda *_: None)  # what drives it is stronger
+    bench.clock.advance(STUCK_S)
+    (pin.drive_high if kind == "pir" else pin.drive_low)()
+    trigger.open(lambda signal: None)
+    assert trigger.problem is None
+    bench.clock.advance(STUCK_S)
+    assert trigger.problem is not None
+    trigger.close()
 
 
 def test_the_tray_lamp_is_dark_until_lit_and_dark_when_closed(bench: Bench) -> None:

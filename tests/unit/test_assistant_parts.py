@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -93,6 +94,22 @@ def test_a_board_on_i2c_is_found_by_its_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("byte", "found"), [(b"\0", plan.Servo("pca9685", address=0x45)), (b"", None)]
+)
+def test_what_answers_on_i2c_is_asked_by_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, byte: bytes, found: plan.Servo | None
+) -> None:
+    def ioctl(device: object, request: int, address: int) -> None:
+        if (request, address) != (0x0703, 0x45):  # I2C_SLAVE of linux/i2c-dev.h
+            raise OSError(errno.EREMOTEIO, "nobody there")
+
+    monkeypatch.setattr(servos.fcntl, "ioctl", ioctl)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/i2c-1").write_bytes(byte)
+    assert servos.board(tmp_path) == found
+
+
+@pytest.mark.parametrize(
     ("board", "line", "chips", "found"),
     [
         ("4 Model B Rev 1.5", "dtoverlay=pwm,pin=13,func=4", {0: "fe20c000.pwm"}, (13, 1, 0)),
@@ -107,6 +124,7 @@ def test_a_board_on_i2c_is_found_by_its_answer(tmp_path: Path) -> None:
         ("4 Model B Rev 1.5", "# dtoverlay=pwm", {0: "fe20c000.pwm"}, None),
         ("4 Model B Rev 1.5", "dtoverlay=pwm-ir-tx", {0: "fe20c000.pwm"}, None),
         ("4 Model B Rev 1.5", "dtoverlay=pwm", {}, None),
+        ("4 Model B Rev 1.5", "dtoverlay=pwm,pin=40,func=4", {0: "fe20c000.pwm"}, None),  # its jack
     ],
 )
 def test_hardware_pwm_is_found_where_the_overlay_and_the_kernel_say_so(
