@@ -178,6 +178,17 @@ def test_a_pir_that_stays_high_fires_once(bench: Bench) -> None:
     trigger.close()
 
 
+@pytest.mark.parametrize(("told", "bounce"), [(0.2, 0.2), (0.0, None)])
+def test_a_button_that_bounces_is_given_the_time_that_its_owner_has_set(
+    bench: Bench, told: float, bounce: float | None
+) -> None:
+    section = settings.ButtonTrigger(kind="button", pin=BUTTON, bounce_s=told)
+    trigger = load("trigger", "button")(section, bench.context)
+    trigger.open(lambda signal: None)
+    assert bench.pin(BUTTON).bounce == bounce
+    trigger.close()
+
+
 def test_an_item_that_lies_there_is_one_item_for_motion(bench: Bench) -> None:
     got: list[Signal] = []
     trigger = bench.make("motion")

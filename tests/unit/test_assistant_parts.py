@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,21 @@ def test_a_usb_camera_is_named_so_that_it_stays_the_same_one(tmp_path: Path) -> 
     (by_id / "usb-ACME_HD-video-index1").touch()
     path = "/dev/v4l/by-id/usb-ACME_HD-video-index0"
     assert parts._usb(tmp_path) == [Found("v4l2", path, "ACME HD")]
+
+
+def test_a_camera_on_the_ribbon_comes_first_and_a_usb_one_is_listed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = [
+        {"Num": 0, "Model": "UVC", "Id": "/base/axi/pcie@120000/rp1/usb@300000-2:1.0-046d:0825"},
+        {"Num": 1, "Model": "imx708", "Id": "/base/axi/pcie@120000/rp1/i2c@88000/imx708@1a"},
+    ]
+    library = SimpleNamespace(Picamera2=SimpleNamespace(global_camera_info=lambda: told))
+    monkeypatch.setattr(parts, "_usb", lambda root: TWO[1:])
+    monkeypatch.setitem(sys.modules, "picamera2", library)
+    assert parts.cameras() == [Found("picamera2", 1, "imx708"), *TWO[1:]]
+    monkeypatch.setitem(sys.modules, "picamera2", None)  # not installed
+    assert parts.cameras() == TWO[1:]
 
 
 def test_an_empty_tray_is_learned_and_what_is_put_there_is_seen() -> None:

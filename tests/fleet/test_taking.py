@@ -1,0 +1,144 @@
+"""What the collector makes of what it hears: no message ends it, and none is acknowledged early."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fleet.test_refused import Sink
+from tests.support import FakeClock
+from tests.support_events import an_event
+from trashbin.clock import SystemClock
+from trashbin.errors import StoreError
+from trashbin.fleet.collector import ASK_AT_ONCE, RETRY_S, SPREAD_S, Collector, Received
+from trashbin.fleet.holes import GRACE_S
+from trashbin.fleet.rows import Batch, Refused
+from trashbin.settings import MqttPublisher
+
+STORE = "0190a1c0-0000-4000-8000-000000000001"
+EVENT = "trashbin/bin-1/event"
+
+
+class Database(Sink):
+    """One that may be away for some tries, and knows what was acknowledged by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = 0
+        self.acked: list[int] = []
+        self.acked_early: list[int] = []
+
+    def write(self, batch: Batch) -> list[Refused]:
+        self.acked_early += self.acked
+        if self.away:
+            self.away -= 1
+            raise StoreError("PostgreSQL cannot be used")
+        return super().write(batch)
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.database, self.clock = Database(), FakeClock()
+        clock = cast(SystemClock, self.clock)
+        self.collector = Collector(MqttPublisher(kind="mqtt"), self.database, clock)
+        self.mid = 0
+        client: Any = self.collector._client
+        self.asked: list[str] = []
+        client.publish = lambda topic, *_, **__: self.asked.append(topic)
+        client.ack = lambda mid, qos: self.database.acked.append(mid)
+
+    def take(self, *messages: tuple[str, bytes], connection: int = 0) -> bool:
+        received = []
+        for topic, payload in messages:
+            self.mid += 1
+            at = self.clock.monotonic()
+            received.append(Received(topic, payload, 1, self.mid, connection, at))
+        return self.collector._take(received)
+
+
+def told(seq: int) -> tuple[str, bytes]:
+    return EVENT, an_event(store_id=STORE, seq=seq).to_json().encode()
+
+
+ANYTHING = st.tuples(
+    st.tuples(
+        st.sampled_from(["trashbin/bin-1", "trashbin/bin-2", "trashbin/", "trashbin/a b", "", "x"]),
+        st.sampled_from(["", "/event", "/event/backlog", "/availability", "/response/events"]),
+    ).map("".join),
+    st.one_of(
+        st.binary(max_size=20),
+        st.sampled_from([b"online", b"offline", b"[]", b"{}", b'{"data": []}', b"[" * 5000]),
+    ),
+)
+
+
+@given(st.lists(ANYTHING, max_size=8))
+def test_no_message_ends_it_and_what_is_no_event_is_kept(messages: list[tuple[str, bytes]]) -> None:
+    bench = Bench()
+    assert bench.take(told(1))
+    assert bench.take(*messages)
+    assert bench.take(told(2))
+    kept = [one for batch in bench.database.batches for one in batch.refused]
+    assert [(one.topic, one.payload) for one in kept] == [
+        (topic, payload)
+        for topic, payload in messages
+        if "/event" in topic[len("trashbin/") :] and "response" not in topic
+    ]
+    assert [row.head.seq for batch in bench.database.batches for row in batch.rows] == [1, 2]
+    assert bench.database.acked == [*range(1, len(messages) + 3)]
+
+
+def test_it_acknowledges_once_all_is_committed_and_to_nobody_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    bench.database.away = len(RETRY_S) + 2
+    caplog.set_level(logging.INFO, "trashbin")
+    assert bench.take(told(1), told(2))
+    assert not bench.database.acked_early
+    assert bench.database.acked == [1, 2]
+    assert bench.clock.elapsed == sum(RETRY_S) + 2 * RETRY_S[-1]
+    assert caplog.text.count("cannot be used") == caplog.text.count("is written") == 1
+    # what came meanwhile may be lost at the broker: every bin is asked soon
+    [watch] = bench.collector._watches.values()
+    assert GRACE_S <= watch.due - bench.clock.monotonic() <= GRACE_S + SPREAD_S
+    # of a connection that is no more, the broker may have given the number to another message
+    assert bench.take(told(3), connection=7)
+    assert bench.database.acked == [1, 2]
+
+
+def test_told_to_stop_while_the_database_is_away_it_acknowledges_nothing() -> None:
+    bench = Bench()
+    bench.database.away = 1000
+    bench.clock.at(20.0, bench.clock.stop)
+    assert not bench.take(told(1))
+    assert not bench.database.acked
+    assert bench.collector.counts.events == 0
+
+
+def test_after_a_new_connection_every_bin_is_asked_a_few_at_a_time() -> None:
+    """Their ``online`` may have overflowed the broker's queue."""
+    bench = Bench()
+    bins = [f"bin-{number}" for number in range(2 * ASK_AT_ONCE + 2)]
+    for bin in bins:
+        event = an_event(device_id=bin, store_id=STORE, seq=1)
+        assert bench.take((f"trashbin/{bin}/event", event.to_json().encode()))
+    bench.collector._connection = 1
+    bench.collector.listening = True
+    bench.collector._ask()
+    bench.clock.advance(GRACE_S + SPREAD_S)
+    bench.collector.listening = False
+    bench.collector._ask()
+    assert not bench.asked, "nobody could hear the answer"
+    bench.collector.listening = True
+    counts = []
+    for _ in range(4):
+        before = len(bench.asked)
+        bench.collector._ask()
+        counts.append(len(bench.asked) - before)
+    assert counts[0] == ASK_AT_ONCE and counts[-1] == 0
+    assert sorted(bench.asked) == sorted(f"trashbin/{bin}/request/events" for bin in bins)
