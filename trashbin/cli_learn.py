@@ -82,12 +82,11 @@ def calibrate(
     """
     from trashbin import calibrate as body
     from trashbin import classify
-    from trashbin import config as configuration
     from trashbin.model.heads import Heads
     from trashbin.quiet import quiet
     from trashbin.settings import Look
 
-    read = configuration.read(config) if config else None
+    read = _read(config, store)
     if read is not None:
         _refuse_rules(read, config)
     with quiet():
@@ -142,13 +141,12 @@ def teach(
       trashbin teach --config trashbin.yaml
       trashbin teach --back --config trashbin.yaml
     """
-    from trashbin import config as configuration
     from trashbin import settings, teaching
     from trashbin.model import tflite
     from trashbin.model.shelf import Shelf
     from trashbin.quiet import quiet
 
-    read = configuration.read(config) if config else None
+    read = _read(config, store)
     where = _store(read, store) or settings.Store().path
     section = read.model if read else settings.Model()
     with quiet():
@@ -177,11 +175,10 @@ def export_labels(folder: Path, config: Path | None, store: Path | None, as_json
     Example:
       trashbin export-labels --config trashbin.yaml tray/
     """
-    from trashbin import config as configuration
     from trashbin import export_labels as body
     from trashbin import settings
 
-    read = configuration.read(config) if config else None
+    read = _read(config, store)
     return body.run(_store(read, store) or settings.Store().path, folder, as_json=as_json)
 
 
@@ -195,11 +192,18 @@ def _refuse_rules(config: Config, file: Path | None) -> None:
         )
 
 
+def _read(config: Path | None, store: Path | None) -> Config | None:
+    """The bin's YAML, where it is named; a store beside it is refused before the file is read."""
+    from trashbin import config as configuration
+
+    give_one(config, store)
+    return configuration.read(config) if config else None
+
+
 def _store(config: Config | None, store: Path | None) -> Path | None:
     """The bin's store; None where no bin is named and there is none at the usual place."""
     from trashbin.settings import Store
 
-    give_one(config, store)
     if config is not None:
         store = config.store.path
     if store is None:

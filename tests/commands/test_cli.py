@@ -98,6 +98,14 @@ def test_bad_usage_is_told_with_status_2(arguments: list[str]) -> None:
     assert "Usage:" in result.output and "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("command", ["calibrate .", "teach", "export-labels labels"])
+def test_that_two_ways_to_a_store_are_given_is_told_before_what_is_wrong_with_one(
+    command: str,
+) -> None:
+    result = trashbin_(*command.split(), "--config", "no.yaml", "--store", "nowhere")
+    assert result.exit_code == 2 and "give one" in result.output
+
+
 @pytest.mark.parametrize(
     ("error", "status", "told"),
     [
