@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from tests.support import FakeClock
 from tests.unit.test_doctor_parts import FakeCamera
+from trashbin import devices
 from trashbin.assistant import parts, plan, servos
 from trashbin.assistant.parts import Found, Mover, Tray
 from trashbin.assistant.plan import Plan
@@ -24,7 +25,7 @@ from trashbin.assistant.talk import Setup
 from trashbin.devices.pins import pin_factory
 from trashbin.doctor.machine import Host
 from trashbin.model import golden
-from trashbin.types import Pixels
+from trashbin.types import Frame, Pixels
 
 SERVO = 18
 
@@ -73,6 +74,30 @@ def test_an_empty_tray_is_learned_and_what_is_put_there_is_seen() -> None:
     share = tray.watch()
     assert share is not None
     assert 0.04 < share < 0.2
+
+
+def test_what_moves_over_an_empty_tray_is_told_as_so_large_a_change() -> None:
+    class Passing(FakeCamera):
+        """A shadow falls into one picture of many."""
+
+        def capture(self, timeout: float) -> Frame:
+            frame = super().capture(timeout)
+            if self.shown == 7:
+                frame.pixels[160:320, 240:400] //= 4
+            return frame
+
+    tray = Tray(Passing(golden.pattern(5, 480, 640)), parts.as_config(Plan().written()))
+    assert 0.04 < tray.learn() < 0.2
+
+
+def test_a_camera_that_was_tried_is_free_for_the_bin_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = FakeCamera(golden.pattern(5, 480, 640))
+    monkeypatch.setattr(devices, "load", lambda port, kind: lambda *_: camera)
+    config = parts.as_config(Plan().written())
+    with pytest.raises(Abort), parts.opened_camera(config, FakeClock()) as opened:
+        assert opened.capture(1.0).pixels.shape == (480, 640, 3) and not camera.closed
+        raise Abort  # Ctrl-C at a question
+    assert camera.closed
 
 
 def mover_of(wanted: Plan, factory: Any, clock: FakeClock) -> Mover:

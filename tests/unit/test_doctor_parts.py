@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 from gpiozero import LED
 from gpiozero.pins.mock import MockFactory, MockPWMPin
 
@@ -140,6 +142,32 @@ def test_a_camera_whose_driver_hangs_is_told_and_the_examination_goes_on(
     with pytest.raises(CameraHungError), opened_camera(SEEN, FakeClock()):
         raise AssertionError("it is not open")
     woken.set()
+
+
+@pytest.mark.parametrize(
+    ("terminal", "move", "as_json", "moves", "answer"),
+    [
+        (True, None, False, True, False),
+        (True, False, False, False, False),
+        (True, None, True, False, None),
+        (False, None, False, False, None),
+        (False, True, True, True, None),
+    ],
+)
+def test_nobody_is_asked_and_nothing_moves_unasked_where_no_person_sits_there(
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,
+    move: bool | None,
+    as_json: bool,
+    moves: bool,
+    answer: bool | None,
+) -> None:
+    stream = SimpleNamespace(isatty=lambda: terminal)
+    monkeypatch.setattr(examine, "sys", SimpleNamespace(stdin=stream, stdout=stream))
+    person = examine.at_terminal(1.0, move, as_json=as_json)
+    with CliRunner().isolation(input="n\n") as (out, *_):
+        assert (person.may_move, person.ask("Did it move?")) == (moves, answer)
+    assert not out.getvalue(), "which is for the findings, or JSON"
 
 
 # pins
