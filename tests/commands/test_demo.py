@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 from rich.console import Console
 
-from tests.support_processes import as_from_a_terminal
+from tests.support_processes import Listener, as_from_a_terminal, running
 from trashbin.demo import _write, draws
 from trashbin.errors import ConfigError
 
@@ -53,12 +53,24 @@ def test_the_page_stands_at_a_printed_address_until_ctrl_c_or_the_terminal_is_cl
             urlopen(address)
 
 
-def test_without_a_page_it_ends_by_itself() -> None:
-    with started("--items", "1", "--no-page") as demo:
-        said, _ = demo.communicate(timeout=60)
-    assert demo.returncode == 0
-    assert "1 item:" in said
-    assert SAYS not in said
+def test_without_a_page_it_ends_by_itself_and_leaves_no_bin_at_somebodys_broker(
+    tmp_path: Path,
+) -> None:
+    with running(tmp_path, "allow_anonymous true") as broker:
+        listener = Listener(broker, "#")
+        at = f"127.0.0.1:{broker.port}"
+        with started("--items", "1", "--no-page", "--broker", at) as demo:
+            said, _ = demo.communicate(timeout=60)
+        assert demo.returncode == 0
+        assert "1 item:" in said and f"reached the broker at {at}" in " ".join(said.split())
+        assert SAYS not in said
+        assert listener.on("homeassistant/device/demo/config") and listener.events()
+        listener.close()
+        late = Listener(broker, "#")
+        late.send("mark", b"")  # comes after everything that was kept
+        assert late.wait_for("mark", b"")
+        late.close()
+    assert [message.topic for message in late.seen] == ["mark"]
 
 
 def test_a_picture_that_cannot_be_written_or_was_not_drawn_is_told_in_words(
