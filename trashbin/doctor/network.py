@@ -31,6 +31,10 @@ SELFTEST_S = 15.0  # the bin may be in the middle of an item
 CREDENTIALS = Path("/run/credentials/trashbin.service")  # there only while the unit runs
 STORED = Path("/etc/credstore")
 SOON_DAYS = 30
+LOGIN = (
+    "Check publisher: username and the password in its file; a broker with our access"
+    " rules wants device: id as the user name."
+)
 REFUSED = 128  # MQTT 3.1.1: a subscription that the broker refuses
 
 
@@ -170,12 +174,9 @@ def _session(
 ) -> Iterator[Finding]:
     refused = talk.connect(section)
     if refused is not None:
+        found, do = refused
         yield unreachable(
-            "broker mqtt",
-            refused,
-            "No event leaves the bin; they are kept until it does.",
-            "Check publisher: username and the password in its file; a broker with our access"
-            " rules wants device: id as the user name.",
+            "broker mqtt", found, "No event leaves the bin; they are kept until it does.", do
         )
         return
     yield good("broker mqtt", "the broker lets us in", "User and password are right.")
@@ -242,17 +243,26 @@ class _Talk:
         client.on_subscribe = lambda *a: self._heard.put(("subscribed", a[3]))
         client.on_message = lambda *a: self._heard.put(("message", a[2]))
 
-    def connect(self, section: settings.MqttPublisher) -> str | None:
-        """None where the broker lets us in, else why not."""
+    def connect(self, section: settings.MqttPublisher) -> tuple[str, str] | None:
+        """None where the broker lets us in, else why not, and what to do."""
+        wants = (
+            "It may want TLS: check publisher: port (8883 is usual) and tls."
+            if section.tls is None
+            else "It may want a certificate of the bin's that it trusts: publisher: tls: cert, key."
+        )
         try:
             self.client.connect(section.host, section.port, section.keepalive_s)
         except OSError as error:
-            return f"no session ({error})"
+            return f"no session ({error})", wants
         self.client.loop_start()
         kind, reason = self._next(ANSWER_S)
-        if kind == "connected":
-            return f"the broker refuses us ({reason})" if reason.is_failure else None
-        return "the broker ends the connection without a word" if kind else "no answer"
+        if not kind:
+            return "no answer", f"It may hang: look into its log, and start it anew. {wants}"
+        if kind != "connected":
+            return "the broker ends the connection without a word", wants
+        if reason.is_failure:
+            return f"the broker refuses us ({reason})", LOGIN
+        return None
 
     def subscribe(self, *filters: str) -> list[str] | None:
         """The filters that the broker refuses; None without an answer."""
