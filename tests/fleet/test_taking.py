@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from tests.support_events import an_event
 from trashbin.clock import SystemClock
 from trashbin.errors import StoreError
 from trashbin.fleet.collector import ASK_AT_ONCE, RETRY_S, SPREAD_S, Collector, Received
-from trashbin.fleet.holes import GRACE_S
+from trashbin.fleet.holes import GRACE_S, Lost
 from trashbin.fleet.rows import Batch, Refused
 from trashbin.settings import MqttPublisher
 
@@ -48,8 +49,13 @@ class Bench:
         self.mid = 0
         client: Any = self.collector._client
         self.asked: list[str] = []
-        client.publish = lambda topic, *_, **__: self.asked.append(topic)
+        self.question: dict[str, Any] = {}
+        client.publish = self.ask
         client.ack = lambda mid, qos: self.database.acked.append(mid)
+
+    def ask(self, topic: str, payload: str, qos: int) -> None:
+        self.asked.append(topic)
+        self.question = json.loads(payload)
 
     def take(self, *messages: tuple[str, bytes], connection: int = 0) -> bool:
         received = []
@@ -142,3 +148,25 @@ def test_after_a_new_connection_every_bin_is_asked_a_few_at_a_time() -> None:
         counts.append(len(bench.asked) - before)
     assert counts[0] == ASK_AT_ONCE and counts[-1] == 0
     assert sorted(bench.asked) == sorted(f"trashbin/{bin}/request/events" for bin in bins)
+
+
+def test_a_bin_is_asked_once_it_is_there_and_what_it_has_no_more_is_written_as_lost() -> None:
+    bench = Bench()
+    assert bench.take(told(1), told(4))
+    assert bench.take(("trashbin/bin-1/availability", b"offline"))
+    bench.collector.listening = True
+    bench.clock.advance(1e6)
+    bench.collector._ask()
+    assert not bench.asked
+    assert bench.take(("trashbin/bin-1/availability", b"online"))
+    bench.clock.advance(GRACE_S + SPREAD_S)
+    bench.collector._ask()
+    assert bench.asked == ["trashbin/bin-1/request/events"]
+    assert (bench.question["after_seq"], bench.question["limit"]) == (1, 2)
+    data = {"events": 0, "first_seq": 4, "last_seq": 4, "store_id": STORE}
+    answer = {"status": "ok", "data": data, "transaction": bench.question["transaction"]}
+    assert bench.take(("trashbin/bin-1/response/events", json.dumps(answer).encode()))
+    written = bench.database.batches[-1]
+    assert written.lost == [Lost("bin-1", STORE, 2, 3)]
+    assert written.complete == {("bin-1", STORE): 4}
+    assert (bench.collector.counts.lost, bench.collector.missing) == (2, 0)
