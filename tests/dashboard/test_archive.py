@@ -54,6 +54,25 @@ def uncertain(event: Event) -> Event:
     )
 
 
+def test_an_item_of_a_bin_whose_clock_is_years_ahead_is_not_the_newest_for_years(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trashbin.dashboard.archive.is_synchronized", lambda: True)
+    moment = [NOON]
+    archive = Archive(tmp_path / NAME, now=lambda: moment[0])
+    ahead = an_event(NOON + timedelta(days=3650), seq=1)
+    archive.add([ahead])
+    moment[0] += timedelta(minutes=5)
+    right = an_event(moment[0] + timedelta(seconds=20), seq=2)  # no two clocks are the same
+    archive.add([right])
+    assert archive.newest(2) == [right, ahead]
+    assert sum(count for *_, count in archive.by_hour(NOON + timedelta(seconds=30))) == 1
+    monkeypatch.setattr("trashbin.dashboard.archive.is_synchronized", lambda: False)
+    archive.add([later := replace(ahead, event_id=new_event_id(NOON), seq=3)])
+    assert archive.newest(1) == [later], "nobody knows whose clock is wrong"
+    archive.close()
+
+
 def test_a_repeat_is_dropped_by_its_event_id(opened: Opened) -> None:
     archive = opened()
     (event,) = events(1)

@@ -9,17 +9,18 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from trashbin import database
+from trashbin.clock import is_synchronized
 from trashbin.dashboard.filter import ANSWERED, EVERY, ITEMS, Filter
 from trashbin.errors import StoreError
-from trashbin.events import Event
+from trashbin.events import Event, timestamp
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,10 @@ VERSION = 1
 KEEP = 100_000  # events, about 1.5 KB each
 SLACK = 1.02  # more than KEEP by this, and the oldest go
 BUSY_S = 5.0
+AHEAD = timedelta(minutes=1)  # more than this after our own clock is a bin's whose clock is wrong
 CHUNK = 500  # events that are read at once where all are wanted
+
+_utc = partial(datetime.now, UTC)
 
 # two pages may begin at once, and a power cut may fall between two of these
 TABLES = f"""
@@ -40,7 +44,7 @@ CREATE TABLE IF NOT EXISTS event (
     device_id TEXT NOT NULL,
     store_id TEXT NOT NULL,
     seq INTEGER NOT NULL,
-    ts TEXT NOT NULL,
+    ts TEXT NOT NULL,            -- of the event, but that of arrival where it was far ahead
     kind TEXT NOT NULL,
     label TEXT,
     reason TEXT,
@@ -76,8 +80,9 @@ DROP INDEX IF EXISTS event_kind;
 class Archive:
     """Events as they came, for several threads. StoreError where the file cannot be used."""
 
-    def __init__(self, path: Path, keep: int = KEEP) -> None:
+    def __init__(self, path: Path, keep: int = KEEP, now: Callable[[], datetime] = _utc) -> None:
         self.path = path
+        self._now = now
         self.keep = keep
         self.begun = 0  # rises where a damaged file is set aside: all that it held is missing
         self._lock = threading.RLock()
@@ -146,12 +151,17 @@ class Archive:
 
     def add(self, events: Iterable[Event]) -> None:
         """Keep events in one transaction; those that are here already change nothing."""
+        now = self._now()
+        arrived, latest = timestamp(now), timestamp(now + AHEAD)
+        ours_is_right = is_synchronized()
         with self._using() as db:
             count = self._count
             with db:
                 db.execute("BEGIN")
                 for event in events:
-                    row = _row(event)
+                    # one of next year would be the newest for a year
+                    ahead = ours_is_right and event.ts > latest
+                    row = _row(event, arrived if ahead else event.ts)
                     marks = ", ".join("?" * len(row))
                     insert = f"INSERT OR IGNORE INTO event VALUES (NULL, {marks})"
                     count += db.execute(insert, row).rowcount
@@ -322,7 +332,7 @@ def _events(rows: Iterable[Sequence[Any]]) -> list[Event]:
     return found
 
 
-def _row(event: Event) -> tuple[Any, ...]:
+def _row(event: Event, ts: str) -> tuple[Any, ...]:
     timing = event.timing_ms or {}
     think = [timing[key] for key in ("preprocess", "invoke", "decide") if key in timing]
     return (
@@ -330,7 +340,7 @@ def _row(event: Event) -> tuple[Any, ...]:
         event.device_id,
         event.store_id,
         event.seq,
-        event.ts,
+        ts,
         str(event.event_type),
         event.label,
         event.reason,
