@@ -206,8 +206,12 @@ class Outbox:
             return gone
 
         forgotten = self._write(prune)
-        self._file.keep_reserve()
+        self.keep_reserve()
         return forgotten
+
+    def keep_reserve(self) -> None:
+        """Take room again that a full disk had to be given."""
+        self._file.keep_reserve()
 
     # what was lost
 

@@ -40,6 +40,9 @@ T = TypeVar("T")
 
 RECALLED = 200  # events that are looked through for the last item
 
+UNSYNCED = "unsynced"  # in the store: for how many hours of running no time server set the clock
+BELIEVED_AFTER_H = 24
+
 THRESHOLD = VERBS["threshold"]
 
 
@@ -277,17 +280,36 @@ class Recorder:
         )
 
     def prune(self) -> int:
-        """Forget delivered events older than ``store: history_days``; how many.
+        """Forget delivered events older than ``store: history_days``; how many. Once an hour.
 
         Without a broker, all of them. Their pictures go with them.
         """
-        forgotten = self.outbox.prune(
-            self.clock.now(),
-            self.config.store.history_days,
-            delivered=self.config.publisher.kind != "none",
-        )
+        forgotten = 0
+        if self._believes_clock():
+            forgotten = self.outbox.prune(
+                self.clock.now(),
+                self.config.store.history_days,
+                delivered=self.config.publisher.kind != "none",
+            )
+        else:
+            self.outbox.keep_reserve()
         self.album.prune(self.outbox.missing)
         return forgotten
+
+    def _believes_clock(self) -> bool:
+        """False while it may be far ahead, as with a dead battery, and be set right yet.
+
+        A bin that no time server ever reaches believes it after a day of running, for good.
+        """
+        hours = self.outbox.get(UNSYNCED)
+        if is_synchronized():
+            if hours is not None:
+                self.outbox.set(UNSYNCED, None, synced=False)
+            return True
+        count = int(hours) if hours is not None and hours.isdecimal() else 0
+        if count < BELIEVED_AFTER_H:
+            self.outbox.set(UNSYNCED, str(count + 1), synced=False)
+        return count >= BELIEVED_AFTER_H
 
     # the retained topics
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from tests.daemon.rig import Rig, sure
-from trashbin import pictures
+from trashbin import pictures, record
 from trashbin.cli import main
 
 
@@ -65,12 +67,51 @@ def test_where_the_owner_says_so_the_last_one_is_published_and_any_can_be_asked_
         assert told["status"] == "refused" and "there is no picture" in told["error"]
 
 
-def test_pictures_are_deleted_with_their_events(tmp_path: Path) -> None:
+def test_pictures_are_deleted_with_their_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "is_synchronized", lambda: True)
     rig = sorts_and_holds(tmp_path, keep="all")
     assert rig.daemon.recorder.album.used()[0] == 2
     rig.clock.advance(31 * 86400)
     rig.go(4000)
     assert rig.daemon.recorder.album.used() == (0, 0)
+
+
+def test_a_clock_that_is_far_ahead_until_a_time_server_sets_it_ends_no_picture_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a dead battery, while the network is down."""
+    synchronized = [False]
+    monkeypatch.setattr(record, "is_synchronized", lambda: synchronized[0])
+    rig = sorts_and_holds(tmp_path, keep="all")
+    began = rig.clock.start
+    for _ in range(2):
+        rig.clock.start = began + timedelta(days=3650)
+        prune(rig, 20)
+        assert rig.daemon.recorder.album.used()[0] == 2
+        rig.clock.start, synchronized[0] = began, True
+        prune(rig, 2)
+        assert rig.daemon.recorder.album.used()[0] == 2
+        synchronized[0] = False
+
+
+def test_pictures_are_deleted_also_where_no_time_server_is_ever_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "is_synchronized", lambda: False)
+    rig = sorts_and_holds(tmp_path, keep="all")
+    for _ in range(2):
+        prune(rig, 15)  # and it is switched off each night
+        rig.start()
+    rig.clock.advance(31 * 86400)
+    prune(rig, 1)
+    assert rig.daemon.recorder.album.used() == (0, 0)
+
+
+def prune(rig: Rig, hours: int) -> None:
+    for _ in range(hours):
+        rig.daemon.condition.prune()
 
 
 def test_a_bin_that_can_keep_no_picture_sorts_and_says_so(tmp_path: Path) -> None:
