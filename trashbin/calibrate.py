@@ -91,6 +91,7 @@ def run(
         thresholds=thresholds,
         closely=look.closely,
         burst=look.burst,
+        changed_area=look.changed_area,
         risk=risk,
         confidence=confidence,
         items=chosen.items,

@@ -40,6 +40,7 @@ class Calibration(BaseModel):
     thresholds: Thresholds
     closely: bool = False  # as ``settings.Look`` has it; files without it knew no close-ups
     burst: int = Field(default=3, ge=1)  # likewise; files without it knew no other
+    changed_area: float | None = None  # likewise; files without it do not say
     risk: float = Field(gt=0, lt=1)
     confidence: float = Field(gt=0, lt=1)
     items: int = Field(ge=1)
@@ -71,6 +72,9 @@ class Calibration(BaseModel):
             return f"the network is shown {now}, it was calibrated with {before}"
         if look.burst != self.burst:
             return f"look: burst is {look.burst}, it was calibrated with {self.burst}"
+        area = self.changed_area
+        if area is not None and abs(look.changed_area - area) > NEAR:
+            return f"look: changed_area is {look.changed_area:g}, it was calibrated with {area:g}"
         for key, old in asdict(self.thresholds).items():
             new = getattr(thresholds, key)
             if old != new and (old is None or new is None or abs(old - new) > NEAR):
@@ -79,7 +83,10 @@ class Calibration(BaseModel):
 
     def digest(self) -> str:
         """Tells one calibration from another."""
-        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
+        # an older file is no new calibration: that would end the thresholds that a request set
+        unsaid = {"changed_area"} if self.changed_area is None else None
+        text = self.model_dump_json(by_alias=True, exclude=unsaid)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def applied(calibration: Calibration | None, classifier: Classifier) -> Thresholds:

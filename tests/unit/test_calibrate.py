@@ -218,6 +218,7 @@ def test_a_promise_ends_with_another_network_setup_head_threshold_or_look(tray: 
     as_sent = Thresholds(held.gap + 1e-9, held.top1 - 1e-9, held.familiarity)
     assert made.broken(same, as_sent, Look()) is None
     assert "burst is 1" in (made.broken(same, held, Look(burst=1)) or "")
+    assert "changed_area is 0.05" in (made.broken(same, held, Look(changed_area=0.05)) or "")
     assert "shown all of the tray" in (made.broken(same, held, Look(close_up=False)) or "")
     assert calibration.applied(made, head) == held
     for another in (other, anew):
@@ -235,11 +236,30 @@ def test_a_calibration_of_an_older_release_says_what_it_did_not_write_down(tray:
     store = tray.parent / "store"
     assert run(tray, 0.05, store) == ExitCode.GOOD
     older = json.loads((store / calibration.NAME).read_text())
-    for key in ("setup", "closely", "burst"):
+    for key in ("setup", "closely", "burst", "changed_area"):
         del older[key]
     (store / calibration.NAME).write_text(json.dumps(older))
     made = calibration.read(store)
     assert made is not None and (made.setup, made.closely, made.burst) == ("", False, 3)
+    look = Look(changed_area=0.05, close_up=False)
+    same = made.model_copy(update={"setup": Reader.setup})
+    assert same.broken(Reader(), made.thresholds, look) is None, "nobody knows what it was"
+
+
+def test_a_calibration_of_an_older_release_is_no_new_one_that_ends_what_a_request_set() -> None:
+    made = Calibration(
+        made="2026-11-24T10:00:00.000Z",
+        model=Reader.model,
+        setup="read",
+        thresholds=Thresholds(0.7, 0.4),
+        closely=True,
+        risk=0.03,
+        confidence=0.95,
+        items=300,
+        acted=240,
+        wrong=2,
+    )
+    assert made.digest() == "0a824c13ecc967db09cd13be0b0ad97e2f8b36fb2e18e0f459ae2263fef94f60"
 
 
 def test_a_calibration_that_cannot_be_written_leaves_the_one_before(tray: Path) -> None:
