@@ -54,6 +54,11 @@ class BoundedClient(Client):
                 self.read_again()
         return super().reconnect()
 
+    def trust(self, context: ssl.SSLContext) -> None:
+        """Judge brokers by this from the next connection on."""
+        self._ssl_context = None  # paho takes one context, and no second
+        self.tls_set_context(context)
+
     def _packet_read(self) -> MQTTErrorCode:
         if not isinstance(self._in_packet["packet"], _Beginning):
             self._in_packet["packet"] = _Beginning(self._most)
@@ -146,15 +151,14 @@ def give(client: BoundedClient, section: MqttPublisher) -> None:
         raise ConfigError(f"whose password is in {section.password_file}? It needs a username")
     if (why := exposed(section)) is not None:
         log.warning(why)
-    context = None if section.tls is None else tls_context(section.tls)
-    if context is not None:
-        client.tls_set_context(context)
 
     def read() -> None:
         if section.username is not None:
             client.username_pw_set(section.username, _password(section.password_file))
-        if section.tls is not None and context is not None:
+        if section.tls is not None:
+            context = tls_context(section.tls)  # a new one: what it once trusted it trusts for good
             load(context, section.tls)
+            client.trust(context)
 
     read()
     client.read_again = read
@@ -173,7 +177,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 
 
 def load(context: ssl.SSLContext, tls: Tls) -> None:
-    """Read the files that ``tls`` names; an authority read before is still trusted. ConfigError."""
+    """Read the files that ``tls`` names. ConfigError where one can't be used."""
     files = {key: str(path) for key, path in tls.model_dump(exclude_none=True).items()}
     for key, file in files.items():  # OpenSSL does not say which one it misses
         try:

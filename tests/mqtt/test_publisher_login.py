@@ -173,6 +173,22 @@ def test_certificates_that_are_exchanged_hold_without_a_restart(
     assert wait_until(lambda: publisher.connected)
 
 
+def test_an_authority_that_is_taken_off_the_disk_is_trusted_no_more(
+    tls_broker: Broker, tmp_path: Path, make: Make
+) -> None:
+    folder, trusted = tls_broker.folder, tmp_path / "ca.pem"
+    trusted.write_bytes((folder / "ca.pem").read_bytes())
+    keys = {"ca": trusted, "cert": folder / "bin.pem", "key": folder / "bin.key"}
+    publisher = make(tls_broker, tls=keys)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+    trustme.CA().cert_pem.write_to_path(trusted)
+    tls_broker.kill()
+    tls_broker.start()
+    assert wait_until(lambda: "check publisher.tls.ca" in str(publisher.problem))
+    assert not publisher.connected
+
+
 @pytest.mark.parametrize("tls", [True, False], ids=["without-certificate", "without-tls"])
 def test_a_broker_that_wants_a_certificate_is_told_once(
     tls: bool, tls_broker: Broker, make: Make, caplog: pytest.LogCaptureFixture
