@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from trashbin.canary import Canary
-from trashbin.condition import ATTENTIVE, Condition
+from trashbin.condition import ATTENTIVE, BLOCKING, Condition
 from trashbin.cycle import Cycle
 from trashbin.desk import Desk
 from trashbin.errors import DeviceError, GivenUpError, ModelError, StoreError
@@ -114,7 +114,9 @@ class Daemon:
         """Learn the empty tray, and tell who and how we are."""
         self.recorder.recall()
         self.cycle.begin()
-        if self.recorder.mode is Mode.PAUSED:
+        if BLOCKING & self.parts.problems.keys():  # else the first that is told of it says idle
+            self.condition.change(Change.FAIL)
+        elif self.recorder.mode is Mode.PAUSED:
             self.condition.change(Change.PAUSE)
         for part, message in list(self.parts.problems.items()):
             self.condition.fault(part, message)

@@ -241,6 +241,26 @@ def test_an_event_says_whether_a_time_server_set_its_clock(
     assert [event.ts_quality for event in rig.events()] == ["unsynced", "synced"]
 
 
+@pytest.mark.parametrize("mode", ["auto", "paused"])
+def test_a_start_in_safe_mode_is_told_as_nothing_else_before(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    told: list[str] = []
+    announce = rig.told.announce
+
+    def listening(topic: str, payload: Any) -> None:
+        if topic == "state":
+            told.append(payload["status"])
+        announce(topic, payload)
+
+    set_mode(rig, mode)
+    monkeypatch.setattr(rig.told, "announce", listening)
+    rig.daemon.condition.status = Status.IDLE
+    rig.daemon.parts.problems |= {"level": "silent", "configuration": "1 mistake(s)"}
+    rig.daemon.begin()
+    assert set(told) == {"fault"}
+
+
 def set_mode(rig: Rig, mode: str) -> None:
     rig.daemon.request("mode", json.dumps({"mode": mode}).encode(), False)
     rig.go(1)
