@@ -10,6 +10,7 @@ import pytest
 
 from tests.daemon.rig import Rig
 from tests.support_events import an_event
+from trashbin import surroundings
 from trashbin.errors import CameraHungError, GivenUpError
 from trashbin.looking import flaw
 from trashbin.restarts import Restarts
@@ -232,6 +233,15 @@ def test_a_long_outage_is_one_fault_and_over_when_the_broker_is_back(rig: Rig) -
     assert rig.told.topics["health"]["problems"] == {}
 
 
+def test_a_broker_that_is_away_for_moments_is_no_fault_however_often(rig: Rig) -> None:
+    for _ in range(5):
+        rig.told.problem = "The broker bench:1883 cannot be reached"
+        rig.go(30)
+        rig.told.problem = None
+        rig.go(30)
+    assert faults(rig) == []
+
+
 def test_a_store_that_fails_is_no_broker_that_is_away(rig: Rig) -> None:
     rig.told.problem = "The event store failed"
     rig.daemon.condition.problems["store"] = rig.told.problem
@@ -253,6 +263,19 @@ def test_a_clock_that_was_set_is_told_once_and_stops_nothing(
     rig.go()
     assert rig.kinds() == ["fault", "sorted"]
     assert rig.told.topics["state"]["problem"] is False
+
+
+def test_a_time_servers_first_answer_is_no_fault_and_any_later_jump_is(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synchronized = [False]
+    monkeypatch.setattr(surroundings, "is_synchronized", lambda: synchronized[0])
+    rig.go(60)
+    synchronized[0] = True
+    for told in (["notice"], ["notice", "fault"]):
+        rig.clock.start += timedelta(hours=1)
+        rig.go(60)
+        assert rig.kinds() == told
 
 
 def test_a_model_exchanged_on_the_disk_is_told_and_the_loaded_one_goes_on(rig: Rig) -> None:

@@ -92,6 +92,10 @@ def test_a_wrong_login_is_told_as_one(tmp_path: Path, locked_broker: Broker) -> 
     keys = {"username": "bin", "password_file": tmp_path / "password"}
     told = last(checked(locked_broker.port, **keys))
     assert told.check == "broker mqtt" and "username" in told.do
+    (tmp_path / "password").unlink()
+    told = last(checked(locked_broker.port, **keys))
+    assert (told.check, told.exit_code) == ("broker mqtt", ExitCode.BAD_USAGE)
+    assert "password_file" in told.found and "sudo" in told.do
 
 
 def answering(server: socket.socket, answer: Callable[[bytes], bytes]) -> None:

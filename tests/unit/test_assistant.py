@@ -12,6 +12,7 @@ import yaml
 
 from trashbin import config, resources
 from trashbin.assistant import asking, parts, plan
+from trashbin.assistant.draft import Draft
 from trashbin.assistant.plan import Plan
 from trashbin.assistant.template import Template, scalar
 from trashbin.settings import Config
@@ -131,6 +132,31 @@ def test_a_file_of_another_layout_is_taken_over_key_by_key(name: str) -> None:
     before = config.read(file)
     found = parts.as_config(plan.of(before).written(before=before), file.parent)
     assert found == before
+
+
+@pytest.mark.parametrize("flow", [False, True, None], ids=["block", "flow", "mixed"])
+@pytest.mark.parametrize("indented", [False, True])
+def test_whatever_a_files_layout_an_answer_holds_and_nothing_else_changes(
+    tmp_path: Path, flow: bool | None, indented: bool
+) -> None:
+    """Lists at the left edge, as many write them, ended it in a traceback."""
+
+    class Dumper(yaml.SafeDumper):
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+            super().increase_indent(flow, indentless and not indented)
+
+    data = yaml.safe_load((resources.root() / "config" / "school.yaml").read_text())
+    file = tmp_path / "trashbin.yaml"
+    file.write_text(yaml.dump(data, Dumper=Dumper, default_flow_style=flow))
+    own = Draft(file)
+    assert own.config() == own.before
+    own.plan.id, own.plan.name = "gate-1", "Gate"
+    own.plan.stop, own.plan.host = None, "hub"
+    said = yaml.safe_load(yaml.safe_dump(data))
+    said["device"] |= {"id": "gate-1", "name": "Gate"}
+    said["gpio"] |= {"stop": None}
+    said["publisher"] |= {"host": "hub"}
+    assert own.config() == parts.as_config(yaml.safe_dump(said), tmp_path)
 
 
 def test_bins_without_an_angle_are_written_anew_for_a_servo(tmp_path: Path) -> None:

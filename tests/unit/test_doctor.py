@@ -177,6 +177,20 @@ def test_folders_that_may_not_be_entered_are_no_end_of_the_examination(
     assert network._with_password(section) == section
 
 
+def test_a_password_is_where_systemd_takes_it_from_while_the_unit_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "CREDENTIALS", tmp_path / "run")
+    monkeypatch.setattr(network, "STORED", tmp_path / "etc")
+    at_work, own = tmp_path / "run/secret", MqttPublisher(kind="mqtt", password_file=tmp_path / "p")
+    section = MqttPublisher(kind="mqtt", password_file=at_work)
+    assert network._with_password(section).password_file == tmp_path / "etc/secret"
+    assert network._with_password(own) == own
+    at_work.parent.mkdir()
+    at_work.touch()
+    assert network._with_password(section) == section
+
+
 def test_a_user_without_a_name_is_told_by_his_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.os, "geteuid", lambda: 4_294_967_000)
     assert machine._me() == "the user 4294967000"

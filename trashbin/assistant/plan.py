@@ -116,8 +116,6 @@ class Plan:
         put = template.put
         if base is None:
             template.lines[0] = "# Written by `trashbin setup`, which may be run again."
-        put("device", "id", self.id)
-        put("device", "name", self.name)
         if not keep_bins:
             template.replace("bins", self._bins())
         brokered = self.host is not None
@@ -133,6 +131,9 @@ class Plan:
             template.choose(section, kinds)
         if base is None and before is not None:
             _carry(before, template, chosen)
+        # what was asked for holds over what was carried
+        put("device", "id", self.id)
+        put("device", "name", self.name)
         if self.camera in CAMERA_KEYS:
             put("camera", CAMERA_KEYS[self.camera], self.camera_device, self.camera)
         if self.trigger in ("pir", "button"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 KIND = re.compile(r"^  (# )?(- )?kind: (\w+)")
@@ -82,7 +83,7 @@ class Template:
     def _blocks(self, section: str) -> list[tuple[int, int]]:
         start, end = self._span(section)
         starts = [n for n in range(start, end) if KIND.match(self.lines[n])]
-        return list(zip(starts, [*starts[1:], end], strict=True))
+        return [*pairwise([*starts, end])]
 
     def _kind(self, number: int) -> str:
         match = KIND.match(self.lines[number])
