@@ -159,6 +159,17 @@ def test_whatever_a_files_layout_an_answer_holds_and_nothing_else_changes(
     assert own.config() == parts.as_config(yaml.safe_dump(said), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name", [">-\n    In the\n    yard", '"In the\n    yard"', "In the\n    yard"]
+)
+def test_a_name_on_several_lines_is_not_doubled(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "trashbin.yaml"
+    file.write_text(Plan(name="Gate").written().replace("name: Gate ", f"name: {name}\n#"))
+    own = Draft(file)
+    assert own.before is not None and own.before.device.name == "In the yard"
+    assert own.config() == own.before
+
+
 def test_bins_without_an_angle_are_written_anew_for_a_servo(tmp_path: Path) -> None:
     own = Plan(servo=None).written()
     first, wanted = plan.of(read(tmp_path, own)), plan.of(read(tmp_path, own))

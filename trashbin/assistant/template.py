@@ -49,7 +49,7 @@ class Template:
     def put(self, section: str, key: str, value: Any, kind: str | None = None) -> None:
         """Set a key, of the part of that kind where the section has parts; None leaves it out.
 
-        KeyError where the layout has no such key.
+        KeyError where the layout has no such key, or its value on several lines.
         """
         start, end = self._span(section)
         if kind is not None:
@@ -60,10 +60,16 @@ class Template:
         pattern = re.compile(rf"^(  (?:- |  )?)(# )?({re.escape(key)}:)(\s*)({VALUE})(#.*)?$")
         for number in range(start, end):
             match = pattern.match(self.lines[number])
-            if match is not None:
+            if match is not None and not self._goes_on(number, len(match[1])):
                 self.lines[number] = _line(match, value)
                 return
         raise KeyError(f"{section}: {key}")
+
+    def _goes_on(self, number: int, column: int) -> bool:
+        """Whether the value of the key in that column has a part on the next line."""
+        after = next(iter(self.lines[number + 1 : number + 2]), "")
+        text = after.lstrip()
+        return text != "" and text[0] != "#" and len(after) - len(text) > column
 
     def replace(self, section: str, body: Sequence[str]) -> None:
         """Write a section's lines anew, below its name."""
