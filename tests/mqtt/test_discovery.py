@@ -139,8 +139,9 @@ def test_a_removed_bin_leaves_nothing_however_it_ends(
     publisher = make()
     assert wait_until(lambda: CONFIG in retained(broker))
     publisher.forget()
-    assert wait_until(lambda: not retained(broker))
-    assert wait_until(lambda: publisher.connected)
+    cleared = f"{ROOT}/availability", b""  # before it goes, and once it is there without a will
+    assert wait_until(lambda: [(m.topic, m.payload) for m in listener.seen].count(cleared) == 2)
+    assert retained(broker) == {} and publisher.connected
     log_end = len((broker.folder / "mosquitto.log").read_bytes())
     publisher.announce("info", {"told": "later"})
     publisher.announce("state", {"told": "later"})
@@ -158,6 +159,19 @@ def test_a_removed_bin_leaves_nothing_however_it_ends(
         socket.shutdown(2)
     left = b"Client trashbin-bin-1 " + (b"disconnected" if end == "closed" else b"closed its")
     assert wait_until(lambda: left in (broker.folder / "mosquitto.log").read_bytes()[log_end:])
+    assert retained(broker) == {}
+
+
+def test_a_removed_bin_that_ends_while_it_connects_anew_leaves_nothing(
+    broker: Broker, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "RENEW_S", 0.0)
+    publisher = make()
+    assert wait_until(lambda: f"{ROOT}/availability" in retained(broker))
+    monkeypatch.setattr(publisher, "_connect", lambda: None)  # it never gets that far
+    publisher.forget()
+    assert wait_until(lambda: not publisher.connected)
+    publisher.close()
     assert retained(broker) == {}
 
 

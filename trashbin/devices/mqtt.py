@@ -367,6 +367,8 @@ class MqttPublisher:
 
     def _renew(self) -> None:
         """Connect anew without a will: the broker would keep it, and leave it behind."""
+        if self._online:  # first: a bin that is switched off now does not come back to do it
+            self._clear(self._retained.nothing())
         self._client.disconnect()
         self._client.loop_stop()
         self._client.will_clear()
