@@ -312,9 +312,15 @@ class Daemon:
         self.parts.actuation.show(self.condition.status, self.condition.bin)
 
     def selftest(self) -> dict[str, str]:
-        """Each part, ``good`` or what is wrong; nothing moves."""
-        found = dict.fromkeys(("camera", "model", "actuator", "trigger"), "good")
+        """Each part that is there to be tried, ``good`` or what is wrong; nothing moves."""
         looker = self.parts.looker
+        there = {
+            "camera": looker,
+            "model": looker,
+            "actuator": self.parts.actuation.actuators,
+            "trigger": self.parts.triggers,
+        }
+        found = {part: "good" for part, what in there.items() if what}
         if looker is not None:
             try:
                 looker.probe()

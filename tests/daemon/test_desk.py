@@ -47,6 +47,16 @@ def test_no_bin_is_emptied_where_none_is_known(tmp_path: Path) -> None:
     assert told["status"] == "refused" and "the bins are not known now" in told["error"]
 
 
+def test_what_was_never_opened_is_not_called_good(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    there = ["camera", "model", "actuator"]  # signals come by hand here
+    assert ask(rig, "selftest")["data"]["parts"] == dict.fromkeys(there, "good")
+    rig.daemon.parts.looker = None  # in safe mode
+    rig.daemon.parts.actuation.actuators = ()
+    rig.daemon.parts.problems["configuration"] = "1 mistake(s)"
+    assert ask(rig, "selftest")["data"]["parts"] == {"configuration": "1 mistake(s)"}
+
+
 def test_that_a_bin_was_emptied_is_told_at_once(tmp_path: Path) -> None:
     rig = Rig(tmp_path, **LEVELS)
     rig.drop()
