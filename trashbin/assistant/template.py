@@ -72,8 +72,10 @@ class Template:
         return text != "" and text[0] != "#" and len(after) - len(text) > column
 
     def replace(self, section: str, body: Sequence[str]) -> None:
-        """Write a section's lines anew, below its name."""
+        """Write a section's lines anew, below its name. KeyError where they are beside it."""
         start, end = self._span(section)
+        if not re.fullmatch(rf"{section}:\s*(#.*)?", self.lines[start]):
+            raise KeyError(section)
         self.lines[start + 1 : end] = [*body, ""] if end < len(self.lines) else body
 
     def _span(self, section: str) -> tuple[int, int]:
