@@ -191,6 +191,20 @@ def test_a_password_is_where_systemd_takes_it_from_while_the_unit_does_not_run(
     assert network._with_password(section) == section
 
 
+@pytest.mark.parametrize(
+    ("state", "wanted"),
+    [("active", True), ("activating", True), ("inactive", False), ("failed", False), (None, None)],
+)
+def test_where_the_stores_lock_may_not_be_looked_at_systemd_says_whether_the_bin_runs(
+    tmp_path: Path, state: str | None, wanted: bool | None
+) -> None:
+    closed = tmp_path / (300 * "x")  # to root, too, is this refused
+    host = Host(tmp_path, run=lambda command: state and f"{state}\n")
+    assert daemon.runs(closed, host) is None, "nobody knows"
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    assert daemon.runs(closed, host) is wanted
+
+
 def test_a_user_without_a_name_is_told_by_his_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.os, "geteuid", lambda: 4_294_967_000)
     assert machine._me() == "the user 4294967000"

@@ -355,3 +355,27 @@ def test_the_camera_is_judged_in_the_light_of_the_tray_lamp(
     examine.examine(file, FakePerson(), Report(), Host(tmp_path, lambda command: None), pins)
     assert lamp == [True]
     assert pins.pin(TRAY).state == 0
+
+
+def test_where_it_cannot_be_seen_whether_the_bin_is_at_work_it_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is opened, nothing moves, and nobody says for it that it is offline."""
+    file, report = tmp_path / "trashbin.yaml", Report()
+    own = {"store": {"path": str(tmp_path)}, "bins": {"all": {"labels": list(labels())}}}
+    own |= {"actuators": [{"kind": "none"}], "triggers": [{"kind": "pir", "pin": PIR}]}
+    file.write_text(yaml.safe_dump(CONFIG | own))
+    asked = list[bool]()
+
+    def check(section: object, device_id: str, running: bool, heard: object) -> list[Finding]:
+        asked.append(running)
+        return []
+
+    monkeypatch.setattr(examine.network, "check", check)
+    monkeypatch.setattr(examine.daemon, "runs", lambda *_: None)
+    host = Host(tmp_path, lambda command: None)
+    assert examine.examine(file, FakePerson(True, 0.0, True), report, host) is None
+    found = {finding.check: finding for finding in report.findings}
+    assert not {"camera", "gpio", "trigger pir", "tray lamp", "stop switch"} & found.keys()
+    assert found["daemon"].level is Level.WARNING and "sudo" in found["daemon"].do
+    assert asked == [True]
