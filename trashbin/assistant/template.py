@@ -83,8 +83,12 @@ class Template:
         start = next((n for n, line in enumerate(self.lines) if line.startswith(f"{section}:")), -1)
         if start < 0:
             raise KeyError(section)
-        end = start + 1
-        while end < len(self.lines) and (not self.lines[end] or self.lines[end][0] == " "):
+        end = after = start + 1
+        while after < len(self.lines) and self.lines[after][:1] in ("", " ", "#"):
+            after += 1
+            if self.lines[after - 1][:1] == " ":
+                end = after  # a comment at the left edge may stand between two of its lines
+        while end < len(self.lines) and not self.lines[end]:
             end += 1
         return start, end
 
