@@ -92,6 +92,16 @@ def test_a_servo_on_a_board_is_turned_without_any_way_to_the_pins(
     assert set(given[2:]) <= {None}
 
 
+def test_that_nothing_of_a_file_with_mistakes_is_taken_over_is_told(tmp_path: Path) -> None:
+    file, told = tmp_path / "trashbin.yaml", "has mistakes, so nothing of it is taken over"
+    systemd = Systemd(tmp_path, "inactive")
+    assert told not in systemd.talk(file, "")
+    file.write_text(Plan().written())
+    assert told not in systemd.talk(file, "")
+    file.write_text(Plan().written().replace("hold_s:", "hold_z:"))
+    assert told in systemd.talk(file, "")
+
+
 def test_answers_that_do_not_fit_together_are_told() -> None:
     with pytest.raises(ConfigError, match="18"):
         parts.as_config(Plan(uncertain=18).written())

@@ -64,6 +64,9 @@ class Setup(Questions):
         if not self.yes:
             click.secho("Setting up a bin. Enter takes what stands in [brackets].", bold=True)
             click.echo(f"Nothing is written to {self.file} before the end; Ctrl-C leaves.")
+            if self.draft.before is None and is_there(self.file):
+                click.echo("The file there has mistakes, so nothing of it is taken over.")
+                click.echo(f"They are told by: trashbin check-config {self.file}")
         with service.hang_up_as_ctrl_c(), self._alone():
             for step in (
                 self._name,
