@@ -75,6 +75,17 @@ def test_a_broker_that_cannot_show_that_it_is_the_one_is_not_spoken_to(tmp_path:
         assert "expired" in told.found
 
 
+def test_the_systems_authorities_are_trusted_where_no_other_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with secured(tmp_path, 99) as broker:
+        assert checked(broker.port, tls={})["broker publish"].level is Level.GOOD
+        told = last(checked(broker.port, tls={"ca": tmp_path / "other.pem"}))
+        assert "not trusted" in told.found
+
+
 def test_what_a_broker_may_want_that_ends_each_connection_fits_what_it_has(
     tmp_path: Path, broker: Broker
 ) -> None:

@@ -51,6 +51,8 @@ def test_every_combination_of_answers_is_a_sound_configuration(tmp_path: Path) -
         )
         wanted.uncertain = 19 if lamps else None
         wanted.name = 'Größe: "x" #1'
+        if host is not None:
+            wanted.port, wanted.login = 8883, ("gate-1", "/secret")
         found = plan.of(read(tmp_path, wanted.written()))
         wanted.trigger_pin = found.trigger_pin if trigger == "motion" else 17
         for entry in (*wanted.bins.values(), *found.bins.values()):
@@ -151,11 +153,13 @@ def test_whatever_a_files_layout_an_answer_holds_and_nothing_else_changes(
     own = Draft(file)
     assert own.config() == own.before
     own.plan.id, own.plan.name = "gate-1", "Gate"
-    own.plan.stop, own.plan.host = None, "hub"
+    own.plan.stop, own.plan.host, own.plan.port = None, "hub", 8884
+    own.plan.login = ("gate-1", "/secret")
     said = yaml.safe_load(yaml.safe_dump(data))
     said["device"] |= {"id": "gate-1", "name": "Gate"}
     said["gpio"] |= {"stop": None}
-    said["publisher"] |= {"host": "hub"}
+    login = {"username": "gate-1", "password_file": "/secret"}
+    said["publisher"] |= {"host": "hub", "port": 8884} | login
     assert own.config() == parts.as_config(yaml.safe_dump(said), tmp_path)
 
 
@@ -177,6 +181,16 @@ def test_bins_without_an_angle_are_written_anew_for_a_servo(tmp_path: Path) -> N
     wanted.servo = plan.Servo()
     assert not wanted.has_bins_of(first)
     read(tmp_path, wanted.written(own))
+
+
+def test_the_pins_of_lamps_that_are_given_up_are_free(tmp_path: Path) -> None:
+    file = tmp_path / "trashbin.yaml"
+    file.write_text(Plan().written())
+    own = Draft(file)
+    own.plan.lamps, own.plan.uncertain = False, None
+    own.plan.stop = own.plan.bins["paper"].lamp
+    assert own.plan.stop is not None
+    assert own.config().gpio.stop == own.plan.stop
 
 
 def test_a_file_of_another_layout_is_no_ground_to_write_on() -> None:
