@@ -126,9 +126,17 @@ class Changes:
     def outline(self, now: Small, expected: Small, mask: Mask) -> Box:
         """Around what of a thing's mask is no shadow, the outermost (glints, mostly) left out.
 
-        A shadow darkens every colour alike, and its edges are soft. ``now`` and ``expected``
-        are what the mask was made from.
+        ``now`` and ``expected`` are what the mask was made from.
         """
+        core = self.unshaded(now, expected, mask)
+        if cv2.countNonZero(core) < FEWEST:
+            core = mask
+        left, right = _middle(core, 0)
+        top, bottom = _middle(core, 1)
+        return left / WIDTH, top / HEIGHT, right / WIDTH, bottom / HEIGHT
+
+    def unshaded(self, now: Small, expected: Small, mask: Mask) -> Mask:
+        """What of a mask is no shadow: that darkens every colour alike, and its edges are soft."""
         ratio = self._lease("difference", PLANES, np.float32)
         other = self._lease("limit", PLANES, np.float32)
         plane = self._lease("size", PLANES, np.float32)[0]
@@ -156,11 +164,7 @@ class Changes:
             cv2.compare(plane, np.array([SHARP_EDGE]), cv2.CMP_GT, dst=more)
             cv2.bitwise_or(core, more, dst=core)
         cv2.bitwise_and(core, mask, dst=core)
-        if cv2.countNonZero(core) < FEWEST:
-            core = mask
-        left, right = _middle(core, 0)
-        top, bottom = _middle(core, 1)
-        return left / WIDTH, top / HEIGHT, right / WIDTH, bottom / HEIGHT
+        return core
 
     def moved(self, now: Small, before: Small) -> float:
         """The share of the picture that differs between two frames, specks left out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from trashbin import decision
 from trashbin.condition import BLOCKING, Condition, Held
@@ -115,8 +116,10 @@ class Cycle:
             self.condition.part_failed(error, about=event.event_id if event else None)
             return event
         if self._still_the_same(signal, sight):
-            self._wait_on()
-            return None
+            if not self._joined(sight):
+                self._wait_on()
+                return None
+            sight = replace(sight, decision=decision.overrule(sight.decision, Reason.DISAGREE))
         self._let_go()
         self._judged_at = sight.burst_at
         if sight.decision.reason is Reason.EMPTY:
@@ -147,6 +150,13 @@ class Cycle:
             and held.sight.decision.reason is not Reason.DARK  # what could not be seen
             and self.looker.scene.same_thing(held.sight.frame, sight.frame)
         )
+
+    def _joined(self, sight: Sight) -> bool:
+        """Something lies beside what we hold, and it is no hand that reaches in."""
+        held = self.condition.held
+        assert held is not None
+        seen = sight.at_rest and sight.decision.reason is not Reason.DARK
+        return seen and self.looker.scene.joined(held.sight.frame, sight.frame)
 
     def recovered(self) -> None:
         """Idle, or paused as before, once nothing blocks any more."""
@@ -292,7 +302,8 @@ class Cycle:
             self.condition.part_failed(error)
             return event
         dark = too_dark(view, self.config.look.dark_level)
-        same = not dark and self.looker.scene.same_thing(held.sight.frame, frame)
+        scene, before = self.looker.scene, held.sight.frame
+        same = not dark and scene.same_thing(before, frame) and not scene.joined(before, frame)
         if same and view.state is SceneState.SETTLED:
             self.condition.held, self._judged_at = None, frame.at
             return self._act(

@@ -201,6 +201,26 @@ class Scene:
         shows = cv2.countNonZero(cv2.bitwise_and(marks, thing))
         return cv2.countNonZero(cv2.bitwise_and(differs, thing)) < 0.5 * shows
 
+    def joined(self, before: Frame, after: Frame) -> bool:
+        """True where in ``after`` another thing lies beside what lay in the tray in ``before``.
+
+        Shadows count for nothing: whoever passes by may cast one.
+        """
+        if not self._learns or self._tray is None:
+            return False
+        changes = self._changes
+        old, new = changes.small(before, "old"), changes.small(after, "new")
+        thing, _ = things(changes.differs(old, changes.relit(self._tray, old)[0]))
+        # what was there before, and is gone, differs from ``before`` but not from the tray
+        lies_there = changes.differs(new, changes.relit(self._tray, new)[0], "marks")
+        expected = changes.relit(old, new)[0]
+        differs = changes.differs(new, expected)
+        cv2.bitwise_and(differs, lies_there, dst=differs)
+        differs[cv2.dilate(thing, _WINDOW) > 0] = 0
+        other, _ = things(differs)
+        seen = cv2.countNonZero(changes.unshaded(new, expected, other))
+        return float(seen) / PIXELS >= self.changed_area
+
     def _state(self, resting: SceneState, motion: float) -> SceneState:
         if motion >= MOVED:
             return SceneState.MOVING

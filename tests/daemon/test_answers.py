@@ -18,7 +18,7 @@ from trashbin import events
 from trashbin.events import Answer, Event
 from trashbin.looking import Sight
 from trashbin.status import Status
-from trashbin.types import Source, Thresholds
+from trashbin.types import Reason, Source, Thresholds
 
 UNSURE = sure("metal", 0.3)
 
@@ -55,6 +55,28 @@ def state(rig: Rig) -> Mapping[str, Any]:
 
 def item(rig: Rig) -> Event:
     return next(event for event in rig.events() if event.event_type in events.ITEM_EVENTS)
+
+
+def test_what_is_laid_beside_what_is_held_is_another_item_and_asked_about(rig: Rig) -> None:
+    first = item(rig)
+    rig.network.usual = sure("paper")  # of the two of them
+    rig.drop("letter", 110, 70)
+    rig.go(5)
+    assert rig.kinds() == ["uncertain"] * 2 and rig.events()[-1].reason is Reason.DISAGREE
+    assert state(rig)["waiting"]["event_id"] == rig.events()[-1].event_id
+    assert ask(rig, event_id=first.event_id, label="glass")["data"]["bin"] is None
+    rig.signal()  # somebody passes by
+    rig.go(5)
+    assert rig.kinds() == ["uncertain", "uncertain", "resolved"] and rig.servo.visited == []
+    rig.tray.clear()
+    rig.go(5)
+    rig.sorts_the_next()
+
+
+def test_an_answer_moves_nothing_where_something_was_laid_beside_it_unnoticed(rig: Rig) -> None:
+    rig.tray.put("letter", 110, 70)
+    assert ask(rig, event_id=item(rig).event_id, label="glass")["data"]["bin"] is None
+    assert rig.kinds() == ["uncertain", "resolved", "uncertain"] and rig.servo.visited == []
 
 
 def test_what_is_held_is_sorted_by_the_answer_and_told_before_it_moves(rig: Rig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import cv2
 import numpy as np
@@ -11,6 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.drawn_scenes import metal, plastic, wood
+from trashbin import scenes
+from trashbin.pictures import read
 from trashbin.scene import (
     CHANGED_AREA,
     Scene,
@@ -310,6 +313,33 @@ def test_something_else_in_the_tray_is_not_the_same_thing() -> None:
         assert not scene.same_thing(one, camera.frame(empty))
 
 
+@pytest.mark.parametrize("each", scenes.load()[1], ids=lambda each: each.id)
+def test_what_is_laid_beside_a_rendered_item_is_told_and_no_light_or_shadow_is(
+    each: scenes.Item,
+) -> None:
+    """A letter of a fortieth of the picture, in the corner that the item leaves free."""
+    small = partial(cv2.resize, dsize=SIZE[::-1], interpolation=cv2.INTER_AREA)
+    tray = small(read(scenes.load()[0][each.tray].path))
+    alone, camera = small(read(each.path)), Camera()
+    scene = learned(tray, camera)
+    before = camera.frame(alone)
+    assert scene.same_thing(before, before)
+    covered = small(cv2.imread(str(each.mask_path), cv2.IMREAD_GRAYSCALE))
+    corners = [(x, y) for x in (6, 266) for y in (6, 196)]
+    x, y = min(corners, key=lambda corner: covered[corner[1] :, corner[0] :][:38, :48].sum())
+    joined = alone.copy()
+    cv2.rectangle(joined, (x, y), (x + 48, y + 38), (40, 70, 200), -1)
+    column, row = np.meshgrid(np.arange(SIZE[1]), np.arange(SIZE[0]))
+    away = np.hypot(column - x - 24, row - y - 19)[..., None]
+    for light in (0.7, 1.0, 1.3, (1.1, 1.0, 0.85)):
+        assert scene.joined(before, camera.frame(joined, light))
+        assert not scene.joined(before, camera.frame(alone, light))
+        for soft in (3, 15):
+            shadow = 1 - 0.4 / (1 + np.exp((away - 60) / soft))
+            assert not scene.joined(before, camera.frame(alone, shadow * np.asarray(light)))
+    assert not scene.joined(camera.frame(joined), camera.frame(alone)), "it is gone again"
+
+
 def test_without_a_learned_tray_all_that_rests_is_an_item() -> None:
     camera, empty = Camera(), TRAYS["metal"]
     scene = Scene(learn=False)
@@ -392,3 +422,4 @@ def test_no_sequence_of_frames_raises(sequence: list[Frame], learn: bool) -> Non
             assert view.changed is None or 0 <= view.changed <= 1
             assert (view.items > 0) or (view.changed is not None)
             scene.same_thing(before, frame)
+            scene.joined(before, frame)
