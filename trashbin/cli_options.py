@@ -145,10 +145,20 @@ def model_option(multiple: bool = False) -> Callable[[F], F]:
         "--model",
         "models" if multiple else "model",
         metavar="NAME[:VARIANT]|FILE",
-        multiple=multiple,
+        multiple=True,
+        callback=None if multiple else _the_only_one,
         help="A model by name, or a .tflite with its manifest.json beside it."
         + (" May be given several times, to compare." if multiple else ""),
     )
+
+
+def _the_only_one(
+    ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> str | None:
+    """Else click would let the last one hold, and figures of one pass for a comparison."""
+    if len(given) > 1:
+        raise click.BadParameter("given more than once, and one network is asked here")
+    return given[0] if given else None
 
 
 def rule_options(function: F) -> F:

@@ -84,6 +84,7 @@ def test_the_six_commands_and_the_version() -> None:
         ["classify", "--gap", "2", "x.png"],
         ["run"],
         ["evaluate", "nowhere"],
+        ["evaluate", "--model", "trashnet-mobilenetv3-large", "--model", "another", "."],
         ["calibrate", "--risk", "nan", "."],
         ["calibrate", "--confidence", "nan", "."],
         ["demo", "--seed", "-1"],
