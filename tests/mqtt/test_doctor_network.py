@@ -139,7 +139,7 @@ def test_a_broker_that_says_nothing_or_lets_us_hear_or_say_nothing(
             return bytes([0x90, 2 + len(codes), *packet[2:4], *codes])
         return b""
 
-    monkeypatch.setattr(network, "ANSWER_S", 1.0)
+    monkeypatch.setattr(network, "ANSWER_S", 2.0 if codes is not None else 0.3)
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=answering, args=[server, answer], daemon=True).start()
         found = last(checked(server.getsockname()[1], "127.0.0.1"))
