@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import trashbin
 from trashbin import album, events, machine, resources
+from trashbin.aging import believes_clock
 from trashbin.album import Album
 from trashbin.clock import is_synchronized
 from trashbin.decision import hold
@@ -39,9 +40,6 @@ Payload = dict[str, Any]
 T = TypeVar("T")
 
 RECALLED = 200  # events that are looked through for the last item
-
-UNSYNCED = "unsynced"  # in the store: for how many hours of running no time server set the clock
-BELIEVED_AFTER_H = 24
 
 THRESHOLD = VERBS["threshold"]
 
@@ -285,7 +283,7 @@ class Recorder:
         Without a broker, all of them. Their pictures go with them.
         """
         forgotten = 0
-        if self._believes_clock():
+        if believes_clock(self.outbox):
             forgotten = self.outbox.prune(
                 self.clock.now(),
                 self.config.store.history_days,
@@ -295,21 +293,6 @@ class Recorder:
             self.outbox.keep_reserve()
         self.album.prune(self.outbox.missing)
         return forgotten
-
-    def _believes_clock(self) -> bool:
-        """False while it may be far ahead, as with a dead battery, and be set right yet.
-
-        A bin that no time server ever reaches believes it after a day of running, for good.
-        """
-        hours = self.outbox.get(UNSYNCED)
-        if is_synchronized():
-            if hours is not None:
-                self.outbox.set(UNSYNCED, None, synced=False)
-            return True
-        count = int(hours) if hours is not None and hours.isdecimal() else 0
-        if count < BELIEVED_AFTER_H:
-            self.outbox.set(UNSYNCED, str(count + 1), synced=False)
-        return count >= BELIEVED_AFTER_H
 
     # the retained topics
 

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.daemon.rig import Rig, sure
-from trashbin import pictures, record
+from trashbin import aging, pictures
 from trashbin.cli import main
 
 
@@ -70,7 +70,7 @@ def test_where_the_owner_says_so_the_last_one_is_published_and_any_can_be_asked_
 def test_pictures_are_deleted_with_their_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record, "is_synchronized", lambda: True)
+    monkeypatch.setattr(aging, "is_synchronized", lambda: True)
     rig = sorts_and_holds(tmp_path, keep="all")
     assert rig.daemon.recorder.album.used()[0] == 2
     rig.clock.advance(31 * 86400)
@@ -83,7 +83,7 @@ def test_a_clock_that_is_far_ahead_until_a_time_server_sets_it_ends_no_picture_e
 ) -> None:
     """As with a dead battery, while the network is down."""
     synchronized = [False]
-    monkeypatch.setattr(record, "is_synchronized", lambda: synchronized[0])
+    monkeypatch.setattr(aging, "is_synchronized", lambda: synchronized[0])
     rig = sorts_and_holds(tmp_path, keep="all")
     began = rig.clock.start
     for _ in range(2):
@@ -99,7 +99,7 @@ def test_a_clock_that_is_far_ahead_until_a_time_server_sets_it_ends_no_picture_e
 def test_pictures_are_deleted_also_where_no_time_server_is_ever_reached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record, "is_synchronized", lambda: False)
+    monkeypatch.setattr(aging, "is_synchronized", lambda: False)
     rig = sorts_and_holds(tmp_path, keep="all")
     for _ in range(2):
         prune(rig, 15)  # and it is switched off each night

@@ -10,7 +10,7 @@ import pytest
 from tests.daemon.rig import Rig, sure
 from tests.support import connection, damage
 from tests.support_events import an_event
-from trashbin import record
+from trashbin import aging
 from trashbin.errors import StoreError
 from trashbin.outbox import Outbox
 from trashbin.status import Status
@@ -290,7 +290,7 @@ def test_a_store_that_cannot_forget_is_told(rig: Rig, monkeypatch: pytest.Monkey
     def fails(*_: object, **__: object) -> int:
         raise StoreError("The event store cannot be written: disk I/O error")
 
-    monkeypatch.setattr(record, "is_synchronized", lambda: True)  # whatever this machine's is
+    monkeypatch.setattr(aging, "is_synchronized", lambda: True)  # whatever this machine's is
     monkeypatch.setattr(rig.outbox, "prune", fails)
     rig.daemon.condition.prune()
     assert "disk I/O error" in rig.told.topics["state"]["problems"]["store"]
