@@ -311,6 +311,20 @@ def test_a_pin_that_stays_on_is_a_problem_until_it_is_off(
 
 
 @pytest.mark.parametrize("kind", ["pir", "button"])
+def test_a_pin_that_cannot_be_read_any_more_is_a_problem(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    trigger = bench.make(kind)
+    trigger.open(lambda signal: None)
+    pin = bench.pin(PIR if kind == "pir" else BUTTON)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(pin), "_get_state", _raises)
+        assert f"{kind} on pin {pin.info.name.removeprefix('GPIO')} cannot" in trigger.problem
+    assert trigger.problem is None
+    trigger.close()
+
+
+@pytest.mark.parametrize("kind", ["pir", "button"])
 def test_a_pin_that_is_on_as_the_bin_starts_has_its_time_too(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:

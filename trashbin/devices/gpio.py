@@ -36,10 +36,13 @@ class _PinTrigger:
 
     @property
     def problem(self) -> str | None:
-        """That the pin has been active for so long that its next edge may never come."""
+        """That the pin is active for so long that its next edge may never come, or is not read."""
         device, since = self._device, self._context.clock.monotonic() - self._edge_at
-        if device is None or since < STUCK_S or not device.is_active:
-            return None
+        try:
+            if device is None or not device.is_active or since < STUCK_S:
+                return None
+        except Exception as error:  # the libraries raise what they please
+            return f"The {self.source} on pin {self._pin} cannot be read any more: {error}"
         return (
             f"The {self.source} on pin {self._pin} has been on for {since / 60:.0f} minutes, and "
             "notices nothing until it is off: " + self._stuck
