@@ -232,6 +232,7 @@ def site(tmp_path: Path) -> Iterator[str]:
     """A web server on loopback that serves the test's folder."""
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = False  # or one that was hung up on complains in a later test
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
