@@ -223,14 +223,15 @@ class Recorder:
         return committed
 
     def recall(self) -> None:
-        """Remember the last item and answer of earlier runs: dashboards go on showing them."""
+        """Remember the last item and answer of earlier runs, which dashboards go on showing, and
+        what lies in each bin."""
         with suppress(StoreError):
-            self.levels.begin()
             for event in self.outbox.span(self.outbox.last_seq() - RECALLED, RECALLED):
                 if event.event_type in ITEM_EVENTS:
                     self.last_item = event
                 elif event.event_type is EventType.RESOLVED:
                     self.last_answer = event
+            self.levels.begin()  # last: a full disk can be read, and not written
 
     def notice(self, part: str, message: str) -> Event:
         """Something that people should know of, and that is no fault."""
