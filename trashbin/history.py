@@ -122,8 +122,17 @@ def events(history: History, limit: int | None, form: Literal["table", "json", "
             writer.writerow(row)
     else:
         shown = list(history.read(limit or TABLE_ROWS))
-        _print(_table(shown) if shown else Text("No such events."))
+        _print(_table(shown) if shown else Text(_none(history)))
     return history.status()
+
+
+def _none(history: History) -> str:
+    """What there is instead, where a label may be misspelt."""
+    if history.label is None:
+        return "No such events."
+    others = replace(history, label=None, damaged=[])
+    there = sorted({label for event in others.read() if (label := _label(event))})
+    return f"No events of the label {history.label}. There are: {', '.join(there) or 'none'}."
 
 
 def _table(shown: Sequence[Event]) -> Table:

@@ -146,6 +146,11 @@ def test_what_a_person_answered_is_told_and_found_by_its_label(store: Path) -> N
     assert told[3:] == [("", "", "", ""), ("metal", "page", "", ""), ("metal", "button", "", "")]
 
 
+def test_a_label_that_no_event_has_is_told_with_those_that_there_are(store: Path) -> None:
+    told = call("events", "--store", store, "--label", "gless").stdout
+    assert told == "No events of the label gless. There are: glass, paper.\n"
+
+
 def test_long_tables_show_the_newest_rows_and_say_so(tmp_path: Path) -> None:
     box = Outbox(tmp_path / "events.sqlite")
     box.open()
