@@ -105,6 +105,8 @@ class Actuation:
 
     def _unless_stopped(self) -> None:
         if self.stopped():
-            raise StoppedError("stopped by the lid or hand switch; close it to go on")
+            raise StoppedError(
+                "the lid was opened, or the stop switch closed: nothing moves until that ends"
+            )
         if self.clock.wait(0):
             raise StoppedError("the bin was told to stop before the move was over")

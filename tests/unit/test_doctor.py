@@ -44,6 +44,12 @@ def test_a_wrong_configuration_counts_more_than_what_does_not_answer() -> None:
     assert report.exit_code is ExitCode.BAD_USAGE
 
 
+def test_a_lid_that_a_running_bin_tells_of_is_no_failing_part() -> None:
+    heard = network.Heard(state={"problems": {"stop": "the lid is open", "camera": "no picture"}})
+    levels = {found.check: found.level for found in daemon.asked(heard)}
+    assert levels == {"daemon": Level.GOOD, "stop switch": Level.WARNING, "camera": Level.BAD}
+
+
 def test_json_has_every_finding_and_the_counts() -> None:
     report = Report()
     report.add(good("a", "found", "means"), warning("b", "found", "means", "do"))

@@ -11,7 +11,7 @@ from pathlib import Path
 from trashbin import database
 from trashbin.doctor.machine import Host
 from trashbin.doctor.network import Heard
-from trashbin.doctor.report import Finding, good, unreachable, warning
+from trashbin.doctor.report import Finding, good, stopped, unreachable, warning
 from trashbin.errors import NewerStoreError, OlderStoreError, StoreError
 
 SUDO = "Run it with sudo: sudo trashbin doctor"
@@ -54,6 +54,8 @@ def asked(heard: Heard) -> Iterator[Finding]:
     for part, word in (heard.selftest or problems).items():
         if word == "good":
             yield good(part, "good, says the running bin", "It was tried just now.")
+        elif part == "stop":
+            yield stopped(f"{word} (so says the running bin)")
         else:
             yield unreachable(
                 part,

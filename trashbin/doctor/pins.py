@@ -13,7 +13,7 @@ from trashbin.devices import PIN_KINDS
 from trashbin.devices.gpio import Buttons, Lamp, StopInput
 from trashbin.devices.level import UltrasonicSensor
 from trashbin.devices.pins import pin_factory
-from trashbin.doctor.report import Finding, good, unreachable, warning
+from trashbin.doctor.report import Finding, good, stopped, unreachable, warning
 from trashbin.errors import DeviceError, StoppedError, TrashbinError
 from trashbin.ports import Context
 from trashbin.settings import Config, LampsActuator, Servo
@@ -226,13 +226,7 @@ class Pins:
         finally:
             switch.close()
         if active:
-            yield warning(
-                "stop switch",
-                f"GPIO{pin} is closed: the bin is stopped",
-                "While it is closed nothing moves.",
-                "Close the lid or release the switch. If both are, it is wired the other way"
-                " round: it must close to ground when it shall stop.",
-            )
+            yield stopped(f"GPIO{pin} is closed: the bin is stopped")
         else:
             yield good("stop switch", f"GPIO{pin} is open", "The bin may move.")
 

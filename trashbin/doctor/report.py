@@ -63,6 +63,17 @@ def unreachable(check: str, found: str, means: str, do: str) -> Finding:
     return bad(check, found, means, do, ExitCode.UNREACHABLE)
 
 
+def stopped(found: str) -> Finding:
+    """The stop switch is closed: somebody's hand, and no part that fails."""
+    return warning(
+        "stop switch",
+        found,
+        "While it is closed nothing moves.",
+        "Close the lid or release the switch. If both are, it is wired the other way"
+        " round: it must close to ground when it shall stop.",
+    )
+
+
 @dataclass
 class Report:
     """All findings, in the order in which they were made; ``tell`` hears each at once."""
