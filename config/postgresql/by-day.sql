@@ -14,6 +14,25 @@ ALTER TABLE trashbin.event RENAME TO event_other;
 CREATE TABLE trashbin.event (LIKE trashbin.event_other INCLUDING ALL) PARTITION BY RANGE (event_id);
 ALTER TABLE trashbin.event ATTACH PARTITION trashbin.event_other DEFAULT;
 
+-- Whoever may write or read the events still may, whoever runs this.
+DO $$
+DECLARE
+    allowed record;
+BEGIN
+    EXECUTE format(
+        'ALTER TABLE trashbin.event OWNER TO %I',
+        (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'trashbin.event_other'::regclass)
+    );
+    FOR allowed IN
+        SELECT privilege_type AS what,
+            CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS whom
+        FROM pg_class, aclexplode(relacl) WHERE pg_class.oid = 'trashbin.event_other'::regclass
+    LOOP
+        EXECUTE format('GRANT %s ON trashbin.event TO %s', allowed.what, allowed.whom);
+    END LOOP;
+END
+$$;
+
 -- Fails where event_other holds events of that day: add days before they come.
 CREATE FUNCTION trashbin.add_day(day date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE

@@ -87,6 +87,10 @@ class Server:
         with psycopg.connect(self.url) as db:
             return db.execute(sql.encode(), values).fetchall()
 
+    def do(self, sql: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as db:
+            db.execute(sql.encode())
+
     def _answers(self) -> bool:
         try:
             psycopg.connect(self.url, connect_timeout=2).close()

@@ -45,8 +45,8 @@ def batch(events: list[Row]) -> Batch:
     return Batch(events, [], [], {(last.device_id, str(last.store_id)): last.seq})
 
 
-def apply(server: Server) -> None:
-    with psycopg.connect(server.url, autocommit=True) as db:
+def apply(server: Server, user: str = "test") -> None:
+    with psycopg.connect(server.url, user=user, autocommit=True) as db:
         db.execute(BY_DAY.read_text(encoding="utf-8").encode())
 
 
@@ -96,3 +96,18 @@ def test_days_are_added_once(server: Server, sink: Postgres) -> None:
         "SELECT count(*) FROM pg_inherits WHERE inhparent = 'trashbin.event'::regclass"
     )
     assert days == 1 + 7 + 1
+
+
+def test_whoever_may_write_or_read_events_still_may(server: Server) -> None:
+    roles = ("CREATE ROLE admin SUPERUSER LOGIN", "CREATE ROLE collector LOGIN", "CREATE ROLE eye")
+    for role in (*roles, "GRANT CREATE ON DATABASE postgres TO collector"):
+        server.do(role)
+    with closing(Postgres(f"{server.url}?user=collector")) as sink:
+        list(sink.load())
+        server.do("GRANT USAGE ON SCHEMA trashbin TO eye")
+        server.do("GRANT SELECT ON ALL TABLES IN SCHEMA trashbin TO eye")
+        apply(server, "admin")
+        sink.write(batch(rows(datetime.now(UTC) + timedelta(days=1))))
+    with psycopg.connect(server.url) as db:
+        db.execute("SET ROLE eye")
+        assert db.execute("SELECT count(*) FROM trashbin.event").fetchone() == (1,)
