@@ -198,6 +198,15 @@ def test_another_site_is_refused_on_loopback_too() -> None:
         pass
 
 
+def test_a_proxy_on_this_machine_may_have_a_name_where_a_password_is_asked(guard: Guard) -> None:
+    client = site(guarded(guard._password, "127.0.0.1"), "bins.example")
+    assert client.get("/").status_code == 401
+    origin = {"origin": "http://bins.example:8080"}
+    answer = client.post("/login", data={"password": "open sesame"}, headers=origin)
+    assert answer.status_code == 303
+    assert client.get("/").text == "the page"
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.7"])
 def test_an_address_that_is_none_is_nobodys(host: str) -> None:
     """What scanners send: it ended in a traceback."""

@@ -1,7 +1,7 @@
 """Who may see the page: a password file, sessions in memory, and a guard before everything.
 
-On loopback nobody is asked. The guard also keeps other sites out of a browser that can reach
-the page: a foreign Origin, or a name that is not this machine's, is refused.
+On loopback nobody need be asked. The guard also keeps other sites out of a browser that can reach
+the page: a foreign Origin is refused, and where nobody is asked any name but this machine's.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ class Guard:
     def __init__(self, app: ASGIApp, password: Password | None, host: str) -> None:
         self._app = app
         self._password = password
-        self._local = host in LOOPBACK
+        # with a password, a proxy before us may go by any name: another's has no session
+        self._local = host in LOOPBACK and password is None
         self._sessions: dict[str, asyncio.Future[None]] = {}  # token -> done at the session's end
         self._failures: deque[tuple[str, float]] = deque(maxlen=MOST_TRIES)  # address, when
 
