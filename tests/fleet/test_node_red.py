@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +119,29 @@ def test_what_is_no_event_harms_nothing(red: NodeRed, broker: Broker, listener: 
         page.locator("tbody tr", has_text="sim-2").nth(2).wait_for(timeout=SOON_MS)
         away = page.locator("tbody tr", has_text="away")
         assert away.get_by_text("offline").count() == 1, "one bin's presence is no other's"
+    assert not red.said("[error]")
+
+
+def test_no_counts_of_another_day_are_todays_and_a_removed_bin_goes(
+    red: NodeRed, broker: Broker, listener: Listener
+) -> None:
+    from tests.fleet.node_red import looking
+
+    now = datetime.now(timezone(timedelta(hours=7)))
+    for name, day in (("old", now - timedelta(days=1)), ("new", now), ("gone", now)):
+        counts = {"day": day.date().isoformat(), "utc_offset": "+0700", "today": {"glass": 42}}
+        state = json.dumps({"status": "idle", "mode": "auto", "counts": counts})
+        listener.send(f"trashbin/{name}/state", state, retain=True)
+        listener.send(f"trashbin/{name}/availability", "online", retain=True)
+    red.take_flow(broker)
+    with looking(red.url) as page:
+        rows = page.locator("tbody tr")
+        rows.filter(has_text="gone").wait_for(timeout=SOON_MS)
+        rows.filter(has_text="new").filter(has_text="42").wait_for(timeout=SOON_MS)
+        assert rows.filter(has_text="old").filter(has_text="42").count() == 0
+        for topic in ("availability", "state"):
+            listener.send(f"trashbin/gone/{topic}", "", retain=True)
+        rows.filter(has_text="gone").wait_for(state="detached", timeout=SOON_MS)
     assert not red.said("[error]")
 
 
