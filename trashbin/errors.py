@@ -62,7 +62,11 @@ class FetchError(TrashbinError):
 
 
 class PictureError(TrashbinError):
-    """A file is no picture that can be classified."""
+    """A file is no picture that can be classified. ``what`` has places for ``values``."""
+
+    def __init__(self, what: str, *values: object) -> None:
+        super().__init__(what.format(*values) if values else what)
+        self.what, self.values = what, values
 
 
 class DeviceError(TrashbinError):

@@ -34,7 +34,9 @@ LONGEST = 1280  # pixels; a broker takes some 100 KB, and no 4096 x 4096
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
-_AT_MOST = f"{MAX_PIXELS // 1_000_000} megapixels are the most; make it smaller first"
+_MEGAPIXELS = MAX_PIXELS // 1_000_000
+_AT_MOST = "{} megapixels are the most; make it smaller first"
+_BREAKS_OFF = "is a {} that breaks off or is damaged; copy it again"
 
 
 def read(path: Path) -> Pixels:
@@ -108,7 +110,7 @@ def decode(content: bytes) -> Pixels:
     if not content:
         raise PictureError("is empty")
     if len(content) > MAX_BYTES:
-        raise PictureError(f"is larger than {MAX_BYTES // 2**20} MB")
+        raise PictureError("is larger than {} MB", MAX_BYTES // 2**20)
     _check_header(content)
     data = np.frombuffer(content, np.uint8)
     try:
@@ -120,8 +122,8 @@ def decode(content: bytes) -> Pixels:
             pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)  # turns it upright, makes 8-bit B, G, R
     except (cv2.error, MemoryError) as error:
         if "MAX_IMAGE" in str(error):
-            raise PictureError(f"is too large: {_AT_MOST}") from error
-        raise PictureError(f"cannot be decoded ({_reason(error)})") from error
+            raise PictureError(f"is too large: {_AT_MOST}", _MEGAPIXELS) from error
+        raise PictureError("cannot be decoded ({})", _reason(error)) from error
     if pixels is None:
         raise PictureError("is no picture that can be read (it is damaged, or something else)")
     _check_pixels(pixels.shape[1], pixels.shape[0])
@@ -202,7 +204,7 @@ def _check_png(content: bytes) -> None:
         if name == b"IEND":
             return
         at = end
-    raise PictureError("is a PNG that breaks off or is damaged; copy it again")
+    raise PictureError(_BREAKS_OFF, "PNG")
 
 
 def _check_jpeg(content: bytes) -> None:
@@ -221,14 +223,15 @@ def _check_jpeg(content: bytes) -> None:
                 break
             return
         at += 2 + int(struct.unpack(">H", content[at + 2 : at + 4])[0])
-    raise PictureError("is a JPEG that breaks off or is damaged; copy it again")
+    raise PictureError(_BREAKS_OFF, "JPEG")
 
 
 def _check_pixels(width: int, height: int) -> None:
     if not width or not height:
         raise PictureError("is a picture without pixels")
     if width * height > MAX_PIXELS:
-        raise PictureError(f"is too large: {width} x {height} pixels, {_AT_MOST}")
+        what = f"is too large: {{}} x {{}} pixels, {_AT_MOST}"
+        raise PictureError(what, width, height, _MEGAPIXELS)
 
 
 def _over_white(drawn: npt.NDArray[Any]) -> Pixels:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import yaml
 
-from trashbin import calibration, resources
+from trashbin import calibration, pictures, resources
 from trashbin.calibration import Calibration
-from trashbin.dashboard.tryout import Judge
-from trashbin.errors import ConfigError, ModelError
+from trashbin.dashboard.tryout import Judge, complaint
+from trashbin.dashboard.words import PICTURES, Words
+from trashbin.errors import ConfigError, ModelError, PictureError
 from trashbin.model import tflite
 from trashbin.settings import Model
 
@@ -45,3 +46,19 @@ def test_a_picture_is_judged_by_the_thresholds_that_the_bin_has_now(tmp_path: Pa
     )  # fmt: skip
     calibration.write(tmp_path, made)
     assert judge.judge(png.tobytes())[1] == chosen
+
+
+def test_each_broken_file_is_told_in_indonesian_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MAX_BYTES", 5_000_000)
+    png = cv2.imencode(".png", np.zeros((9, 9, 3), np.uint8))[1].tobytes()
+    huge, none = (png[:16] + size + png[24:] for size in (b"\0\0\x75\x30" * 2, bytes(8)))
+    told = {}
+    for content in (b"", bytes(5_000_001), huge, none, png[:40], b"\xff\xd8\xff", b"text"):
+        with pytest.raises(PictureError) as caught:
+            pictures.decode(content)
+        error = caught.value
+        told[error.what] = complaint("a.png", error, Words("id"))
+        assert str(error) in complaint("a.png", error, Words())
+        assert str(error) not in told[error.what]
+    assert len(told) == len(PICTURES) - 2  # all but what OpenCV itself finds
+    assert any("terlalu besar: 30000 x 30000 piksel" in text for text in told.values())

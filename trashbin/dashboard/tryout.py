@@ -16,7 +16,7 @@ from trashbin import classify, pictures
 from trashbin import config as configuration
 from trashbin.dashboard import cards, glyphs
 from trashbin.dashboard.frame import Sheet, language_of
-from trashbin.dashboard.words import Words
+from trashbin.dashboard.words import PICTURES, Words
 from trashbin.errors import PictureError, TrashbinError
 from trashbin.model import manifest
 from trashbin.ports import Classifier
@@ -61,27 +61,34 @@ def serve(judge: Judge) -> None:
         words = Words(language_of(request))
         name = request.query_params.get("name", "")[:MAX_NAME]
         try:
-            content = await _body(request, words)
+            content = await _body(request)
             decision, thresholds = await asyncio.to_thread(judge.judge, content)
         except ClientDisconnect:  # nobody waits for an answer
             return HTMLResponse("", 400)
         except TrashbinError as error:
-            told = words("cannot_judge", f"{name} {error}".strip())
-            return HTMLResponse(_failed(told))
+            return HTMLResponse(complaint(name, error, words))
         return HTMLResponse(result(name, decision, thresholds, words))
+
+
+def complaint(name: str, error: TrashbinError, words: Words) -> str:
+    """Why a file cannot be judged, as HTML."""
+    told = str(error)
+    if isinstance(error, PictureError) and error.what in PICTURES:
+        told = words(error.what, *error.values)
+    return _failed(words("cannot_judge", f"{name} {told}".strip()))
 
 
 def _failed(told: str) -> str:
     return f'<p class="error" role="alert">✕ {escape(told)}</p>'
 
 
-async def _body(request: Request, words: Words) -> bytes:
-    """The upload; PictureError as soon as it is longer than any picture may be."""
+async def _body(request: Request) -> bytes:
+    """The upload, or more of it than any picture may have."""
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
         if len(content) > pictures.MAX_BYTES:
-            raise PictureError(words("too_large", pictures.MAX_BYTES // 2**20))
+            break
     return bytes(content)
 
 

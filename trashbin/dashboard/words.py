@@ -240,9 +240,29 @@ TABLE: dict[str, tuple[str, str]] = {
         "Every digit, as trashbin classify --json",
         "Semua angka, seperti trashbin classify --json",
     ),
-    "too_large": ("is larger than {} MB", "lebih besar dari {} MB"),
     "cannot_judge": ("This picture cannot be judged: {}", "Gambar ini tidak dapat dinilai: {}"),
 }
+
+# what ``pictures`` says of a file, in Indonesian
+PICTURES = {
+    "is empty": "kosong",
+    "is larger than {} MB": "lebih besar dari {} MB",
+    "is too large: {} megapixels are the most; make it smaller first": (
+        "terlalu besar: paling banyak {} megapiksel; perkecil dahulu"
+    ),
+    "is too large: {} x {} pixels, {} megapixels are the most; make it smaller first": (
+        "terlalu besar: {} x {} piksel, paling banyak {} megapiksel; perkecil dahulu"
+    ),
+    "is a {} that breaks off or is damaged; copy it again": (
+        "adalah {} yang terpotong atau rusak; salin lagi"
+    ),
+    "is a picture without pixels": "adalah gambar tanpa piksel",
+    "cannot be decoded ({})": "tidak dapat dibaca ({})",
+    "is no picture that can be read (it is damaged, or something else)": (
+        "bukan gambar yang dapat dibaca (rusak, atau berkas lain)"
+    ),
+}
+TABLE |= {english: (english, indonesian) for english, indonesian in PICTURES.items()}
 
 PARTS = [key.removeprefix("part_") for key in TABLE if key.startswith("part_")]
 
