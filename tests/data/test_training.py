@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from trashbin.classify import judge
+from trashbin.errors import ModelError
 from trashbin.model import golden
 from trashbin.model.manifest import find
 from trashbin.model.tflite import TFLiteClassifier
@@ -185,6 +186,28 @@ def test_xnnpack_takes_the_whole_of_what_ships(variant: str) -> None:
     from trashbin.training.speed import taken_whole
 
     assert taken_whole(find(f"trashnet-mobilenetv3-large:{variant}").path)
+
+
+def test_an_export_is_refused_where_xnnpack_leaves_out_the_first_operator(tmp_path: Path) -> None:
+    """What comes after it is one delegate node, which gives both outputs all the same."""
+    import litert_torch
+    import torch
+
+    from trashbin.training.speed import must_be_taken_whole
+
+    class Summed(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = torch.nn.Linear(12, 6)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            features = torch.cumsum(x, 1).mean(1).reshape(1, 12)
+            return self.head(features), features
+
+    path = tmp_path / "summed.tflite"
+    litert_torch.convert(Summed().eval(), (torch.zeros(1, 4, 4, 3),)).export(str(path))
+    with pytest.raises(ModelError, match="leaves some of its operators"):
+        must_be_taken_whole(path)
 
 
 def test_shipped_files_are_within_their_budget() -> None:
