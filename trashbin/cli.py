@@ -211,6 +211,8 @@ def bench(
     """
     if report and (as_json or counts):
         raise click.UsageError("--report is one line by itself: leave --json and --counts out.")
+    if (report or counts) and len(models) > 1:
+        raise click.UsageError("--report and --counts are of one network: give --model once.")
     from trashbin import bench
     from trashbin.model import manifest, tflite
     from trashbin.quiet import quiet

@@ -91,6 +91,8 @@ def test_the_six_commands_and_the_version() -> None:
         ["simulate", "--rate", "nan"],
         ["bench", "--idle", "nan"],
         ["bench", "--report", "--json"],
+        ["bench", "--report", "--model", "trashnet-mobilenetv3-large", "--model", "another"],
+        ["bench", "--counts", "--model", "trashnet-mobilenetv3-large", "--model", "another"],
     ],
 )
 def test_bad_usage_is_told_with_status_2(arguments: list[str]) -> None:
@@ -346,13 +348,16 @@ def test_bench_with_one_model_is_that_models_object(
 
 
 def test_bench_tells_what_it_has_where_a_single_turn_was_calm(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calm, disturbed = [0] * 4, count()  # looked at before and after each half of a turn
     monkeypatch.setattr(bench, "_preemptions", chain(calm, disturbed).__next__)
     [told] = bench.measure([TFLiteClassifier(manifest.find())], 10)
     assert (told["runs"], told["disturbed"]) == (1, 49)
     assert told["stages_ms"]["total"]["p95"] >= told["stages_ms"]["total"]["median"] > 0
+    found = bench.Way(items=10, frames=3, total_ms=8.0, exposure_ms=5.0, bare_ms=2.0, commit_ms=1.0)
+    bench.show([told], bench.Whole(found, None, None))
+    assert "1 runs, 49 disturbed\nA busy machine" in capsys.readouterr().out
 
 
 def test_ctrl_c_while_its_modules_are_read_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,8 @@ def show(reports: Sequence[dict[str, Any]], whole: Whole) -> None:
         console.print(
             f"threads {report['threads']}, {report['runs']} runs, {report['disturbed']} disturbed"
         )
+        if report["disturbed"] > report["runs"]:
+            console.print("A busy machine: these figures say more of what else it does.")
         table = Table(box=None, pad_edge=False)
         table.add_column("ms")
         table.add_column("median", justify="right")
