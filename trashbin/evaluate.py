@@ -74,6 +74,8 @@ def run(
     for file, truth, pixels in read_each(found, complaints):
         decision = judge(pixels, classifier, thresholds, trays, look.changed_area, look.burst)
         judged.append(Picture(file, truth, decision))
+    if not judged:
+        complaints.append(f"{folder}: there is no picture to measure")
     for complaint in complaints:
         click.echo(f"trashbin: {complaint}", err=True)
     figures = measure(judged, labels)

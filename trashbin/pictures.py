@@ -24,7 +24,9 @@ MAX_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 50_000_000  # OpenCV's own limit is set to the same in trashbin/__init__.py
 
 # What a folder of pictures is searched for. OpenCV goes by content, so others open by name.
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+SUFFIXES |= {".gif", ".avif", ".jp2", ".ppm", ".pgm", ".pnm"}
+PHONES = frozenset({".heic", ".heif", ".dng"})  # found too: that they cannot be read is told
 
 EMPTY = "empty"  # the folder, beside those of the labels, with pictures of the empty tray
 
@@ -160,7 +162,7 @@ def find(folder: Path) -> list[Path]:
     for top, folders, files in os.walk(folder, onerror=_raised):
         found += (Path(top, name) for name in (*folders, *files) if not name.startswith("."))
         folders[:] = (name for name in folders if not name.startswith("."))
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES | PHONES)
 
 
 def _raised(error: OSError) -> None:

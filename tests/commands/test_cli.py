@@ -294,6 +294,13 @@ def test_evaluate_looks_closely_beside_pictures_of_the_empty_trays(tmp_path: Pat
     assert close["accuracy"] > whole["accuracy"]
 
 
+def test_evaluate_of_no_picture_is_told_and_no_success(tmp_path: Path) -> None:
+    (tmp_path / "glass").mkdir()
+    result = CliRunner().invoke(main, ["evaluate", "--json", str(tmp_path)])
+    assert result.exit_code == 1 and "no picture to measure" in result.stderr
+    assert json.loads(result.stdout)["images"] == 0
+
+
 def test_evaluate_without_labels_folders_is_bad_usage(tmp_path: Path) -> None:
     result = trashbin_("evaluate", tmp_path)
     assert result.exit_code == 2

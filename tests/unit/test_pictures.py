@@ -211,6 +211,14 @@ def test_pictures_are_found_below_a_folder_in_order(tmp_path: Path) -> None:
     assert pictures.find(tmp_path) == [tmp_path / "a" / "c.png", tmp_path / "b.JPG"]
 
 
+@pytest.mark.parametrize("name", ["a.jfif", "b.AVIF", "c.jp2", "d.pgm", "IMG_1.HEIC"])
+def test_a_browsers_and_a_phones_pictures_are_not_left_out_silently(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).touch()
+    assert pictures.find(tmp_path) == [tmp_path / name]
+
+
 @pytest.mark.parametrize("command", ["evaluate", "calibrate"])
 def test_a_folder_that_may_not_be_looked_into_is_not_left_out_silently(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
