@@ -1,5 +1,8 @@
 -- The tables of `trashbin collect`. An event is written once, told from others by its id.
-CREATE SCHEMA IF NOT EXISTS trashbin;
+-- IF NOT EXISTS would ask for rights on the whole database even where the schema is there.
+DO $$ BEGIN
+    IF to_regnamespace('trashbin') IS NULL THEN CREATE SCHEMA trashbin; END IF;
+END $$;
 
 CREATE TABLE trashbin.version (number integer NOT NULL);
 INSERT INTO trashbin.version VALUES (2);
