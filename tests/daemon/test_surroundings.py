@@ -59,6 +59,14 @@ def test_a_trigger_that_sticks_is_told_once_and_over_once_it_fires_again(rig: Ri
     assert rig.told.topics["state"]["problem"] is False
 
 
+def test_without_camera_or_network_it_looks_round_nevertheless(rig: Rig) -> None:
+    rig.daemon.parts.looker = None
+    rig.told.problem = "The broker bench:1883 cannot be reached"
+    rig.go(600)
+    (fault,) = rig.events()
+    assert fault.detail is not None and fault.detail.part == "broker"
+
+
 def test_a_broker_lamp_that_fails_is_told_once_and_stops_nothing(rig: Rig) -> None:
     rig.daemon.parts.broker_lamp = lamp = Bulb()
     lamp.broken = True

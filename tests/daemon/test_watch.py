@@ -278,6 +278,17 @@ def test_a_time_servers_first_answer_is_no_fault_and_any_later_jump_is(
         assert rig.kinds() == told
 
 
+def test_a_clock_that_was_right_from_the_start_is_set_by_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surroundings, "is_synchronized", lambda: True)
+    rig = Rig(tmp_path)
+    rig.go(60)
+    rig.clock.start += timedelta(hours=1)
+    rig.go(60)
+    assert [part for part, _ in faults(rig)] == ["clock"]
+
+
 def test_a_model_exchanged_on_the_disk_is_told_and_the_loaded_one_goes_on(rig: Rig) -> None:
     rig.network.exchanged = "digest does not fit"
     rig.go(60)
