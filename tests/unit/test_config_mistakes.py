@@ -38,7 +38,7 @@ ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
         "rules.gap",
         "a number from 0 to 1",
     ),
-    "true is no number": (("angle: 40", "angle: true"), 6, "bins.rest.angle", "found true"),
+    "true is no number": (("angle: 40", "angle: true"), 6, "bins.rest.angle", "found true, "),
     "no is no text": (("hall-2", "no"), 3, "device.id", "put it in quotes"),
     "not a number": (("angle: 40", "angle: .nan"), 6, "bins.rest.angle", "expected a number"),
     "a word for a list": (
@@ -54,7 +54,12 @@ ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
         "publisher.tls.caa",
         "did you mean ca?",
     ),
-    "no list": (("triggers:\n  - kind: pir\n    pin: 17", "triggers:"), 9, "triggers", "a list"),
+    "no list": (
+        ("triggers:\n  - kind: pir\n    pin: 17", "triggers:"),
+        9,
+        "triggers",
+        "found nothing",
+    ),
     "a list of words": (("- kind: pir\n    pin: 17", "- pir"), 10, "triggers[0]", "a group of"),
     "a key twice": (("kind: mqtt", "kind: mqtt\n  kind: none"), 19, "publisher.kind", "line 18"),
     # sections against each other
@@ -215,6 +220,12 @@ ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
         3,
         "",
         "found a quote without its end",
+    ),
+    "no quote at all": (
+        ("hall-2\n", "hall-2\n  name: |\n    of\n    two lines\n  mode: a: b\n"),
+        7,
+        "",
+        "quote a text that has a colon",
     ),
     "an anchor": (("hall-2", "&id hall-2"), 3, "", "an anchor or alias"),
     "a tag": (("hall-2", "!!str hall-2"), 3, "", "a tag (!)"),
