@@ -24,8 +24,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trashbin import promise
-
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -40,10 +38,8 @@ REHEARSED = 0.3  # what a rehearsed item counts beside an answer
 SPREAD = 0.06  # share of the mean spread that is added to each, so that none is near 0
 WRONG = 0.2  # share of the answers that is expected to be wrong where nothing is known
 SCALES = np.exp(np.linspace(0.0, np.log(5.0), 60))  # by which shares are made less sure
-CHANCE = 0.3  # that a layer which is no better is taken for one
-# a weak network is right on this share of the answers or more, else they may be nonsense, and on
-# less than that share of what can be trusted of them
-WEAK = (0.4, 0.75)
+TRUSTED = 0.7  # mean chance of the answers to be right; below it they are nothing to go by
+SURER = 1.5  # standard errors by which the answers must have become likelier
 FORGOTTEN = 0.01  # of the rehearsed items, net, that it may get wrong and the network got right
 
 
@@ -129,7 +125,7 @@ def teach(
         after, new = mine.argmax(1) == answers.labels, theirs.argmax(1) == rehearsed.labels
         if _lost(old, new) <= FORGOTTEN * len(rehearsed):
             break
-    refused = _refused(before, after, trusted, old, new)
+    refused = _refused(fit.own_logits[:count], mine, answers.labels, trusted, old, new)
     if refused is None and running is not None and fresh is not None:
         runs = running.logits(answers.features, own).argmax(1) == answers.labels
         refused = _refused_beside(runs[fresh], after[fresh])
@@ -274,23 +270,33 @@ def _lost(old: Flags, new: Flags) -> int:
     return int(old.sum()) - int(new.sum())
 
 
-def _refused(before: Flags, after: Flags, trusted: Floats, old: Flags, new: Flags) -> str | None:
+def _refused(
+    own: Floats, taught: Floats, labels: Places, trusted: Floats, old: Flags, new: Flags
+) -> str | None:
     """Why a layer is not shown to be better than the network's own; None where it is.
 
-    It must win by more than chance easily does. Where the network is weak, most layers are
-    better, and 60 answers seldom show by how much: there, to win is enough.
+    ``own`` and ``taught`` (N, L) are the logits of the answered items. That a few more of 60 are
+    right is easily chance; how likely each answer has become says more: see
+    ``python -m trashbin.training.teaching``.
     """
     if _lost(old, new) > FORGOTTEN * len(old):
         return (
             f"it would forget what it knew: of {len(old)} items that came with the network it "
             f"gets {new.sum()} right, before {old.sum()}"
         )
-    won, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    weak = before.mean() >= WEAK[0] and trusted[before].sum() < WEAK[1] * trusted.sum()
-    if won <= lost or not (weak or promise.tail(lost, won + lost, 0.5) <= CHANCE):
+    if trusted.mean() < TRUSTED:
         return (
-            f"it is not shown to be better: of {len(before)} answered items, each judged by a fit "
-            f"that had not seen it, {after.sum()} are right, before {before.sum()}"
+            f"the answers contradict each other: by a fit that had not seen it, each is right by a "
+            f"chance of {trusted.mean():.2f} on average, and {TRUSTED} is the least"
+        )
+    before, after = (int((logits.argmax(1) == labels).sum()) for logits in (own, taught))
+    gained = np.subtract(*(_losses(each, labels, trusted) for each in (own, taught)))
+    weights = trusted / trusted.sum()
+    mean = weights @ gained
+    if after <= before or mean < SURER * np.sqrt(weights**2 @ (gained - mean) ** 2):
+        return (
+            f"it is not shown to be better: of {len(labels)} answered items, each judged by a fit "
+            f"that had not seen it, {after} are right, before {before}"
         )
     return None
 
@@ -312,10 +318,18 @@ def _scale(logits: Floats, labels: Places, trusted: Floats) -> float:
     return float(min(SCALES, key=lambda scale: _loss(logits / scale, labels, trusted)))
 
 
+def _losses(logits: Floats, labels: Places, trusted: Floats) -> Floats:
+    """The log loss (N,) of each item, with shares that are as sure as they are right."""
+    return _each_loss(logits / _scale(logits, labels, trusted), labels)
+
+
+def _each_loss(logits: Floats, labels: Places) -> Floats:
+    return np.asarray(-np.log(_shares(logits)[np.arange(len(labels)), labels] + 1e-12), np.float64)
+
+
 def _loss(logits: Floats, labels: Places, counts: Floats) -> float:
     """The mean log loss, each item as often as it counts."""
-    shares = _shares(logits)[np.arange(len(labels)), labels]
-    return float(-(counts * np.log(shares + 1e-12)).sum() / counts.sum())
+    return float((counts * _each_loss(logits, labels)).sum() / counts.sum())
 
 
 def _mixed(own: Floats, taught: Floats, share: Floats) -> Floats:

@@ -115,32 +115,51 @@ def test_answers_of_one_label_alone_give_finite_numbers(label: int) -> None:
     assert np.isfinite(layer.logits(world.home.features, world.own)).all()
 
 
+ALL = np.ones(240, np.bool_)
+
+
+def judged(right: int, sure: float = 1.0) -> np.ndarray:
+    """Logits of 60 answered items, all of label 0, the first of which are taken for it."""
+    logits = np.zeros((60, LABELS))
+    logits[:, 0] = sure * np.where(np.arange(60) < right, 1.0, -1.0)
+    return logits
+
+
 @pytest.mark.parametrize(
-    ("right", "won", "worn"),
+    ("before", "after", "worn"),
     [
-        (36, 1, True),  # of 60: weak here
-        (36, 0, False),
-        (56, 1, False),  # it does well, and one more is chance
-        (56, 4, True),
-        (10, 1, False),  # the answers may be nonsense
-        (10, 4, True),
+        (judged(36), judged(40), True),
+        (judged(54), judged(57), True),
+        (judged(10), judged(20), True),  # at a loss on this tray, and less so now
+        (judged(36), judged(36), False),
+        (judged(36), judged(35, 3.0), False),
+        (judged(30), np.roll(judged(31), 29, 0), False),  # chance: almost all of them changed
+        (judged(0, 0.001), judged(24, 3.0), False),  # the others are as much less likely
     ],
 )
-def test_a_weak_network_gives_way_sooner_than_a_good_one(right: int, won: int, worn: bool) -> None:
-    before = np.arange(60) < right
-    after = np.arange(60) < right + won
-    all_right = np.ones(240, np.bool_)
-    refused = fitting._refused(before, after, np.ones(60), all_right, all_right)
+def test_more_answers_are_right_and_all_of_them_likelier_or_nothing_changes(
+    before: np.ndarray, after: np.ndarray, worn: bool
+) -> None:
+    labels = np.zeros(60, np.int64)
+    refused = fitting._refused(before, after, labels, np.ones(60), ALL, ALL)
     assert (refused is None) == worn
-    distrusted = np.where(before, 1.0, 0.01)  # what it gets wrong, nobody believes
-    refused = fitting._refused(before, after, distrusted, all_right, all_right)
-    assert (refused is None) == (won == 4)
+    if not worn:
+        told = [(logits.argmax(1) == 0).sum() for logits in (after, before)]
+        assert "{} are right, before {}".format(*told) in str(refused)
+
+
+@pytest.mark.parametrize(("trusted", "worn"), [(0.75, True), (0.65, False)])
+def test_answers_that_nothing_bears_out_change_nothing(trusted: float, worn: bool) -> None:
+    labels, chances = np.zeros(60, np.int64), np.full(60, trusted)
+    refused = fitting._refused(judged(36), judged(50), labels, chances, ALL, ALL)
+    assert (refused is None) == worn
+    assert worn or "by a chance of 0.65 on average, and 0.7 is the least" in str(refused)
 
 
 @pytest.mark.parametrize(("forgotten", "worn"), [(2, True), (3, False)])
 def test_what_forgets_what_the_network_knew_is_refused(forgotten: int, worn: bool) -> None:
-    before, after, old = np.arange(60) < 36, np.arange(60) < 50, np.ones(240, np.bool_)
-    refused = fitting._refused(before, after, np.ones(60), old, np.arange(240) >= forgotten)
+    labels, new = np.zeros(60, np.int64), np.arange(240) >= forgotten
+    refused = fitting._refused(judged(36), judged(50), labels, np.ones(60), ALL, new)
     assert (refused is None) == worn
     assert worn or "of 240 items that came with the network it gets 237 right" in str(refused)
 
