@@ -177,7 +177,7 @@ def refused(refusal: Refusal, count: int, risk: float, confidence: float) -> str
     """Why nothing is promised, and how many items would do."""
     why = (
         f"no thresholds keep the error among acted items within {risk:.2%} with "
-        f"{confidence:.0%} confidence on these {count} items. "
+        f"{confidence * 100:.10g}% confidence on these {count} items. "
     )
     if refusal.acted:
         why += (
@@ -214,7 +214,7 @@ def _show(chosen: Promise, top1: float, found: Found, count: int, written: Path 
         f"{count} pictures{others}: {chosen.planning} to plan with, {chosen.items} to test",
         "",
         f"Bound      at most {chosen.bound:.2%} of what is acted on is wrong "
-        f"(confidence {chosen.confidence:.0%})",
+        f"(confidence {chosen.confidence * 100:.10g}%)",
         f"Coverage   {chosen.coverage:.1%} of the items are acted on",
         f"Rests on   {chosen.items} items: {chosen.acted} acted on, {chosen.wrong} wrongly",
         f"Rules      gap {chosen.gap:g}, top-1 {top1:g}{familiarity}",

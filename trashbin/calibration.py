@@ -52,8 +52,8 @@ class Calibration(BaseModel):
         """In words."""
         return (
             f"of the items that are acted on at most {self.risk:.2%} are wrong, with "
-            f"{self.confidence:.0%} confidence ({self.items} items tested, {self.acted} of them "
-            f"acted on, {self.wrong} wrongly)"
+            f"{self.confidence * 100:.10g}% confidence ({self.items} items tested, {self.acted} of "
+            f"them acted on, {self.wrong} wrongly)"
         )
 
     def broken(

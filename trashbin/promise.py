@@ -27,6 +27,7 @@ PLANNING_AT_MOST = 1000  # items: more would not make it a better path
 POINTS = 50  # of the path
 # how fast a path gives up gap and familiarity, as shares of items
 DIRECTIONS = ((1.0, 0.0), (1.0, 0.25), (1.0, 0.5), (1.0, 1.0), (0.5, 1.0), (0.25, 1.0), (0.0, 1.0))
+LIKELY = 0.8  # the chance that as many items as a refusal tells are enough
 DIGITS = 4  # of a threshold: what is tested is what is written down
 
 
@@ -84,7 +85,7 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The items do not support the promise: in all ``needed`` like these would, None: no number.
+    """The items do not support the promise: about ``needed`` in all would, None: no number.
 
     ``items``, ``acted`` and ``wrong`` are of the best point there was.
     """
@@ -206,25 +207,34 @@ def _refused(
     confidence: float,
 ) -> Refusal:
     """What is missing, from the point at which all the items together need the fewest more."""
-    best: tuple[float, Point] | None = None
+    seen = []
     for point in points[::5]:
         acts = items.acted(*point)
-        acted, wrong = int(acts.sum()), int((acts & ~items.right).sum())
-        needed = _needed(risk, confidence, wrong / acted, acted / len(items)) if acted else None
-        key = math.inf if needed is None else needed
-        if best is None or key < best[0]:
-            best = (key, point)
-    assert best is not None
-    acts = test.acted(*best[1])
-    needed = None if math.isinf(best[0]) else int(best[0])
+        seen.append((int(acts.sum()), int((acts & ~items.right).sum()), point))
+    needed, best = None, points[0]
+    for half in (0.5, 0.0):  # what few items show may be luck; at 0, it is the least it takes
+        enough = [
+            (each, point)
+            for acted, wrong, point in seen
+            if acted
+            and (
+                each := _needed(
+                    risk, confidence, (wrong + half) / (acted + 2 * half), acted / len(items)
+                )
+            )
+        ]
+        if enough:
+            needed, best = min(enough, key=lambda each: each[0])
+            break
+    acts = test.acted(*best)
     return Refusal(needed, len(test), int(acts.sum()), int((acts & ~test.right).sum()))
 
 
 def _needed(risk: float, confidence: float, error: float, coverage: float) -> int | None:
-    """How many items in all would do where ``error`` is that among acted ones; None: no number."""
+    """How many items in all are likely to do where ``error`` is that among acted ones."""
     if error > 0.9 * risk:  # from there on it takes tens of thousands
         return None
     acted = 1
-    while allowed(acted, risk, confidence) < error * acted:
+    while (limit := allowed(acted, risk, confidence)) < 0 or tail(limit, acted, error) < LIKELY:
         acted = math.ceil(acted * 1.02)
     return math.ceil(acted / coverage / (1 - PLANNING))

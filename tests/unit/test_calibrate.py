@@ -18,6 +18,7 @@ from trashbin import calibrate, calibration
 from trashbin.calibration import Calibration
 from trashbin.cli import main
 from trashbin.errors import ExitCode, StoreError
+from trashbin.promise import Refusal
 from trashbin.settings import Look
 from trashbin.types import Frame, ModelId, Prediction, Thresholds
 
@@ -107,6 +108,11 @@ def test_too_few_items_change_nothing_and_are_told_how_many_would_do(
     told = json.loads(capsys.readouterr().out)
     assert (told["pictures"], told["bound"]) == (10, None) and told["needed"] > 10
     assert f"About {told['needed']} items" in told["why"]
+
+
+@pytest.mark.parametrize(("asked", "told"), [(0.95, "95%"), (0.999, "99.9%"), (0.57, "57%")])
+def test_no_confidence_is_told_as_certainty(asked: float, told: str) -> None:
+    assert f"with {told} confidence" in calibrate.refused(Refusal(9, 9, 0, 0), 1, 0.05, asked)
 
 
 def test_a_folder_without_a_label_is_no_tray(tray: Path) -> None:

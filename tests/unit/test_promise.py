@@ -87,6 +87,19 @@ def test_twenty_items_are_refused_for_one_percent_and_it_says_how_many_would_do(
     assert isinstance(choose(enough, 0.01, 0.95), Promise)
 
 
+def test_as_many_items_as_a_refusal_tells_do_more_often_than_not() -> None:
+    """Of many thresholds the luckiest seems to need the fewest items."""
+    enough = told = 0
+    for redraw in range(60):
+        refused = choose(world(np.random.default_rng((7, redraw)), 100), 0.1, 0.95)
+        if isinstance(refused, Refusal) and refused.needed is not None:
+            told += 1
+            more = world(np.random.default_rng((8, redraw)), refused.needed)
+            enough += isinstance(choose(more, 0.1, 0.95), Promise)
+    assert told > 30
+    assert enough > 0.6 * told
+
+
 def test_no_number_of_items_helps_where_the_surest_are_wrong() -> None:
     rng = np.random.default_rng(5)
     items = Items(rng.random(500), None, rng.random(500) > 0.5, np.ones(500, np.bool_))
