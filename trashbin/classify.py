@@ -42,15 +42,20 @@ def opened(
 
     ModelError or StoreError where one of them cannot be used.
     """
-    if read is not None and model is None:  # an update may run instead of the YAML's
-        classifier = Heads(read.store.path).dress(Shelf(read.store.path).current(read.model))
-    else:
-        classifier = tflite.open_model(read.model if read else settings.Model(), model)
+    classifier = network(read, model)
     made = calibration.read(read.store.path) if read else None
     base = calibration.applied(made, classifier)
     given = read.rules.model_dump(exclude_none=True) if read else {}
     given |= {key: value for key, value in asked.items() if value is not None}
     return classifier, replace(base, **given)
+
+
+def network(read: Config | None, model: str | None) -> TFLiteClassifier:
+    """The network that is asked for, else the bin's own, with its head. ModelError, StoreError."""
+    if read is None or model is not None:
+        return tflite.open_model(read.model if read else settings.Model(), model)
+    # an update may run instead of the YAML's
+    return Heads(read.store.path).dress(Shelf(read.store.path).current(read.model))
 
 
 def judge(

@@ -90,7 +90,7 @@ def calibrate(
     if read is not None:
         _refuse_rules(read, config)
     with quiet():
-        classifier, _ = classify.opened(read, model)
+        classifier = classify.network(read, model)
     where = _store(read, store)
     if where is not None:  # what is judged here is judged with the head that the bin wears
         Heads(where).dress(classifier)

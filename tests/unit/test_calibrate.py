@@ -294,14 +294,27 @@ def test_who_may_not_write_the_calibration_is_told_before_any_picture_is_judged(
     listed.assert_not_called()
 
 
+YAML = (
+    "version: 1\ndevice: {id: a}\n"
+    "bins: {all: {labels: [cardboard, glass, metal, paper, plastic, trash]}}\n"
+    "camera: {kind: v4l2}\ntriggers: [{kind: timer, every_s: 5}]\n"
+    "actuators: [{kind: none}]\npublisher: {kind: none}\n"
+)
+
+
 def test_rules_of_the_yaml_would_stand_above_it(tmp_path: Path) -> None:
     config = tmp_path / "bin.yaml"
-    config.write_text(
-        "version: 1\ndevice: {id: a}\nrules: {gap: 0.3}\n"
-        "bins: {all: {labels: [cardboard, glass, metal, paper, plastic, trash]}}\n"
-        "camera: {kind: v4l2}\ntriggers: [{kind: timer, every_s: 5}]\n"
-        "actuators: [{kind: none}]\npublisher: {kind: none}\n"
-    )
+    config.write_text(YAML + "rules: {gap: 0.3}\n")
     refused = CliRunner().invoke(main, ["calibrate", "--config", str(config), str(tmp_path)])
     assert refused.exit_code == ExitCode.BAD_USAGE
     assert "rules: gap" in refused.output
+
+
+def test_a_damaged_calibration_is_no_reason_not_to_calibrate_again(tmp_path: Path) -> None:
+    config = tmp_path / "bin.yaml"
+    config.write_text(YAML + f"store: {{path: {tmp_path}}}\n")
+    (tmp_path / calibration.NAME).write_text("{")
+    (tmp_path / "glass").mkdir()
+    refused = CliRunner().invoke(main, ["calibrate", "--config", str(config), str(tmp_path)])
+    assert refused.exit_code == ExitCode.BAD_INPUT
+    assert "on these 0 items" in refused.output and "is no calibration" not in refused.output
