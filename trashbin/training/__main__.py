@@ -75,7 +75,8 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--drawn",
         type=Path,
-        help="rendered scenes to train on too (python -m trashbin.training.drawn --out DIR)",
+        help="rendered scenes to train on too (python -m trashbin.training.drawn --out DIR, with "
+        "bpy 5.0.1, which is Blender as a module)",
     )
     report.add_argument(
         "--effort", type=float, default=1.0, help="share of the steps of every training"

@@ -1,4 +1,7 @@
-"""Renders scenes: python -m trashbin.training.drawn --out DIR [--each 12] [--seed 0]."""
+"""Renders scenes: python -m trashbin.training.drawn --out DIR [--each 12] [--seed 0].
+
+Needs Python 3.11 with ``bpy==5.0.1``, in an environment of its own (``make scenes`` makes one).
+"""
 
 from __future__ import annotations
 
