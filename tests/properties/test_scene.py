@@ -138,6 +138,28 @@ def test_the_place_of_a_thing_leaves_out_its_shadow(
     assert right <= high[0] + 0.1 and bottom <= high[1] + 0.1
 
 
+@every_tray
+def test_a_thing_that_darkens_as_a_shadow_does_has_a_place_too(tray: str) -> None:
+    camera, empty = Camera(), TRAYS[tray]
+    scene = learned(empty, camera)
+    dark = cv2.ellipse(np.zeros(SIZE, np.float32), (200, 100), (50, 30), 0, 0, 360, 1.0, -1)
+    soft = 1 - 0.35 * cv2.GaussianBlur(dark, (0, 0), 9)[..., None]
+    thing = run(scene, (camera.frame(empty * soft) for _ in range(4)))[-1].thing
+    assert thing == pytest.approx((150 / 320, 70 / 240, 250 / 320, 130 / 240), abs=0.08)
+
+
+def test_what_is_nearly_large_enough_is_no_item_but_one_that_lies_there_stays_one() -> None:
+    camera, empty = Camera(), TRAYS["wood"]
+    changed = run(learned(empty, camera), camera.frames(can(empty), 4))[-1].changed
+    assert changed is not None
+    scene = learned(empty, camera, changed_area=1.3 * changed)
+    assert run(scene, camera.frames(can(empty), 4))[-1].state is SceneState.EMPTY
+    run(scene, camera.frames(can(can(empty), x=170), 4))
+    assert run(scene, camera.frames(can(empty), 4))[-1].state is SceneState.SETTLED
+    run(scene, camera.frames(empty, 4))
+    assert run(scene, camera.frames(can(empty), 4))[-1].state is SceneState.EMPTY
+
+
 def test_in_a_single_picture_a_thing_is_what_the_bin_takes_for_one() -> None:
     empty = TRAYS["wood"]
     with_can = can(empty)
