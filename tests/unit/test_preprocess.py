@@ -109,6 +109,15 @@ def test_a_cameras_picture_is_averaged_exactly_on_every_processor(
     assert not hair.any() or size == (972, 1296)
 
 
+@pytest.mark.parametrize("columns", [4, 40])
+def test_where_either_side_grows_no_pixel_is_repeated(columns: int) -> None:
+    rising = np.zeros((4, columns, 3), np.uint8)
+    rising[:] = np.arange(0, 241, 80)[:, None, None]
+    tall = resize(rising, 8, 8)[..., 0]
+    assert (np.diff(tall[1:-1].astype(int), axis=0) > 0).all()
+    assert (resize(np.ascontiguousarray(rising.transpose(1, 0, 2)), 8, 8)[..., 0] == tall.T).all()
+
+
 @pytest.mark.parametrize("size", [(480, 640), (1080, 1920), (720, 405), (224, 225)])
 def test_fine_stripes_become_grey_and_no_moire(size: tuple[int, int]) -> None:
     stripes = np.zeros((*size, 3), np.uint8)

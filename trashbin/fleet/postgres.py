@@ -67,7 +67,7 @@ class Postgres:
                 f"--database: {str(exc).strip()}; expected a URL such as "
                 "postgresql://collector@localhost/trashbin"
             ) from None
-        self._parameters = TIMES | {k: str(v) for k, v in given.items() if v is not None}
+        self._parameters = {**TIMES, **given}
         at = given.get("host") or "localhost"
         self._at = f"PostgreSQL on {at}, database {given.get('dbname') or given.get('user') or '?'}"
         self._db: psycopg.Connection | None = None
