@@ -12,6 +12,7 @@ import pytest
 
 from tests.fleet.postgres import Server
 from tests.fleet.test_collect import STORE, of
+from tests.support_processes import wait_until
 from trashbin.errors import ConfigError, StoreError
 from trashbin.fleet.holes import Lost
 from trashbin.fleet.postgres import LOCK, Postgres
@@ -109,6 +110,7 @@ def test_the_url_says_otherwise(server: Server) -> None:
         with closing(Postgres(url)) as sink:
             sink.load()
             assert (name,) in server.query(named)
+        assert wait_until(lambda name=name: (name,) not in server.query(named))
 
 
 def test_a_schema_of_its_own_is_all_that_its_role_needs(server: Server) -> None:
