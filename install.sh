@@ -85,7 +85,7 @@ folder() { # MODE OWNER PATH
 # A file of ours, the same as in the source.
 file() { # SOURCE TARGET
     if [ "$(stat -c %a:%U:%G "$2" 2>/dev/null)" != 644:root:root ] || ! cmp -s "$1" "$2"; then
-        install -m 644 "$1" "$2"
+        install -m 644 "$1" "$2" || die "$2 could not be written."
         changed written "$2"
         return 0
     fi

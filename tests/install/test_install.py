@@ -192,6 +192,16 @@ def test_an_upgrade_keeps_the_configuration_the_events_and_the_libraries(
     assert "Nothing to change" in tree.ok("./install.sh")
 
 
+def test_a_unit_that_cannot_be_written_is_told(tree: Tree, installed: dict[str, str]) -> None:
+    script = """
+        mount -t tmpfs -o size=4k tmpfs /etc/systemd/system
+        head -c 4096 /dev/zero >/etc/systemd/system/full
+        ./install.sh
+    """
+    done = tree.run("sh", "-c", script)
+    assert (done.returncode, "trashbin.service could not be written" in done.stderr) == (1, True)
+
+
 def test_without_a_network_the_old_version_stays(tree: Tree, installed: dict[str, str]) -> None:
     module = tree.root / "src/trashbin/__init__.py"
     module.write_text(module.read_text() + "\n# the newest version\n")
