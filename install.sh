@@ -396,7 +396,8 @@ uninstall() { # PURGE
     if [ -e $RECORD/users ]; then
         # what stays is root's: its number may go to somebody else
         [ ! -d $STORE ] || chown -R root: $STORE
-        userdel $USER_NAME 2>/dev/null || true
+        ! getent passwd $USER_NAME >/dev/null || userdel $USER_NAME ||
+            die "the user $USER_NAME is still needed. End that, and run this again."
         ! getent group $USER_NAME >/dev/null || groupdel $USER_NAME
     fi
     [ ! -e $RECORD/groups ] || while read -r group; do

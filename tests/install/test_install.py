@@ -211,6 +211,19 @@ def test_without_a_network_the_old_version_stays(tree: Tree, installed: dict[str
     assert tree.ok("trashbin", "--version").startswith("trashbin, version")
 
 
+def test_uninstall_says_so_where_something_runs_as_its_user_and_goes_on_once_it_has_ended(
+    tree: Tree, installed: dict[str, str]
+) -> None:
+    script = """
+        setpriv --reuid=trashbin --clear-groups sleep 60 & p=$!
+        until [ "$(stat -c %U /proc/$p)" = trashbin ]; do sleep 0.1; done
+        ./install.sh --uninstall; status=$?; kill $p; exit $status
+    """
+    done = tree.run("sh", "-c", script)
+    assert (done.returncode, "user trashbin is still needed" in done.stderr) == (1, True)
+    assert tree.ok("getent", "passwd", "trashbin")
+
+
 def test_uninstall_leaves_data_and_takes_all_else(
     tree: Tree, before: dict[str, str], installed: dict[str, str]
 ) -> None:
