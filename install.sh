@@ -38,7 +38,10 @@ trap 'exit 1' HUP INT TERM # else what is tidied up at the end would be left beh
 has_systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null; }
 installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 # Also where a run before this one stopped it, and was cut off before it could start it again.
-at_work() { [ -e "$RECORD/stopped" ] || { has_systemd && systemctl is-active --quiet trashbin; }; }
+at_work() {
+    [ -e "$RECORD/stopped" ] ||
+        { has_systemd && systemctl is-active trashbin | grep -Eqx 'active|activating|reloading'; }
+}
 packages() { dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort; }
 
 # ---------------------------------------------------------------- is this the right machine?
@@ -246,14 +249,34 @@ system_packages() { # true | false
     sed -i "s/^include-system-site-packages = .*/include-system-site-packages = $1/" "$VENV/pyvenv.cfg"
 }
 
+# What a run that failed or was cut off left: the old version is put back.
+put_right() {
+    [ ! -e $VENV.old ] || {
+        rm -rf $VENV
+        mv $VENV.old $VENV
+        say restored "$VENV: the version before" || : # the terminal may be what ended it
+    }
+    [ ! -e $VENV/pyvenv.cfg ] || system_packages true
+}
+
+# At the end, however it comes: after a failure the bin goes back to work with what there is.
+tidy() {
+    rm -rf "$work"
+    put_right
+    [ ! -e "$RECORD/stopped" ] || {
+        systemctl start --no-block trashbin
+        rm -f "$RECORD/stopped"
+    }
+}
+
 program() {
     LOCK=requirements-$RELEASE.lock
+    put_right
     now=$(digest)
     wanted=$(wanted_extras)
     # Fetched and built first: without a network the old version stays, and stays at work.
     work=$(mktemp -d /var/tmp/trashbin-install.XXXXXX)
-    # shellcheck disable=SC2064
-    trap "rm -rf '$work'" EXIT
+    trap tidy EXIT
     # shellcheck disable=SC2086
     extras lines $wanted >"$work/extras.in" || exit 1
     was_active=no
@@ -270,8 +293,6 @@ program() {
             system_packages true
             changed written "$VENV: with ${wanted% }"
         fi
-        rm -rf "$work"
-        trap - EXIT
         return 0
     fi
     say fetching "what $LOCK names (some 100 MB; minutes on a Pi)"
@@ -293,17 +314,17 @@ program() {
     # shellcheck disable=SC2086
     printf '%s\n' $wanted >"$RECORD/extras"
     rm -f "$RECORD/digest"
-    python3 -m venv --clear "$VENV"
+    [ ! -e $VENV ] || mv $VENV $VENV.old
+    python3 -m venv "$VENV"
     pip="$VENV/bin/python -m pip --disable-pip-version-check -q"
     $pip install --no-index --find-links "$work/wheels" --require-hashes -r "$HERE/$LOCK"
     $pip install --no-index --no-deps "$work"/own/*.whl
     install_extras
     system_packages true
     "$VENV/bin/trashbin" --version >/dev/null || die "$VENV/bin/trashbin does not start."
+    rm -rf $VENV.old
     echo "$now" >"$RECORD/digest"
     changed written "$VENV: $("$VENV/bin/trashbin" --version), NumPy $("$VENV/bin/python" -c 'import numpy; print(numpy.__version__)')"
-    rm -rf "$work"
-    trap - EXIT
 }
 
 configuration() {
@@ -338,7 +359,10 @@ service() {
         reload=yes
     fi
     if has_systemd; then
-        [ $reload = no ] || systemctl daemon-reload
+        [ $reload = no ] || {
+            systemctl daemon-reload
+            ! at_work || was_active=yes
+        }
         if [ $was_active = yes ]; then
             systemctl restart --no-block trashbin
             rm -f "$RECORD/stopped"
@@ -387,7 +411,7 @@ uninstall() { # PURGE
         systemctl disable --now trashbin 2>/dev/null || true
     fi
     rm -f $ENABLED $UNIT $UNIT.d/60-*.conf $WATCHDOG $COMMAND
-    rm -rf $VENV
+    rm -rf $VENV $VENV.old
     ! has_systemd || systemctl daemon-reload
     if [ "$1" = yes ]; then
         rm -rf /etc/trashbin $STORE $CREDENTIALS/trashbin.mqtt-password

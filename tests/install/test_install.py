@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,50 @@ def test_an_upgrade_keeps_the_configuration_the_events_and_the_libraries(
     shipped = "/opt/trashbin/lib/python3*/site-packages/trashbin/__init__.py"
     assert "# a newer version" in tree.ok("sh", "-c", f"cat {shipped}")
     assert "Nothing to change" in tree.ok("./install.sh")
+
+
+@pytest.fixture
+def systemctl(tree: Tree) -> Iterator[Callable[[], list[str]]]:
+    """What it was called with. It says that the bin starts, which takes it a minute."""
+    running = tree.root / "run/systemd/system"
+    running.mkdir(parents=True)
+    program = tree.root / "usr/local/bin/systemctl"
+    program.write_text(
+        '#!/bin/sh\necho "$*" >>/run/systemd/calls\n[ $1 != is-active ] || echo activating\n'
+    )
+    program.chmod(0o755)
+    yield lambda: (running.parent / "calls").read_text().splitlines()
+    program.unlink()
+    shutil.rmtree(running.parent)
+
+
+def test_a_version_that_does_not_start_leaves_the_old_one_at_work(
+    tree: Tree, installed: dict[str, str], systemctl: Callable[[], list[str]]
+) -> None:
+    module = tree.root / "src/trashbin/__init__.py"
+    sound = module.read_text()
+    module.write_text(sound + "raise SystemExit(3)\n")
+    done = tree.run("./install.sh")
+    module.write_text(sound)
+    assert (done.returncode, "does not start" in done.stderr) == (1, True)
+    assert tree.ok("trashbin", "--version").startswith("trashbin, version")
+    assert systemctl()[-2:] == ["stop trashbin", "start --no-block trashbin"]
+    assert "restored" in done.stdout and not (tree.root / "opt/trashbin.old").exists()
+
+
+def test_one_that_was_cut_off_is_made_good_by_the_next(
+    tree: Tree, installed: dict[str, str], systemctl: Callable[[], list[str]]
+) -> None:
+    """As the power does: between the steps of an upgrade, and of a library that was added."""
+    venv = tree.root / "opt/trashbin"
+    venv.rename(f"{venv}.old")
+    venv.mkdir()
+    settings = tree.root / "opt/trashbin.old/pyvenv.cfg"
+    settings.write_text(settings.read_text().replace("packages = true", "packages = false"))
+    (tree.root / "usr/local/share/trashbin/stopped").touch()
+    assert "restored" in tree.ok("./install.sh")
+    assert "packages = true" in (venv / "pyvenv.cfg").read_text()
+    assert systemctl()[-1] == "restart --no-block trashbin"
 
 
 def test_a_unit_that_cannot_be_written_is_told(tree: Tree, installed: dict[str, str]) -> None:
