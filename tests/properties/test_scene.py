@@ -153,11 +153,14 @@ def test_what_is_nearly_large_enough_is_no_item_but_one_that_lies_there_stays_on
     changed = run(learned(empty, camera), camera.frames(can(empty), 4))[-1].changed
     assert changed is not None
     scene = learned(empty, camera, changed_area=1.3 * changed)
-    assert run(scene, camera.frames(can(empty), 4))[-1].state is SceneState.EMPTY
-    run(scene, camera.frames(can(can(empty), x=170), 4))
-    assert run(scene, camera.frames(can(empty), 4))[-1].state is SceneState.SETTLED
-    run(scene, camera.frames(empty, 4))
-    assert run(scene, camera.frames(can(empty), 4))[-1].state is SceneState.EMPTY
+    for before, wanted in (
+        (empty, SceneState.EMPTY),
+        (can(can(empty), x=170), SceneState.SETTLED),
+        (empty, SceneState.EMPTY),
+    ):
+        run(scene, camera.frames(before, 4))
+        views = run(scene, camera.frames(can(empty), 8))
+        assert [view.state for view in views[-4:]] == [wanted] * 4
 
 
 def test_in_a_single_picture_a_thing_is_what_the_bin_takes_for_one() -> None:
@@ -215,6 +218,18 @@ def test_a_thing_of_nearly_the_trays_own_colour_is_seen(tray: str) -> None:
     alike = empty.copy()
     alike[70:150, 90:200] = np.clip(empty[70:150, 90:200].astype(int) + 22, 0, 255)
     assert run(scene, camera.frames(alike, 5))[-1].state is SceneState.SETTLED
+
+
+@pytest.mark.parametrize("channel", range(3))
+def test_a_thing_of_the_trays_brightness_but_of_another_colour_is_seen(channel: int) -> None:
+    camera = Camera()
+    empty = np.full((*SIZE, 3), 120, np.uint8)
+    coloured = empty.copy()
+    coloured[70:150, 90:200, channel] += 30
+    scene = learned(empty, camera)
+    view = run(scene, camera.frames(cv2.GaussianBlur(coloured, (0, 0), 4), 5))[-1]
+    assert view.state is SceneState.SETTLED
+    assert view.thing == pytest.approx((90 / 320, 70 / 240, 200 / 320, 150 / 240), abs=0.05)
 
 
 @every_tray
@@ -365,6 +380,7 @@ def test_what_is_laid_beside_a_rendered_item_is_told_and_no_light_or_shadow_is(
 def test_without_a_learned_tray_all_that_rests_is_an_item() -> None:
     camera, empty = Camera(), TRAYS["metal"]
     scene = Scene(learn=False)
+    assert scene.tray is None
     view = run(scene, camera.frames(empty, 4))[-1]
     assert (view.state, view.items, view.changed) == (SceneState.SETTLED, 1, None)
     assert scene.look(camera.frame(can(empty))).state is SceneState.MOVING
