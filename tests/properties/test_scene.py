@@ -198,6 +198,8 @@ def test_an_item_moves_then_lies_then_is_gone(tray: str, draw: object) -> None:
     camera, empty = Camera(), TRAYS[tray]
     scene = learned(empty, camera)
     assert callable(draw)
+    run(scene, camera.frames(empty, 4))
+    assert scene.arrivals == 0
     way = [draw(empty, x=100 + 15 * step) for step in range(4)]
     falling = run(scene, (camera.frame(pixels) for pixels in way))
     assert {view.state for view in falling} == {SceneState.MOVING}
@@ -209,6 +211,7 @@ def test_an_item_moves_then_lies_then_is_gone(tray: str, draw: object) -> None:
     gone = run(scene, camera.frames(empty, 4))
     assert gone[0].state is SceneState.MOVING
     assert gone[-1].state is SceneState.EMPTY
+    assert scene.arrivals == 1
 
 
 @every_tray
