@@ -101,6 +101,7 @@ def test_pictures_are_deleted_also_where_no_time_server_is_ever_reached(
 ) -> None:
     monkeypatch.setattr(aging, "is_synchronized", lambda: False)
     rig = sorts_and_holds(tmp_path, keep="all")
+    rig.outbox.set(aging.SETTING, "damaged")
     for _ in range(2):
         prune(rig, 15)  # and it is switched off each night
         rig.start()
