@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,9 +14,11 @@ import pytest
 
 from tests.page import site
 from tests.page.site import DESKTOP, PAGES, PHONE, ready
-from tests.support_processes import Broker, Listener, free_port, wait_until
+from tests.support_events import NOON, a_fault, an_event
+from tests.support_processes import Broker, Listener, free_port, running, wait_until
 from trashbin import scenes
 from trashbin.dashboard import login
+from trashbin.events import Detail, EventType, new_event_id
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -63,6 +67,35 @@ def test_axe_finds_nothing_serious_and_nothing_sticks_out(
         if wide > size[0]:
             found.append(f"{path} is {wide} px wide")
     assert found == []
+
+
+def test_long_names_and_paths_stick_out_on_no_phone(tab: Open, tmp_path: Path) -> None:
+    """An id may have 64 letters, and a camera's path is one word: a narrow phone showed half."""
+    long, path = "w" * 64, f"/dev/v4l/by-id/{'usb-0' * 20}"
+    item = an_event(label="l" * 40, device_id=long, bin=long, store_id="s", seq=1)
+    asked = replace(item, event_id=new_event_id(NOON), seq=2, event_type=EventType.UNCERTAIN)
+    fault = a_fault(device_id=long, store_id="s", seq=3, detail=Detail("camera", path))
+    said = {
+        "info": {"device_id": long, "site": long, "bins": {long: ["paper", "cardboard"]}},
+        "state": {"problems": {"camera": path}, "levels": {long: {"level": 1, "full": True}}},
+    }
+    with running(tmp_path, "allow_anonymous true") as broker, site.shown(tmp_path, broker) as url:
+        bin = Listener(broker, "trashbin/+/event")
+        for topic, payload in said.items():
+            bin.send(f"trashbin/{long}/{topic}", json.dumps(payload), retain=True)
+        bin.send(f"trashbin/{long}/availability", "online", retain=True)
+        for event in (item, asked, fault):
+            bin.send(f"trashbin/{long}/event", event.to_json())
+        page = tab(size=(320, 640))
+        wide = {}
+        for path in (*PAGES, f"/bins?bin={long}"):
+            ready(page, url + path)
+            if path in ("/", "/queue"):
+                page.locator("article.item").first.wait_for()
+            site.settled(page)
+            wide[path] = page.evaluate("() => document.documentElement.scrollWidth")
+        bin.close()
+    assert wide == dict.fromkeys(wide, 320)
 
 
 def test_dark_and_light_are_chosen_or_the_systems(tab: Open, url: str) -> None:

@@ -174,7 +174,8 @@ def compartments(bin: Bin, words: Words) -> str:
         rows.append(f'<tr><th scope="row">{escape(name)}</th><td>{things}</td></tr>')
     if not rows:
         return ""
-    return f"<table><caption>{escape(words('compartments'))}</caption>{''.join(rows)}</table>"
+    caption = f"<caption>{escape(words('compartments'))}</caption>"
+    return f'<table class="compartments">{caption}{"".join(rows)}</table>'
 
 
 def _health(bin: Bin, words: Words) -> list[tuple[str, str]]:
