@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trashbin import calibration, pictures, settings
-from trashbin.decision import decide
+from trashbin.decision import decide, digits
 from trashbin.errors import ExitCode, PictureError
 from trashbin.looking import TURNS, turned
 from trashbin.model import tflite
@@ -169,7 +169,7 @@ def headline(decision: Decision) -> str:
 def explanation(decision: Decision, thresholds: Thresholds) -> str:
     """Whether the answer is ambiguous, and by which rule."""
     label, second, gap = decision.label, decision.second, decision.gap or 0.0
-    limits = f"gap {gap:.2f}, needed {thresholds.gap:.2f}"
+    limits = f"gap {_beside(gap, thresholds.gap)}"
     match decision.reason:
         case Reason.CLEAR:
             return f"not ambiguous ({limits}; second is {second})"
@@ -180,18 +180,23 @@ def explanation(decision: Decision, thresholds: Thresholds) -> str:
         case Reason.LOW_TOP1:
             return (
                 f"ambiguous: even the largest share is small "
-                f"({decision.top1 or 0.0:.2f}, needed {thresholds.top1:.2f})"
+                f"({_beside(decision.top1 or 0.0, thresholds.top1)})"
             )
         case Reason.UNFAMILIAR:
+            known = _beside(decision.familiarity or 0.0, thresholds.familiarity or 0.0)
             return (
                 f"not ambiguous ({limits}), but unlike what the network knows as {label} "
-                f"(familiarity {decision.familiarity or 0.0:.2f}, "
-                f"needed {thresholds.familiarity or 0.0:.2f})"
+                f"(familiarity {known})"
             )
         case Reason.DISAGREE:
             return f"ambiguous: {label} or {second} (turned, it looks like another; {limits})"
         case reason:
             return f"the network gave no usable answer ({reason.value})"
+
+
+def _beside(value: float, needed: float) -> str:
+    places = digits(value, needed)
+    return f"{value:.{places}f}, needed {needed:.{places}f}"
 
 
 def _style(decision: Decision) -> str:

@@ -93,3 +93,9 @@ def _mean_familiarity(predictions: Sequence[Prediction]) -> float | None:
         return None
     mean = math.fsum(known) / len(known)
     return mean if math.isfinite(mean) else 0.0
+
+
+def digits(value: float, needed: float, least: int = 2) -> int:
+    """Places enough to see which is larger: "gap 0.72, needed 0.72" would say nothing."""
+    enough = (n for n in range(least, 9) if f"{value:.{n}f}" != f"{needed:.{n}f}")
+    return next(enough, least)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from trashbin.dashboard import glyphs, wire
 from trashbin.dashboard.bins import Bin
 from trashbin.dashboard.words import Words
+from trashbin.decision import digits
 from trashbin.events import Event, EventType
 
 SHOWN = 8  # bars on a card; a network of ours has six labels
@@ -100,13 +101,16 @@ def gate(name: str, value: float | None, needed: float, words: Words) -> str:
         return ""
     enough = value >= needed
     verdict = words("enough") if enough else words("too_little")
+    places = digits(100 * value, 100 * needed, 1)
+    whole = places == 1 and round(needed, 2) == needed
+    limit = words.percent(needed, 0 if whole else places)
     return (
         f'<li class="gate"><span class="name">{escape(name)}</span>'
         f'<span class="track" aria-hidden="true"><span class="fill {"yes" if enough else "no"}" '
         f'style="width:{min(max(value, 0.0), 1.0):.1%}"></span>'
         f'<span class="needle" style="left:{min(max(needed, 0.0), 1.0):.1%}"></span></span>'
-        f'<span class="num">{words.percent(value)}</span>'
-        f'<span class="verdict">{escape(words("needs", words.percent(needed, 0)))}: '
+        f'<span class="num">{words.percent(value, places)}</span>'
+        f'<span class="verdict">{escape(words("needs", limit))}: '
         f"{'✓' if enough else '✕'} {escape(verdict)}</span></li>"
     )
 
