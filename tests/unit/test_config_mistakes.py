@@ -222,10 +222,10 @@ ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
         "found a quote without its end",
     ),
     "no quote at all": (
-        ("hall-2\n", "hall-2\n  name: |\n    of\n    two lines\n  mode: a: b\n"),
+        ("hall-2\n", "hall-2\n  name: |\n    of\n    two lines\n  - mode\n"),
         7,
         "",
-        "quote a text that has a colon",
+        "found '-', expected <block end>",
     ),
     "an anchor": (("hall-2", "&id hall-2"), 3, "", "an anchor or alias"),
     "a tag": (("hall-2", "!!str hall-2"), 3, "", "a tag (!)"),
