@@ -251,6 +251,7 @@ system_packages() { # true | false
 
 # What a run that failed or was cut off left: the old version is put back.
 put_right() {
+    rm -rf $VENV.gone
     [ ! -e $VENV.old ] || {
         rm -rf $VENV
         mv $VENV.old $VENV
@@ -322,7 +323,9 @@ program() {
     install_extras
     system_packages true
     "$VENV/bin/trashbin" --version >/dev/null || die "$VENV/bin/trashbin does not start."
-    rm -rf $VENV.old
+    # in one step: half of it would be put back after a power cut
+    [ ! -e $VENV.old ] || mv $VENV.old $VENV.gone
+    rm -rf $VENV.gone
     echo "$now" >"$RECORD/digest"
     changed written "$VENV: $("$VENV/bin/trashbin" --version), NumPy $("$VENV/bin/python" -c 'import numpy; print(numpy.__version__)')"
 }
@@ -411,7 +414,7 @@ uninstall() { # PURGE
         systemctl disable --now trashbin 2>/dev/null || true
     fi
     rm -f $ENABLED $UNIT $UNIT.d/60-*.conf $WATCHDOG $COMMAND
-    rm -rf $VENV $VENV.old
+    rm -rf $VENV $VENV.old $VENV.gone
     ! has_systemd || systemctl daemon-reload
     if [ "$1" = yes ]; then
         rm -rf /etc/trashbin $STORE $CREDENTIALS/trashbin.mqtt-password
