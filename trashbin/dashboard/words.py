@@ -58,7 +58,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "undelivered": ("Not yet delivered", "Belum terkirim"),
     "temperature": ("Temperature", "Suhu"),
     "disk": ("Free disk", "Ruang disk"),
-    "uptime": ("Running for", "Berjalan selama"),
+    "uptime": ("Machine on for", "Mesin menyala selama"),
     "unit_d": ("d", "hari"),
     "unit_h": ("h", "jam"),
     "unit_min": ("min", "mnt"),
