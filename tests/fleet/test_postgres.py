@@ -126,3 +126,10 @@ def test_a_schema_of_its_own_is_all_that_its_role_needs(server: Server) -> None:
 def test_a_url_that_is_none_is_a_mistake_of_the_command_line(url: str) -> None:
     with pytest.raises(ConfigError, match="such as postgresql://collector"):
         Postgres(url)
+
+
+@pytest.mark.parametrize("password", ["se cret", "se%cret"])
+def test_a_password_in_a_url_that_is_none_is_told_to_nobody(password: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        Postgres(f"postgresql://collector:{password}@localhost/trashbin")
+    assert "cret" not in str(told.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
@@ -63,8 +64,9 @@ class Postgres:
         try:
             given = conninfo_to_dict(url)
         except psycopg.ProgrammingError as exc:
+            told = re.sub('"[^"]*"', '"..."', str(exc).strip())  # it may be the password
             raise ConfigError(
-                f"--database: {str(exc).strip()}; expected a URL such as "
+                f"--database: {told}; expected a URL such as "
                 "postgresql://collector@localhost/trashbin"
             ) from None
         self._parameters = {**TIMES, **given}
