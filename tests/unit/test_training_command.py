@@ -55,6 +55,20 @@ def test_what_is_missing_is_told_before_anything_is_begun(
     assert not (folders["work"] / "begun.json").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_no_traceback(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folders["data"] / "groups.csv").write_text("path,label,group\nglass/a.jpg,glass,a\n")
+    out = folders["data"] / "groups.csv"
+    argv = ["training", "split", f"--data={folders['data']}", f"--out={out}", "--fold"]
+    codes = []
+    for fold in FOLDS:
+        monkeypatch.setattr(sys, "argv", [*argv, fold])
+        codes.append(command.main())
+    assert sorted(codes) == [0] * (len(FOLDS) - 1) + [1]
+    assert "groups.csv/glass: Not a directory" in capsys.readouterr().err
+
+
 def test_ctrl_c_is_no_traceback(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

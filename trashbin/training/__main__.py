@@ -201,6 +201,9 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nStopped. What is done is kept; the same command goes on there.", file=sys.stderr)
         return 130
+    except OSError as error:  # a folder that cannot be written, a full disk
+        print(f"error: {error.filename or 'the disk'}: {error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 def run(args: argparse.Namespace) -> int:
