@@ -263,7 +263,7 @@ put_right() {
 # At the end, however it comes: after a failure the bin goes back to work with what there is.
 tidy() {
     rm -rf "$work"
-    put_right
+    put_right || : # whatever that came to, the bin is started
     [ ! -e "$RECORD/stopped" ] || {
         systemctl start --no-block trashbin
         rm -f "$RECORD/stopped"
