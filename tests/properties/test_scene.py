@@ -1,17 +1,17 @@
-"""What the scene model makes of drawn trays, in any light."""
+"""What the scene model makes of things on drawn trays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import partial
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.drawn_scenes import metal, plastic, wood
+from tests.support_scene import SIZE, TRAYS, Camera, can, clear_bottle, every_tray, learned, run
 from trashbin import scenes
 from trashbin.pictures import read
 from trashbin.scene import (
@@ -26,86 +26,7 @@ from trashbin.scene import (
     too_dark,
 )
 from trashbin.settings import Look
-from trashbin.types import Frame, Pixels
-
-SIZE = (240, 320)
-TRAYS = {"wood": wood(1, SIZE), "metal": metal(1, SIZE), "plastic": plastic(1, SIZE)}
-every_tray = pytest.mark.parametrize("tray", TRAYS)
-
-
-class Camera:
-    """Frames of a picture in some light, with noise."""
-
-    def __init__(self, noise: float = 2.0, seed: int = 0) -> None:
-        self.fields = np.random.default_rng(seed).normal(0, noise, (4, *SIZE, 3)).astype(np.float32)
-        self.taken = 0
-
-    def frame(self, pixels: Pixels, light: object = 1.0) -> Frame:
-        self.taken += 1
-        noise = np.roll(self.fields[self.taken % 4], 7 * self.taken, axis=1)
-        seen = pixels * np.asarray(light, np.float32) + noise
-        return Frame(np.clip(seen, 0, 255).astype(np.uint8), self.taken * 0.05)
-
-    def frames(self, pixels: Pixels, count: int) -> Iterator[Frame]:
-        return (self.frame(pixels) for _ in range(count))
-
-
-def can(tray: Pixels, x: int = 120, y: int = 90, colour: object = (190, 30, 40)) -> Pixels:
-    picture = tray.copy()
-    cv2.ellipse(picture, (x, y), (34, 22), 30, 0, 360, colour, -1)
-    cv2.line(picture, (x - 15, y), (x + 15, y), (240, 240, 240), 3)
-    return picture
-
-
-def clear_bottle(tray: Pixels, x: int = 160, y: int = 120) -> Pixels:
-    """Lets nearly all through, but for its outline and some highlights."""
-    picture = tray.copy()
-    cv2.ellipse(picture, (x, y), (60, 20), 10, 0, 360, (215, 215, 215), 2)
-    for shift in (-35, -5, 30):
-        cv2.ellipse(picture, (x + shift, y - 4), (7, 3), 10, 0, 360, (250, 250, 250), -1)
-    return picture
-
-
-def run(scene: Scene, frames: Iterable[Frame]) -> list[View]:
-    return [scene.look(frame) for frame in frames]
-
-
-def learned(tray: Pixels, camera: Camera, **settings_: object) -> Scene:
-    scene = Scene(**settings_)  # type: ignore[arg-type]
-    run(scene, camera.frames(tray, 6))
-    assert scene.learned
-    return scene
-
-
-@every_tray
-@settings(max_examples=8, deadline=None)
-@given(
-    gain=st.floats(0.4, 2.0),
-    cast=st.tuples(*[st.floats(0.8, 1.25)] * 3),
-    slope=st.floats(-0.2, 0.2),
-    noise=st.floats(0.0, 5.0),
-)
-def test_an_empty_tray_stays_empty_in_any_light(
-    tray: str, gain: float, cast: tuple[float, ...], slope: float, noise: float
-) -> None:
-    camera = Camera(noise)
-    scene = learned(TRAYS[tray], camera)
-    across = 1 + slope * np.linspace(-0.5, 0.5, SIZE[1])[None, :, None]
-    light = gain * np.array(cast) * across
-    assume(np.percentile(TRAYS[tray] * light, 99) < 240)  # a camera that clips sees less
-    views = run(scene, (camera.frame(TRAYS[tray], light) for _ in range(3)))
-    assert [view.items for view in views] == [0, 0, 0]
-    # where the new light clips, the frame of the switch itself may look like motion
-    assert [view.state for view in views[1:]] == [SceneState.EMPTY] * 2
-
-
-@every_tray
-def test_a_jpeg_camera_is_no_item(tray: str) -> None:
-    scene = learned(TRAYS[tray], Camera())
-    for quality in (30, 60, 90):
-        _, data = cv2.imencode(".jpg", TRAYS[tray], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        pixels = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
-        assert scene.look(Frame(pixels, 0.0)).state is SceneState.EMPTY
+from trashbin.types import Frame
 
 
 @every_tray
@@ -236,101 +157,6 @@ def test_a_thing_of_the_trays_brightness_but_of_another_colour_is_seen(channel: 
 
 
 @every_tray
-@settings(max_examples=5, deadline=None)
-@given(gain=st.floats(0.4, 1.3), cast=st.tuples(*[st.floats(0.85, 1.2)] * 3))
-def test_lights_switched_over_an_item_leave_it_lying(
-    tray: str, gain: float, cast: tuple[float, ...]
-) -> None:
-    camera, item = Camera(), can(TRAYS[tray])
-    scene = learned(TRAYS[tray], camera)
-    run(scene, camera.frames(item, 4))
-    light = gain * np.array(cast)
-    before, after = camera.frame(item), camera.frame(item, light)
-    view = run(scene, (camera.frame(item, light) for _ in range(4)))[-1]
-    assert view.state is SceneState.SETTLED
-    assert view.items == 1
-    assert scene.same_thing(before, after)
-    assert not scene.same_thing(before, camera.frame(TRAYS[tray], light))
-
-
-def test_a_slow_change_of_light_and_tray_is_followed() -> None:
-    camera, empty = Camera(), wood(1, (120, 160))
-    camera.fields = camera.fields[:, :120, :160]
-    scene = learned(empty, camera)
-    # a stain grows, in a light that goes up and down: no gain explains it
-    stain = np.zeros((120, 160, 1), np.float32)
-    cv2.circle(stain, (80, 60), 25, 1.0, -1)
-    stain = cv2.GaussianBlur(stain, (0, 0), 6)[:, :, None]
-    for step in range(250):  # 5,000 in the same steps hold as well
-        pixels = empty * (1 - 0.4 * stain * step / 250)
-        light = 1 + 0.3 * np.sin(step / 50)
-        assert scene.look(camera.frame(pixels, light)).state is SceneState.EMPTY
-    assert run(scene, camera.frames(empty, 5))[-1].state is SceneState.SETTLED  # it had learned
-
-
-def test_a_resting_item_is_never_learned() -> None:
-    camera = Camera(2.0)
-    camera.fields = camera.fields[:, :120, :160]
-    empty = plastic(1, (120, 160))
-    item = cv2.rectangle(empty.copy(), (60, 40), (90, 70), (130, 130, 130), -1)
-    scene = learned(empty, camera)
-    frame = camera.frame(item)
-    for _ in range(300):
-        view = scene.look(frame)
-    assert view.state is SceneState.SETTLED
-    assert run(scene, camera.frames(empty, 5))[-1].state is SceneState.EMPTY
-
-
-@pytest.mark.parametrize("way", [[None, 120], [120, None, 120], [120, 170], [None, 70, 170, 240]])
-def test_a_hand_that_passes_while_the_tray_is_learned_is_no_part_of_it(
-    way: list[int | None],
-) -> None:
-    """A third of it was, and an empty tray was never empty again."""
-    camera, empty = Camera(), TRAYS["wood"]
-    scene = Scene()
-    run(scene, (camera.frame(empty if x is None else can(empty, x=x)) for x in way))
-    assert not scene.learned
-    assert {view.state for view in run(scene, camera.frames(empty, 9))[1:]} == {SceneState.EMPTY}
-    assert scene.learned
-    assert run(scene, camera.frames(can(empty), 5))[-1].state is SceneState.SETTLED
-
-
-def test_in_the_dark_no_tray_is_learned() -> None:
-    camera, empty = Camera(), TRAYS["wood"]
-    scene = Scene(dark_level=12.0)
-    run(scene, (camera.frame(empty, 0.05) for _ in range(9)))
-    assert not scene.learned and scene.tray is None
-    run(scene, [*camera.frames(empty, 2), camera.frame(empty, 0.05), *camera.frames(empty, 2)])
-    assert not scene.learned, "it begins again"
-    assert run(scene, camera.frames(empty, 1))[-1].state is SceneState.EMPTY
-    assert scene.learned and scene.tray is not None
-    assert abs(float(scene.tray.mean()) - float(empty.mean())) < 1
-
-
-def test_an_item_is_still_seen_after_a_night_in_the_dark() -> None:
-    camera, empty = Camera(), TRAYS["wood"]
-    scene = learned(empty, camera)
-    for light in (0.5, 0.1, 0.02, 0.0):
-        run(scene, (camera.frame(empty, light) for _ in range(30)))
-    assert run(scene, camera.frames(empty, 5))[-1].state is SceneState.EMPTY
-    assert run(scene, camera.frames(can(empty), 5))[-1].state is SceneState.SETTLED
-
-
-@pytest.mark.parametrize("each", [1, 40])
-def test_what_fades_with_the_light_is_seen_again_in_the_morning(each: int) -> None:
-    camera = Camera(0.5)
-    camera.fields = camera.fields[:, :120, :160]
-    empty = np.full((120, 160, 3), 100, np.uint8)
-    thing = cv2.rectangle(empty.copy(), (50, 40), (95, 80), (125, 125, 125), -1)
-    scene = learned(empty, camera)
-    assert run(scene, camera.frames(thing, 5))[-1].state is SceneState.SETTLED
-    for percent in (*range(100, 11, -1), *range(12, 101)):
-        for _ in range(each):
-            scene.look(camera.frame(thing, percent / 100), closely=False)
-    assert run(scene, camera.frames(thing, 5))[-1].state is SceneState.SETTLED
-
-
-@every_tray
 def test_things_that_lie_apart_are_counted_and_pieces_of_one_are_not(tray: str) -> None:
     camera, empty = Camera(), TRAYS[tray]
     two = can(can(empty, x=70, y=70), x=240, y=170, colour=(30, 80, 60))
@@ -380,26 +206,6 @@ def test_what_is_laid_beside_a_rendered_item_is_told_and_no_light_or_shadow_is(
     assert not scene.joined(camera.frame(joined), camera.frame(alone)), "it is gone again"
 
 
-def test_without_a_learned_tray_all_that_rests_is_an_item() -> None:
-    camera, empty = Camera(), TRAYS["metal"]
-    scene = Scene(learn=False)
-    assert scene.tray is None
-    view = run(scene, camera.frames(empty, 4))[-1]
-    assert (view.state, view.items, view.changed) == (SceneState.SETTLED, 1, None)
-    assert scene.look(camera.frame(can(empty))).state is SceneState.MOVING
-
-
-def test_another_tray_is_a_thing_until_it_is_taught() -> None:
-    camera = Camera()
-    scene = learned(TRAYS["wood"], camera)
-    assert run(scene, camera.frames(TRAYS["metal"], 30))[-1].state is SceneState.SETTLED
-    scene.forget()
-    for frame in camera.frames(TRAYS["metal"], scene.learn_frames):
-        scene.learn(frame)
-    assert run(scene, camera.frames(TRAYS["metal"], 5))[-1].state is SceneState.EMPTY
-    assert run(scene, camera.frames(can(TRAYS["metal"]), 5))[-1].state is SceneState.SETTLED
-
-
 # sharpness and brightness
 
 
@@ -434,6 +240,7 @@ def test_dark_and_blurred_are_told_by_the_view() -> None:
 # whatever comes
 
 sizes = st.tuples(st.integers(1, 90), st.integers(1, 90))
+
 frames = st.builds(
     lambda size, kind, seed: Frame(
         {
