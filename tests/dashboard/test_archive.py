@@ -209,6 +209,18 @@ def test_two_pages_may_begin_at_once(tmp_path: Path) -> None:
         archive.close()
 
 
+def test_a_page_waits_for_the_one_that_makes_the_file(opened: Opened, tmp_path: Path) -> None:
+    """SQLite refuses the change to a write-ahead log at once, however long it may wait."""
+    other = sqlite3.connect(tmp_path / NAME, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.05, other.execute, ["COMMIT"])
+    done.start()
+    assert opened().count() == 0
+    done.join()
+    assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    other.close()
+
+
 def test_tables_that_a_power_cut_left_half_made_are_finished(
     opened: Opened, tmp_path: Path
 ) -> None:

@@ -355,7 +355,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     db.text_factory = partial(str, encoding="utf-8", errors="replace")
     try:
-        db.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(db)
         db.execute("PRAGMA synchronous = NORMAL")
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
@@ -367,3 +367,12 @@ def _opened(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Have the file written by a log. Where two begin one at once SQLite refuses one, unwaited."""
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError:
+        db.executescript("BEGIN IMMEDIATE; COMMIT")  # this waits until the other is done
+        db.execute("PRAGMA journal_mode = WAL")
