@@ -75,7 +75,8 @@ def resize(pixels: Pixels, width: int, height: int, lease: Leases | None = None)
     """Stretch RGB uint8 (H, W, 3) to (height, width, 3), the same to the bit on every processor.
 
     INTER_AREA averages every source pixel and so never aliases; where either side grows it
-    would repeat pixels, so INTER_LINEAR_EXACT is used there. OpenCV's averages of bytes round
+    would repeat pixels, so INTER_LINEAR_EXACT is used there, of a long strip on its average: it
+    skips pixels of a side that shrinks to less than half. OpenCV's averages of bytes round
     what lies on half a step by chance of the processor (one pixel in two hundred differs between
     x86-64 and ARM), and a quantized network makes much of one step. Those of floats differ by
     3e-5, so they are rounded here, and halves always up (what lies within 1e-4 below a half too:
@@ -90,6 +91,8 @@ def resize(pixels: Pixels, width: int, height: int, lease: Leases | None = None)
     lease, size = lease or Leases(), (width, height)
     into = lease("resized", (height, width, 3), np.uint8)
     if rows < height or columns < width:
+        if rows > 2 * height or columns > 2 * width:
+            pixels = resize(pixels, min(columns, width), min(rows, height))
         return cv2.resize(pixels, size, into, interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[return-value]
     if rows * columns > MOST_EXACT:
         return cv2.resize(pixels, size, into, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

@@ -118,7 +118,7 @@ def test_where_either_side_grows_no_pixel_is_repeated(columns: int) -> None:
     assert (resize(np.ascontiguousarray(rising.transpose(1, 0, 2)), 8, 8)[..., 0] == tall.T).all()
 
 
-@pytest.mark.parametrize("size", [(480, 640), (1080, 1920), (720, 405), (224, 225)])
+@pytest.mark.parametrize("size", [(480, 640), (1080, 1920), (720, 405), (224, 225), (40, 700)])
 def test_fine_stripes_become_grey_and_no_moire(size: tuple[int, int]) -> None:
     stripes = np.zeros((*size, 3), np.uint8)
     stripes[:, ::2] = 255
