@@ -344,6 +344,11 @@ configuration() {
 
 service() {
     reload=no
+    # with the unit alone: whoever has disabled it meant that
+    if [ ! -e $UNIT ] && [ ! -L $ENABLED ]; then
+        ln -s ../trashbin.service $ENABLED
+        changed enabled "trashbin.service, from the next boot on"
+    fi
     file "$HERE/systemd/trashbin.service" $UNIT && reload=yes
     file "$HERE/systemd/watchdog.conf" $WATCHDOG && {
         reload=yes
@@ -356,11 +361,7 @@ service() {
         folder 755 root $UNIT.d
         ! file "$HERE/systemd/$extra.conf" "$UNIT.d/60-$extra.conf" || reload=yes
     done
-    if [ ! -L $ENABLED ]; then
-        ln -s ../trashbin.service $ENABLED
-        changed enabled "trashbin.service, from the next boot on"
-        reload=yes
-    fi
+    [ -L $ENABLED ] || say note "the bin does not start at boot: systemctl enable trashbin"
     if has_systemd; then
         [ $reload = no ] || {
             systemctl daemon-reload

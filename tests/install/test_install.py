@@ -26,6 +26,7 @@ ABSENT_PACKAGES = {
 }
 NUMPY = {"bookworm": "1.26.", "trixie": "2."}
 
+ENABLED = "/etc/systemd/system/multi-user.target.wants/trashbin.service"
 EXTRAS = ("--with", "hardware-pwm", "--with", "pca9685")
 LIBRARIES = (
     "from importlib.util import find_spec as found; "
@@ -135,7 +136,7 @@ def test_systemd_finds_no_fault_in_what_was_installed(
         check=False,
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
-    enabled = tree.root / "etc/systemd/system/multi-user.target.wants/trashbin.service"
+    enabled = tree.root / ENABLED.removeprefix("/")
     assert enabled.is_symlink()
     assert enabled.exists()
 
@@ -175,6 +176,7 @@ def test_the_library_of_an_optional_part_is_added_with_what_the_unit_must_leave_
 def test_an_upgrade_keeps_the_configuration_the_events_and_the_libraries(
     tree: Tree, installed: dict[str, str]
 ) -> None:
+    tree.ok("rm", ENABLED)  # as ``systemctl disable`` does
     config = tree.root / "etc/trashbin/trashbin.yaml"
     text = config.read_text().replace("name: Bin in the hall", "name: Bin at the gate")
     config.write_text(text)
@@ -190,7 +192,9 @@ def test_an_upgrade_keeps_the_configuration_the_events_and_the_libraries(
     tree.ok("/opt/trashbin/bin/python", "-c", LIBRARIES)
     shipped = "/opt/trashbin/lib/python3*/site-packages/trashbin/__init__.py"
     assert "# a newer version" in tree.ok("sh", "-c", f"cat {shipped}")
-    assert "Nothing to change" in tree.ok("./install.sh")
+    said = tree.ok("./install.sh")
+    assert "Nothing to change" in said and "does not start at boot: systemctl enable" in said
+    tree.ok("ln", "-s", "../trashbin.service", ENABLED)
 
 
 @pytest.fixture
