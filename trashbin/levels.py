@@ -27,6 +27,7 @@ SETTING = "emptied"
 AGREE = 3
 NOT_FULL = 0.85  # at full it is full until the level is below this: rubbish settles
 EMPTIED_FROM, EMPTIED_TO = 0.4, 0.15  # a level that falls from above the one to below the other
+STEP = 0.05  # a level that moved by so much is told at once: what people throw in is no event
 
 
 @dataclass
@@ -71,6 +72,7 @@ class Levels:
         self.sensors = sensors
         self.problems: dict[str, str] = {}
         self._gauges = {bin: Gauge() for bin in sensors}
+        self._told: dict[str, float] = {}  # when ``read`` was True last
 
     def begin(self) -> None:
         """What lies in a bin lies there still, though the YAML gave a label to another one since.
@@ -92,7 +94,7 @@ class Levels:
             self.outbox.set(SETTING, json.dumps(now))
 
     def read(self) -> bool:
-        """Read every sensor once; True where what ``told`` says of full or empty changed."""
+        """Read every sensor once; True where what ``told`` says changed, and by more than a bit."""
         before = [(gauge.full, gauge.level is None) for gauge in self._gauges.values()]
         emptied = False
         for bin, gauge in self._gauges.items():
@@ -110,7 +112,13 @@ class Levels:
                 with suppress(StoreError):  # the sensor knows it anyway
                     self.empty(bin)
         after = [(gauge.full, gauge.level is None) for gauge in self._gauges.values()]
-        return emptied or before != after
+        levels = {
+            bin: gauge.level for bin, gauge in self._gauges.items() if gauge.level is not None
+        }
+        moved = any(abs(level - self._told.get(bin, 0.0)) >= STEP for bin, level in levels.items())
+        if changed := emptied or moved or before != after:
+            self._told = levels
+        return changed
 
     def empty(self, bin: str) -> None:
         """Somebody emptied a bin: its items count from here. StoreError if that can't be kept."""

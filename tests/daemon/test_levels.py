@@ -161,6 +161,19 @@ def test_a_sensor_tells_full_late_and_no_longer_full_late(rig: Rig, sensor: Sens
     assert not see(rig, sensor, NOT_FULL - 0.05)["full"]
 
 
+def test_what_people_throw_in_by_hand_is_told_without_an_event(rig: Rig, sensor: Sensor) -> None:
+    assert see(rig, sensor, 0.3)["level"] == 0.3
+    assert see(rig, sensor, 0.7)["level"] == 0.7
+    for level in range(70, 80):  # slowly, with health told between
+        see(rig, sensor, level / 100, 12)
+    assert rig.told.topics["state"]["levels"]["rest"]["level"] >= 0.74
+    last = rig.told.topics["state"]
+    for number in range(40):  # a rough surface
+        see(rig, sensor, 0.76 + 0.02 * (number % 2), 1)
+    assert rig.told.topics["state"] is last
+    assert rig.kinds() == []
+
+
 def test_a_sensor_sees_that_a_bin_was_emptied(rig: Rig, sensor: Sensor) -> None:
     sort(rig, times=2)
     see(rig, sensor, 0.6)
