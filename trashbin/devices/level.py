@@ -13,6 +13,7 @@ from trashbin.settings import Level
 
 SILENT_S = 10.0  # without an echo; gpiozero keeps the last distance for ever
 SAMPLES = 9  # whose median is taken
+BEYOND_CM = 50  # the bottom of the empty bin: no echo from so far is one from inside it
 
 
 class UltrasonicSensor:
@@ -40,7 +41,7 @@ class UltrasonicSensor:
                 echo=settings.echo,
                 trigger=settings.trigger,
                 queue_len=SAMPLES,
-                max_distance=settings.empty_cm / 100 + 0.5,
+                max_distance=(settings.empty_cm + BEYOND_CM) / 100,
                 partial=True,
                 pin_factory=self._context.pins,
             )
@@ -49,15 +50,17 @@ class UltrasonicSensor:
     def level(self) -> float | None:
         """0 empty to 1 full, may be beyond both; None before the first echo.
 
-        TriggerError where none came for a while.
+        TriggerError where none came for a while, or its pins still cannot be had.
         """
+        if self._sensor is None:
+            self.open()
         sensor = self._sensor
-        if sensor is None:
-            raise TriggerError(f"The level sensor of bin {self._bin} is not open")
+        assert sensor is not None
         heard = sensor.heard_at
         if self._context.clock.monotonic() - (heard or self._opened_at) > SILENT_S:
             raise TriggerError(
-                f"The level sensor of bin {self._bin} hears no echo; check its wires and its 5 V"
+                f"The level sensor of bin {self._bin} hears no echo from inside it; "
+                "check its wires, its 5 V, and that it looks down into the bin"
             )
         if heard is None:
             return None
@@ -73,16 +76,27 @@ class UltrasonicSensor:
 
 
 class _Listening(DistanceSensor):  # type: ignore[misc]
-    """Remembers when it last heard an echo, and does not warn of each that it missed."""
+    """Remembers when it last heard an echo, and does not warn of each that it missed.
+
+    A sensor that hears none ends its pulse after 38 ms, as from 6 m; gpiozero makes the most of
+    its ``max_distance`` of that. Rubbish that swallows the sound, or an open lid, is no empty bin.
+    """
 
     def __init__(self, clock: Clock, **keys: object) -> None:
         self._clock = clock
         self.heard_at: float | None = None
         super().__init__(**keys)
 
+    def close(self) -> None:
+        """Stop sampling first: gpiozero frees the trigger while its thread may yet use it."""
+        if getattr(self, "_queue", None) is not None and self._queue.is_alive():
+            self._queue.stop()
+        super().close()
+
     def _read(self) -> float | None:
         with warnings.catch_warnings(action="ignore", category=DistanceSensorNoEcho):
             value: float | None = super()._read()
-        if value is not None:
-            self.heard_at = self._clock.monotonic()
+        if value is None or value >= 1.0:
+            return None
+        self.heard_at = self._clock.monotonic()
         return value
