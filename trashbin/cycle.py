@@ -279,8 +279,12 @@ class Cycle:
         if item is None or (asked is None and held is None and late):
             log.info("the button for %s was pressed, and there is nothing to answer", label)
             return None
+        answer, last = Answer(label, "button"), self.recorder.last_answer
+        told = last is not None and (last.resolves, last.answer) == (item.event_id, answer)
+        if told and not (held is not None and self._may_sort(held, item)):
+            return None  # a press too many, or contacts that bounce
         try:
-            return self.resolve(item, Answer(label, "button"))
+            return self.resolve(item, answer)
         except StoreError:
             return None  # told already
 

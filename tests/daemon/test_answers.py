@@ -304,6 +304,31 @@ def test_a_button_corrects_what_was_just_sorted_and_nothing_later(tmp_path: Path
     assert rig.servo.visited == ["rest"]
 
 
+def test_a_button_that_is_pressed_again_and_again_answers_once(rig: Rig) -> None:
+    for _ in range(2):  # as what waits, and as what was sorted
+        rig.daemon.press("glass")
+        rig.daemon.press("glass")
+        rig.go(10)
+    assert rig.kinds() == ["uncertain", "resolved"]
+    rig.daemon.press("paper")
+    rig.go(1)
+    rig.daemon.press("glass")
+    rig.go(1)
+    answers = [event.answer for event in rig.events()[1:]]
+    assert answers == [Answer(label, "button") for label in ("glass", "paper", "glass")]
+
+
+def test_a_button_sorts_what_was_only_labelled_while_the_bin_was_paused(rig: Rig) -> None:
+    ask(rig, "mode", mode="paused")
+    rig.daemon.press("glass")
+    rig.go(1)
+    ask(rig, "mode", mode="auto")
+    rig.daemon.press("glass")
+    rig.go(10)
+    assert rig.kinds() == ["uncertain", "resolved", "resolved"]
+    assert rig.servo.visited == ["rest"]
+
+
 def test_a_button_answers_what_waited_as_it_was_pressed(rig: Rig) -> None:
     rig.tray.clear()
     rig.drop("letter", 20, 60)
