@@ -16,6 +16,7 @@ import pytest
 from tests.support_events import NOON, an_event
 from trashbin.dashboard.archive import NAME, Archive, _opened
 from trashbin.dashboard.filter import ANSWERED, ITEMS, Filter
+from trashbin.dashboard.live import OTHERS
 from trashbin.errors import StoreError
 from trashbin.events import Answer, Event, EventType, new_event_id
 from trashbin.types import Action, Reason
@@ -336,6 +337,38 @@ def test_an_answer_is_found_by_its_label(opened: Opened) -> None:
     for which in (Filter(label="glass"), Filter(text="glass"), Filter(text="x", meant=meant)):
         assert archive.newest(9, which) == [told]
     assert archive.labels() == ["glass", "paper"]
+
+
+@pytest.mark.parametrize("device", [None, "bin-1"])
+def test_the_newest_of_several_kinds_cost_no_more_where_there_are_many(
+    opened: Opened, device: str | None
+) -> None:
+    """The first page asks at each change; SQLite sorted all that was kept for ten."""
+    archive, steps = opened(100_000), 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    def asked() -> tuple[list[int], int]:
+        nonlocal steps
+        steps = 0
+        found = archive.newest(3, Filter(device, ITEMS)) + archive.newest(3, Filter(device, OTHERS))
+        return [event.seq for event in found], steps
+
+    def add(first: int) -> None:
+        made = events(200, first)
+        archive.add([uncertain(event) if event.seq % 3 == 0 else event for event in made])
+
+    add(1)
+    assert archive._db is not None
+    archive._db.set_progress_handler(step, 10)
+    few = asked()
+    for first in range(201, 2000, 200):
+        add(first)
+    many = asked()
+    assert (few[0], many[0]) == ([200, 199, 198], [2000, 1999, 1998])
+    assert many[1] < 2 * few[1]
 
 
 def test_figures_count_by_hour_and_class(opened: Opened) -> None:

@@ -197,10 +197,15 @@ class Archive:
         self, limit: int, which: Filter = EVERY, offset: int = 0, *, long: bool = False
     ) -> list[Event]:
         """The newest first."""
-        where, values = which.where()
-        query = (
-            f"SELECT json FROM event WHERE {where} ORDER BY ts DESC, number DESC LIMIT ? OFFSET ?"
-        )
+        order = "ORDER BY ts DESC, number DESC LIMIT ?"
+        parts, values = [], []
+        for each in which.by_kind():  # of several kinds at once SQLite would sort all there are
+            where, wanted = each.where()
+            parts.append(
+                f"SELECT * FROM (SELECT json, ts, number FROM event WHERE {where} {order})"
+            )
+            values += [*wanted, limit + offset]
+        query = f"SELECT json FROM ({' UNION ALL '.join(parts)}) {order} OFFSET ?"
         rows = self._rows(query, (*values, limit, offset), long=long)
         return _events(rows)
 

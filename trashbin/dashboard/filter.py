@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -39,12 +39,17 @@ class Filter:
     meant: Mapping[str, Sequence[str]] = field(default_factory=dict)
     since: datetime | None = None
 
+    def by_kind(self) -> list[Filter]:
+        """The same as one filter for each kind, where there are several."""
+        return [replace(self, kinds=[kind]) for kind in self.kinds] or [self]
+
     def where(self) -> tuple[str, list[Any]]:
         """The SQL condition and its parameters."""
         terms: list[str] = ["1"]
         values: list[Any] = []
         if self.device is not None:
-            terms.append("device_id = ?")
+            # the index of kinds has the bins, too; that of bins has not the kinds
+            terms.append("+device_id = ?" if self.kinds else "device_id = ?")
             values.append(self.device)
         if self.kinds:
             terms.append(f"kind IN ({', '.join('?' * len(self.kinds))})")
