@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -33,15 +37,16 @@ NOW = datetime.now(UTC).replace(minute=30, second=0, microsecond=0)
 ROLE = re.search(r"```sql\n(.*?)```", (FOLDER / "README.md").read_text(), re.DOTALL)
 
 
+def event(minutes: int, made: Any = an_event, **keys: Any) -> Event:
+    """What happened so long before."""
+    at = NOW - timedelta(minutes=minutes)
+    ids = {"event_id": new_event_id(at), "store_id": STORE, "ts": timestamp(at)}
+    found: Event = made(**ids, **keys)
+    return found
+
+
 def story() -> list[Event]:
     """Two sorted, two held of which one is answered, one fault; one sorted long ago."""
-
-    def event(minutes: int, made: Any = an_event, **keys: Any) -> Event:
-        at = NOW - timedelta(minutes=minutes)
-        ids = {"event_id": new_event_id(at), "store_id": STORE, "ts": timestamp(at)}
-        made_event: Event = made(**ids, **keys)
-        return made_event
-
     held = {"event_type": EventType.UNCERTAIN, "decision": Action.HOLD, "reason": Reason.LOW_GAP}
     held |= {"bin": None, "actuation": []}
     first, second = event(20, **held), event(15, **held)
@@ -51,34 +56,43 @@ def story() -> list[Event]:
         resolves=first.event_id,
         answer=Answer("glass", "page"),
     )
-    return [
-        event(3 * 24 * 60),
-        event(90),
-        event(30),
-        first,
-        second,
-        answer,
-        event(5, a_fault),
-    ]
+    told = [event(3 * 24 * 60), event(90), event(30), first, second, answer, event(5, a_fault)]
+    return [replace(event, seq=seq) for seq, event in enumerate(told, 1)]
+
+
+def write(
+    server: Server,
+    events: Sequence[Event],
+    complete: Mapping[tuple[str, str], int] = MappingProxyType({}),
+    lost: Sequence[Lost] = (),
+) -> None:
+    """As the collector does."""
+    rows = []
+    for event in events:
+        row = read(f"trashbin/{event.device_id}/event", event.to_json().encode(), 0.0)
+        assert isinstance(row, Row), row
+        rows.append(row)
+    with closing(Postgres(server.url)) as sink:
+        sink.write(Batch(rows, lost=lost, complete=complete))
 
 
 @pytest.fixture
 def filled(server: Server) -> Server:
-    rows = []
-    for seq, event in enumerate(story(), 1):
-        payload = json.dumps(json.loads(event.to_json()) | {"seq": seq}).encode()
-        row = read(f"trashbin/{event.device_id}/event", payload, 0.0)
-        assert isinstance(row, Row), row
-        rows.append(row)
-    with closing(Postgres(server.url)) as sink:
-        sink.write(Batch(rows, [], [Lost("bin-1", STORE, 8, 10)], {("bin-1", STORE): 10}))
+    write(server, story(), {("bin-1", STORE): 10}, [Lost("bin-1", STORE, 8, 10)])
+    grant(server)
+    return server
+
+
+def grant(server: Server) -> None:
+    """As the README says."""
     assert ROLE
     with psycopg.connect(server.url, autocommit=True) as db:
-        if not db.execute("SELECT FROM pg_roles WHERE rolname = 'grafana'").fetchone():
-            db.execute(ROLE[1].encode())
-        else:
-            db.execute(ROLE[1].split(";", 1)[1].encode())
-    return server
+        db.execute(ROLE[1].encode())
+
+
+def panel(title: str) -> str:
+    (found,) = (panel for panel in DASHBOARD["panels"] if panel["title"] == title)
+    return str(found["targets"][0]["rawSql"])
 
 
 def asked(server: Server, sql: str, bins: str = "'bin-1', 'bin-2'") -> list[dict[str, Any]]:
@@ -117,6 +131,42 @@ def test_every_panel_says_what_happened(filled: Server) -> None:
     assert (of_bin["items"], float(of_bin["uncertain, %"]), of_bin["faults"]) == (4, 50.0, 1)
     (fault,) = found["Faults"]
     assert fault["part"] == "camera" and fault["message"]
+
+
+def test_an_item_that_was_corrected_is_one_item_of_its_last_label(filled: Server) -> None:
+    """A person may correct a sort, and then again: each answer was one more item."""
+    with psycopg.connect(filled.url) as db:
+        found = db.execute(
+            "SELECT event_id FROM trashbin.event WHERE event_type = 'sorted' ORDER BY ts DESC"
+        ).fetchone()
+    assert found
+    said = {"event_type": EventType.RESOLVED, "label": None, "resolves": str(found[0])}
+    write(
+        filled,
+        [
+            event(25 - number, seq=20 + number, answer=Answer(label, "page"), **said)
+            for number, label in enumerate(("metal", "plastic"))
+        ],
+    )
+    counted = Counter[str]()
+    for row in asked(filled, panel("Items an hour, by class")):
+        counted[row["metric"]] += row["items"]
+    assert counted == {"paper": 1, "glass": 1, "plastic": 1}
+
+
+def test_a_bin_that_says_nothing_any_more_is_the_first_of_the_bins(filled: Server) -> None:
+    write(filled, [event(9 * 24 * 60, seq=1, device_id="bin-2")], {("bin-2", STORE): 1})
+    first, second = asked(filled, panel("Bins"))
+    assert (first["bin"], first["items"]) == ("bin-2", 0)
+    assert first["last event"] == NOW - timedelta(days=9) and first["uncertain, %"] is None
+    assert (second["bin"], second["items"]) == ("bin-1", 4)
+
+
+def test_where_nothing_was_collected_yet_no_panel_fails(server: Server) -> None:
+    write(server, [])
+    grant(server)
+    found = {one["title"]: asked(server, panel(one["title"])) for one in DASHBOARD["panels"]}
+    assert found["Items"] == [{"items": 0}] and found["Bins"] == []
 
 
 def test_a_bin_that_is_not_chosen_is_not_shown(filled: Server) -> None:
