@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from trashbin.leases import Leases
 from trashbin.model import golden
 from trashbin.preprocess import (
     CAST,
@@ -116,6 +117,15 @@ def test_where_either_side_grows_no_pixel_is_repeated(columns: int) -> None:
     tall = resize(rising, 8, 8)[..., 0]
     assert (np.diff(tall[1:-1].astype(int), axis=0) > 0).all()
     assert (resize(np.ascontiguousarray(rising.transpose(1, 0, 2)), 8, 8)[..., 0] == tall.T).all()
+
+
+def test_a_photograph_too_large_for_floats_is_averaged_without_them() -> None:
+    photograph, lease = np.zeros((2100, 2000, 3), np.uint8), Leases()
+    photograph[1050:, :1000] = (200, 100, 50)
+    small = resize(photograph, 8, 4, lease)
+    assert (small[2:, :4] == (200, 100, 50)).all()
+    assert not small[:2].any() and not small[:, 4:].any()
+    assert sum(room.nbytes for room in lease._rooms.values()) < photograph.nbytes
 
 
 @pytest.mark.parametrize("size", [(480, 640), (1080, 1920), (720, 405), (224, 225), (40, 700)])
