@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trashbin import requests
 from trashbin.fleet.holes import ANSWER_S, CHECK_S, GRACE_S, PATIENCE_S, Ledger, Lost, Watch
 
 STORE, NEWER = "0190a1c0-0000-4000-8000-000000000001", "0190a1c0-0000-4000-8000-000000000002"
@@ -59,6 +63,12 @@ def test_a_ledger_knows_what_a_set_would(steps: list[int | tuple[int, int]]) -> 
             found += hole
             after = hole[-1]
         assert found == missing
+
+
+@given(st.lists(st.integers(1, 3 * requests.MAX_EVENTS)))
+def test_every_question_is_one_that_a_bin_takes(seqs: list[int]) -> None:
+    question = json.dumps(watch(*seqs).ask("t", 5.0)).encode()
+    assert requests.parse("events", question, False, datetime.now(UTC)).transaction == "t"
 
 
 def test_a_hole_that_nothing_fills_holds_up_no_other() -> None:
@@ -208,6 +218,37 @@ def test_a_bin_that_does_not_answer_is_asked_ever_more_rarely() -> None:
     assert pauses[0] == ANSWER_S
     assert pauses == sorted(pauses)
     assert pauses[-1] == PATIENCE_S
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_once_nothing_was_missing_a_new_hole_is_asked_for_at_once(answers: bool) -> None:
+    """Though none of the questions before was answered."""
+    made, now = watch(1, 4) if answers else watch(1), 5.0
+    for _ in range(5):
+        now = made.due
+        made.ask("t", now)
+    if answers:
+        assert answered(made, now, last_seq=4) == [Lost("bin-1", STORE, 2, 3)]
+        assert answered(made, now, first_seq=5, last_seq=5) == []
+    else:
+        made.here(STORE, 3, False, now)
+    assert made.due == now + GRACE_S
+
+
+def test_what_is_sent_again_shows_that_asking_helps_be_it_the_newest() -> None:
+    made, now = watch(1, 3), 5.0
+    for _ in range(4):
+        assert answered(made, now, first_seq=2, last_seq=4) == []
+        now = made.due
+    made.here(STORE, 4, True, now)
+    assert made.due == now + GRACE_S
+
+
+def test_a_bin_that_has_told_nothing_yet_is_asked_again_only_to_be_sure() -> None:
+    made = Watch("bin-1")
+    made.online(0.5, 10.0)
+    assert answered(made, 10.5, last_seq=0) == []
+    assert made.due == 10.5 + CHECK_S
 
 
 def test_a_hole_that_nothing_fills_is_not_asked_for_at_every_event() -> None:
