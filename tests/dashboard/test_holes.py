@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,10 +20,13 @@ def test_nothing_is_asked_where_nothing_is_missing() -> None:
     assert heard(1, 2, 3).due(100.0) is None
 
 
-def test_a_hole_is_asked_for_after_a_moment() -> None:
-    holes = heard(1, 2, 6)
-    assert holes.due(GRACE_S / 2) is None
-    assert holes.due(GRACE_S) == (2, 3)
+@pytest.mark.parametrize("floor", [None, 0, 2, HISTORY])
+def test_a_hole_is_asked_for_after_a_moment_whatever_was_known_before(floor: int | None) -> None:
+    """A bin that comes back sends its backlog first."""
+    holes = Holes(floor)
+    holes.came(2 * HISTORY, 100.0)
+    assert holes.due(100.0 + GRACE_S / 2) is None
+    assert holes.due(100.0 + GRACE_S) == (floor or (0 if floor == 0 else HISTORY), LIMIT)
 
 
 def test_events_that_come_late_fill_the_hole() -> None:

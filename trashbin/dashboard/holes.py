@@ -31,9 +31,8 @@ class Holes:
 
     def came(self, seq: int, now: float) -> None:
         """An event of this number is here."""
-        if self.floor is None:
-            self.floor = max(0, seq - 1 - HISTORY)
         self.expect(seq, now)
+        assert self.floor is not None
         if seq <= self.floor:
             return
         at = bisect.bisect_left(self._above, seq)
@@ -47,7 +46,7 @@ class Holes:
         if self.floor is None:
             self.floor = max(0, seq - HISTORY)
         if seq > self.last:
-            if self.last == self.floor:
+            if self.last <= self.floor:
                 self._since = now
             self.last = seq
 
