@@ -88,5 +88,4 @@ class Holes:
     def _give_up(self) -> None:
         """The next hole's end becomes the floor."""
         self.floor = self._above[0] - 1 if self._above else self.last
-        self._tries = 0
         self._close_up()
