@@ -128,6 +128,22 @@ def test_triggers_and_keys_that_nobody_is_asked_for_stay(tmp_path: Path) -> None
     assert found.bins == before.bins | {"paper": bin}
 
 
+def test_a_servo_that_is_aimed_anew_leaves_the_comments_at_the_bins(tmp_path: Path) -> None:
+    """All of ``bins:`` was written anew, and whatever its owner had noted there was gone."""
+    own = plan.shipped().replace("  glass:\n", "  'glass':  # by the door\n    # not for jars\n")
+    before, wanted = own, plan.of(read(tmp_path, own))
+    wanted.bins["glass"].angle, wanted.bins["rest"].lamp = -25.5, None
+    for old, new in (("angle: -20\n", "angle: -25.5\n"), ("    lamp: 26", "    # lamp: 26")):
+        own = own.replace(old, new)
+    assert wanted.written(before) == own
+
+
+def test_what_else_a_bin_may_have_is_told_under_whatever_name() -> None:
+    text = Plan(bins=plan.two_bins()).written()
+    told = [key for key in ("capacity", "level", "emptied", "color") if f"    # {key}: " in text]
+    assert told == ["capacity", "level", "emptied", "color"]
+
+
 @pytest.mark.parametrize("name", ["trashbin", "two-bins", "school"])
 def test_a_file_of_another_layout_is_taken_over_key_by_key(name: str) -> None:
     file = resources.root() / "config" / f"{name}.yaml"
@@ -155,7 +171,15 @@ def test_whatever_a_files_layout_an_answer_holds_and_nothing_else_changes(
     own.plan.id, own.plan.name = "gate-1", "Gate"
     own.plan.stop, own.plan.host, own.plan.port = None, "hub", 8884
     own.plan.login = ("gate-1", "/secret")
+    bins = "paper: [cardboard, paper], packaging: [glass], rest: [trash, metal, plastic]"
+    labels = yaml.safe_load(f"{{{bins}}}")
+    for name, taken in labels.items():
+        own.plan.bins[name].labels = tuple(taken)
+    own.plan.bins["packaging"].angle = 12.5
     said = yaml.safe_load(yaml.safe_dump(data))
+    for name, taken in labels.items():
+        said["bins"][name] |= {"labels": taken}
+    said["bins"]["packaging"] |= {"angle": 12.5}
     said["device"] |= {"id": "gate-1", "name": "Gate"}
     said["gpio"] |= {"stop": None}
     login = {"username": "gate-1", "password_file": "/secret"}
@@ -257,7 +281,7 @@ def test_what_a_layout_lacks_is_missed_and_not_left_out() -> None:
         lambda template: template.choose("camera", ["picamera2"]),
         lambda template: template.choose("gpio", []),
         lambda template: template.put("camera", "index", 0),
-        lambda template: template.put("camera", "device", 0, kind="picamera2"),
+        lambda template: template.put("camera", "device", 0, part="picamera2"),
         lambda template: template.replace("bins", []),
     ]
     for change in changes:

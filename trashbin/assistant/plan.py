@@ -117,7 +117,12 @@ class Plan:
         if base is None:
             template.lines[0] = "# Written by `trashbin setup`, which may be run again."
         if not keep_bins:
-            template.replace("bins", self._bins())
+            try:
+                if base is None and any(entry.more for entry in self.bins.values()):
+                    raise KeyError("bins")
+                self._put_bins(template)
+            except KeyError:
+                template.replace("bins", self._bins())
         brokered = self.host is not None
         others = [kind for kind in self.others if kind != "mqtt" or brokered]
         actuators = [self.servo.kind] if self.servo is not None else []
@@ -164,6 +169,20 @@ class Plan:
             and (self.lamps or not other.lamps)  # else their pins are free
         )
 
+    def _put_bins(self, template: Template) -> None:
+        """Change the bins where they stand, with their comments. KeyError where they are others."""
+        if [name for name, _, _ in template.named("bins")] != [*self.bins]:
+            raise KeyError("bins")
+        for name, entry in self.bins.items():
+            template.put("bins", "labels", entry.labels, name)
+            template.put("bins", "angle", self._angle(entry), name)
+            template.put("bins", "lamp", entry.lamp if self.lamps else None, name)
+
+    def _angle(self, entry: Compartment) -> float | None:
+        if self.servo is None:
+            return None
+        return int(entry.angle) if entry.angle.is_integer() else entry.angle
+
     def _bins(self) -> list[str]:
         lines = []
         for name, entry in self.bins.items():
@@ -177,7 +196,16 @@ class Plan:
                 lamp = f"    lamp: {entry.lamp}"
                 lines.append(f"{lamp:<{LABEL_COLUMN}}# the pin of this bin's LED")
             lines += [f"    {key}: {scalar(value)}" for key, value in entry.more.items()]
+            if name == next(iter(self.bins)) and not entry.more:
+                lines += _unset()
         return lines
+
+
+def _unset() -> list[str]:
+    """What else a bin may have, as the shipped file explains it at its first one."""
+    template = Template(shipped())
+    _, start, end = template.named("bins")[0]
+    return [line for line in template.lines[start:end] if line.lstrip().startswith("#")]
 
 
 def _carry(before: Config, template: Template, chosen: Mapping[str, Sequence[str]]) -> None:

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 KIND = re.compile(r"^  (# )?(- )?kind: (\w+)")
+NAME = re.compile(r"^  ([^\s#-].*):\s*(#.*)?$")  # of a part that has no kind, such as a bin
 # a number sign begins a comment only after a space, and none within quotes
 VALUE = r""""(?:[^"\\]|\\.)*"\s*|'(?:[^']|'')*'\s*|(?:(?<!\s)#|[^#])*"""
 TAIL = re.compile(r"^\s{16,}#")  # a comment that goes on from the line above
@@ -46,16 +47,18 @@ class Template:
         if missing := set(kinds) - found:
             raise KeyError(f"{section}: {', '.join(sorted(missing))}")
 
-    def put(self, section: str, key: str, value: Any, kind: str | None = None) -> None:
-        """Set a key, of the part of that kind where the section has parts; None leaves it out.
+    def put(self, section: str, key: str, value: Any, part: str | None = None) -> None:
+        """Set a key, of the part of that kind or name where the section has parts.
 
-        KeyError where the layout has no such key, or its value on several lines.
+        None leaves it out. KeyError where the layout has no such key, or its value on several
+        lines.
         """
         start, end = self._span(section)
-        if kind is not None:
-            spans = [(a, b) for a, b in self._blocks(section) if self._kind(a) == kind]
+        if part is not None:
+            spans = [(a, b) for a, b in self._blocks(section) if self._kind(a) == part]
+            spans += [(a, b) for name, a, b in self.named(section) if name == part]
             if not spans:
-                raise KeyError(f"{section}: {kind}")
+                raise KeyError(f"{section}: {part}")
             start, end = spans[0]
         pattern = re.compile(rf"^(  (?:- |  )?)(# )?({re.escape(key)}:)(\s*)({VALUE})(#.*)?$")
         for number in range(start, end):
@@ -63,7 +66,9 @@ class Template:
             if match is not None and not self._goes_on(number, len(match[1])):
                 self.lines[number] = _line(match, value)
                 return
-        raise KeyError(f"{section}: {key}")
+        text = "\n".join(self.lines[start:end])
+        if value is not None or re.search(rf"\b{re.escape(key)}\b", text):
+            raise KeyError(f"{section}: {key}")
 
     def _goes_on(self, number: int, column: int) -> bool:
         """Whether the value of the key in that column has a part on the next line."""
@@ -77,6 +82,13 @@ class Template:
         if not re.fullmatch(rf"{section}:\s*(#.*)?", self.lines[start]):
             raise KeyError(section)
         self.lines[start + 1 : end] = [*body, ""] if end < len(self.lines) else body
+
+    def named(self, section: str) -> list[tuple[str, int, int]]:
+        """The parts that have a name: the name, their first line, and the one after their last."""
+        start, end = self._span(section)
+        found = [(match[1], n) for n in range(start, end) if (match := NAME.match(self.lines[n]))]
+        spans = pairwise([*(n for _, n in found), end])
+        return [(name.strip("\"'"), *span) for (name, _), span in zip(found, spans, strict=True)]
 
     def _span(self, section: str) -> tuple[int, int]:
         """First line of a section and the one after its last, without the next one's heading."""
