@@ -9,7 +9,7 @@ import pytest
 from tests.support_config import SOUND, edited, load, only
 from trashbin import config, resources
 from trashbin import settings as keys
-from trashbin.config_yaml import MAX_BYTES
+from trashbin.config_yaml import MAX_BYTES, START, Document
 from trashbin.errors import ConfigError
 from trashbin.settings import Config, Section
 from trashbin.types import Mode
@@ -176,6 +176,7 @@ def test_motion_needs_a_learned_tray(folder: Path) -> None:
         (b"version: 1\nname: \x01\n", 2, "the character '\\x01'"),
         (b"#" * (MAX_BYTES + 1), 0, "more than 64 KB"),
         (b"[" * 60_000, 1, "more than 12 levels"),
+        (b"[" + b"a, " * 900 + b"[" * 900, 1, "more than 12 levels"),
         (b"a: &a [x]\nb: [*a, *a]\n", 1, "an anchor or alias (& or *)"),
         (b"? [a]\n: b\n", 1, "a key in brackets"),
         (b"version: 1\n---\nversion: 1\n", 2, "another document"),
@@ -187,6 +188,52 @@ def test_files_that_are_no_configuration(
     mistakes = load(folder, content).mistakes
     assert (line, found) in [(mistake.line, mistake.found) for mistake in mistakes]
     assert line or len(mistakes) == 1, "what is too large is not even parsed"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", f"found an empty file, expected a configuration\n    {START}"),
+        (
+            b"[]",
+            f"line 1: found an empty list, expected keys such as device: and bins:\n    {START}",
+        ),
+        (b"\n\xff", "line 2: found bytes that are not UTF-8, expected text saved as UTF-8"),
+        (b"a: [x\n", "line 2: found '<stream end>', expected ',' or ']'"),
+    ],
+)
+def test_what_is_said_of_them_and_nothing_besides(folder: Path, content: bytes, told: str) -> None:
+    assert [str(mistake) for mistake in load(folder, content).mistakes] == [told]
+
+
+@pytest.mark.parametrize(
+    ("edit", "keys"),
+    [
+        (("    pin: 17", "    kind: pir\n    piin: 17"), ["triggers[0].kind", "triggers[0].piin"]),
+        (("    pin: 17", "    ? [a]\n    : b\n    piin: 17"), ["triggers[0]", "triggers[0].piin"]),
+    ],
+)
+def test_a_key_that_is_left_out_hides_no_mistake_after_it(
+    folder: Path, edit: tuple[str, str], keys: list[str]
+) -> None:
+    assert [mistake.key for mistake in load(folder, edited(edit)).mistakes] == keys
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        *[(word, True) for word in ("yes", "Yes", "on", "ON", "true", "TRUE")],
+        *[(word, False) for word in ("no", "No", "off", "OFF", "false", "FALSE")],
+        *[(word, None) for word in ("", "~", "null", "NULL")],
+        *[(word, word) for word in ("007", "12:30", "2026-01-31", "0x10", "1_000", "1e3", "y")],
+        *[(f"'{word}'", word) for word in ("yes", "null", "4", "4.5", "")],
+        *[("0", 0), ("-4", -4), ("+40", 40), ("9" * 18, 10**18 - 1), ("9" * 19, "9" * 19)],
+        *[("4.5", 4.5), ("-.5", -0.5), ("4.", 4.0), ("1.5e-3", 0.0015)],
+    ],
+)
+def test_words_mean_what_readme_says(written: str, meant: object) -> None:
+    found = Document().parse(f"key: {written}\n".encode())
+    assert found == {"key": meant} and type(found["key"]) is type(meant)
 
 
 def test_a_missing_file_is_a_mistake_too(folder: Path) -> None:

@@ -47,6 +47,10 @@ ONE_MISTAKE: dict[str, tuple[tuple[str, str], int, str, str]] = {
         "actuators[1].rgb",
         "a list of 3, each a BCM pin",
     ),
+    "a group for a word": (("hall-2", "{a: b}"), 3, "device.id", "found a group of keys, "),
+    "a list for a word": (("hall-2", "[a]"), 3, "device.id", "found a list, "),
+    "an empty list for a word": (("hall-2", "[]"), 3, "device.id", "found an empty list, "),
+    "a long word": (("hall-2", "h" * 99), 3, "device.id", f"found '{'h' * 45}...', "),
     "an enum": (("hall-2", "hall-2\n  mode: atuo"), 4, "device.mode", "did you mean auto?"),
     "a nested key": (
         ("kind: mqtt", "kind: mqtt\n  tls: {caa: x.crt}"),
