@@ -66,6 +66,26 @@ def test_its_folders_are_those_of_the_shipped_configuration() -> None:
     assert unit["ExecStart"] == [f"{start}/trashbin.yaml"]
 
 
+def test_the_pins_library_may_make_its_pipes_where_it_runs() -> None:
+    unit = read_unit()
+    assert unit["WorkingDirectory"] == [f"/run/{unit['RuntimeDirectory'][0]}"]
+
+
+def test_what_install_sh_puts_there_is_what_it_names() -> None:
+    unit, script = read_unit(), (UNIT.parents[1] / "install.sh").read_text(encoding="utf-8")
+    named = dict(re.findall(r'^([A-Z_]+)="?([^"\n]+?)"?(?: #.*)?$', script, re.MULTILINE))
+    assert unit["ExecStart"] == [f"{named['VENV']}/bin/trashbin run --config {named['CONFIG']}"]
+    assert unit["User"] == unit["Group"] == [named["USER_NAME"]]
+    assert unit["SupplementaryGroups"] == [named["DEVICE_GROUPS"]]
+    assert f"/var/lib/{unit['StateDirectory'][0]}" == named["STORE"]
+    # as another mode each of them would set it right again
+    assert f"folder {int(unit['StateDirectoryMode'][0])} $USER_NAME $STORE\n" in script
+    assert named["UNIT"].endswith(f"/{UNIT.name}")
+    credential = unit["LoadCredential"][0]
+    assert f"{named['CREDENTIALS']}/{credential}" == f"/etc/credstore/{credential}"
+    assert f"$CREDENTIALS/{credential}" in script, "it is purged"
+
+
 @pytest.mark.systemd
 def test_systemd_finds_no_fault_in_an_installed_tree(tmp_path: Path) -> None:
     program = tmp_path / "opt/trashbin/bin/trashbin"
