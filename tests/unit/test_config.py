@@ -191,19 +191,28 @@ def test_files_that_are_no_configuration(
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "column", "told"),
     [
-        (b"", f"found an empty file, expected a configuration\n    {START}"),
+        (b"", 0, f"found an empty file, expected a configuration\n    {START}"),
         (
             b"[]",
+            1,
             f"line 1: found an empty list, expected keys such as device: and bins:\n    {START}",
         ),
-        (b"\n\xff", "line 2: found bytes that are not UTF-8, expected text saved as UTF-8"),
-        (b"a: [x\n", "line 2: found '<stream end>', expected ',' or ']'"),
+        (b"\n\xff", 1, "line 2: found bytes that are not UTF-8, expected text saved as UTF-8"),
+        (b"a: [x\n  {", 3, "line 2: found '{', expected ',' or ']'"),
+        (
+            b"a: 'x\n",
+            4,
+            "line 1: found a quote without its end, expected the same quote after the text",
+        ),
     ],
 )
-def test_what_is_said_of_them_and_nothing_besides(folder: Path, content: bytes, told: str) -> None:
-    assert [str(mistake) for mistake in load(folder, content).mistakes] == [told]
+def test_what_is_said_of_them_and_nothing_besides(
+    folder: Path, content: bytes, column: int, told: str
+) -> None:
+    mistakes = load(folder, content).mistakes
+    assert [(mistake.column, str(mistake)) for mistake in mistakes] == [(column, told)]
 
 
 @pytest.mark.parametrize(
