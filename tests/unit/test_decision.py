@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from trashbin.decision import decide, hold, overrule
+from trashbin.decision import decide, digits, hold, overrule
 from trashbin.types import Action, Decision, Prediction, Reason, Thresholds
 
 LABELS = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
@@ -226,3 +226,14 @@ def test_a_hold_without_prediction_says_why_and_nothing_else(reason: Reason) -> 
     decided = hold(reason)
     assert decided == Decision(Action.HOLD, reason)
     assert decided.label is decided.top1 is decided.gap is None
+
+
+@given(share, share, st.integers(1, 3))
+def test_two_numbers_are_written_with_as_few_digits_as_tell_them_apart(
+    value: float, needed: float, least: int
+) -> None:
+    places = digits(value, needed, least)
+    told, limit = (float(f"{number:.{places}f}") for number in (value, needed))
+    if abs(value - needed) > 1e-8:
+        assert (told < limit, told > limit) == (value < needed, value > needed)
+    assert places == least or f"{value:.{places - 1}f}" == f"{needed:.{places - 1}f}"
