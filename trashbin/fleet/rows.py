@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,10 +89,8 @@ def read(topic: str, payload: bytes, received: float) -> Row | Refused:
         return Refused(topic, payload[:MAX_BYTES], str(exc))
     if topic.split("/")[1] != head.device_id:
         return Refused(topic, payload, f"it says that it is of {head.device_id}")
-    if "\\u0000" in text:
-        # one line again, with what stands for a character that cannot be shown
-        text = NO_TEXT.sub(r"\1\\ufffd", json.dumps(json.loads(text)))
-    return Row(head, text, received)
+    # with what stands for a character that cannot be shown
+    return Row(head, NO_TEXT.sub(r"\1\\ufffd", text), received)
 
 
 def _place(text: str) -> Place | None:
