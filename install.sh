@@ -215,7 +215,8 @@ if what == "lines":
         print(*known[extra], sep="\n")
 else:
     packages = distributions(path=list(map(str, Path(venv).glob("lib/python3*/site-packages"))))
-    there = {name(package.metadata["Name"]) for package in packages}
+    # a power cut may have emptied the file that has the name
+    there = {name(told) for package in packages if (told := package.metadata.get("Name"))}
     print(*(extra for extra, lines in known.items() if {*map(name, lines)} <= there), sep="\n")
 END
 }

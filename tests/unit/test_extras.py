@@ -54,6 +54,16 @@ def test_an_upgrade_has_what_is_there_and_what_is_asked_for(
     assert (done.returncode, done.stdout, done.stderr) == (0, wanted, "")
 
 
+def test_a_library_that_a_power_cut_spoilt_loses_no_other(tmp_path: Path) -> None:
+    installed(tmp_path, *BOARD, "half", "empty")
+    (tmp_path / "digest").touch()
+    packages = tmp_path / "venv/lib/python3.11/site-packages"
+    (packages / "half-1.0.dist-info/METADATA").unlink()
+    (packages / "empty-1.0.dist-info/METADATA").write_text("")
+    done = ask(tmp_path, "wanted_extras")
+    assert (done.stdout, done.stderr) == ("pca9685 ", "")
+
+
 def test_an_upgrade_that_was_cut_off_has_what_was_written_down(tmp_path: Path) -> None:
     assert ask(tmp_path, "wanted_extras").stdout == ""  # the first install
     (tmp_path / "extras").write_text("hardware-pwm\npca9685\n")
