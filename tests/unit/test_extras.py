@@ -112,3 +112,51 @@ def test_what_the_unit_must_leave_open_for_a_part_has_the_name_of_its_extra() ->
     drop_ins = {file.stem for file in (ROOT / "systemd").glob("*.conf")} - {"watchdog"}
     assert drop_ins == {"pca9685", "hardware-pwm"}
     assert all(f"\n{name} = [" in project for name in drop_ins)
+
+
+def version(folder: Path, name: str, told: str) -> None:
+    (folder / name).mkdir()
+    (folder / name / "pyvenv.cfg").write_text(f"include-system-site-packages = {told}\n")
+
+
+@pytest.mark.parametrize(
+    ("lie", "stays"),
+    [
+        (("venv",), "venv"),
+        (("venv", "venv.old"), "venv.old"),  # cut off while the new one was filled
+        (("venv.old",), "venv.old"),
+        (("venv", "venv.gone"), "venv"),  # ... and while the old one was removed
+        (("venv.gone",), None),
+    ],
+)
+def test_what_a_run_that_was_cut_off_left_is_put_right(
+    tmp_path: Path, lie: tuple[str, ...], stays: str | None
+) -> None:
+    for name in lie:
+        version(tmp_path, name, "false")
+        (tmp_path / name / name).touch()
+    done = ask(tmp_path, "put_right")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("restored" in done.stdout) == (stays == "venv.old")
+    left = {f"{path.relative_to(tmp_path)}" for path in tmp_path.rglob("*")}
+    assert left == ({"venv", "venv/pyvenv.cfg", f"venv/{stays}"} if stays else set())
+    if stays:  # the camera's library is the system's
+        assert "= true" in (tmp_path / "venv/pyvenv.cfg").read_text()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_bin_that_was_stopped_is_started_however_it_ends(
+    tmp_path: Path, stopped: bool, fails: bool
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    version(tmp_path, "venv.old", "true")
+    if stopped:
+        (tmp_path / "stopped").touch()
+    stubs = 'systemctl() { echo "$*"; }; mv() { false; }' if fails else 'systemctl() { echo "$*"; }'
+    done = ask(tmp_path, f"work='{work}'; {stubs}; trap tidy EXIT; die 'no room'")
+    assert (done.returncode, done.stderr) == (1, "install.sh: no room\n")
+    assert ("start --no-block trashbin" in done.stdout) == stopped
+    assert not work.exists() and not (tmp_path / "stopped").exists()
+    assert (tmp_path / "venv").exists() != fails
