@@ -15,6 +15,8 @@ START = "start from config/trashbin.yaml, where every key is explained"
 KeyPath: TypeAlias = tuple[str | int, ...]
 Scalar: TypeAlias = str | bool | int | float | None
 
+BRACKETS = {"while parsing a flow sequence": "[]", "while parsing a flow mapping": "{}"}
+
 _EXPECTED = re.compile(r"expected (.+?),? but (?:found|got) (.+)")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _WORDS: dict[str, bool | None] = {
@@ -179,9 +181,15 @@ class Document:
     def _syntax(self, error: yaml.MarkedYAMLError, loader: _Loader) -> None:
         if (quote := loader.open_quote(error)) is not None:
             found, expected = "a quote without its end", "the same quote after the text"
-            self.mistakes.append(Mistake(quote.line + 1, quote.column + 1, "", found, expected, ""))
+            self.mistakes.append(Mistake(quote.line + 1, quote.column + 1, "", found, expected))
             return
         mark = error.problem_mark or error.context_mark
+        begun, pair = error.context_mark, BRACKETS.get(error.context or "")
+        if pair and begun and mark and begun.line < mark.line:  # YAML blames the next key
+            found = f"{pair[0]} without its end"
+            expected = f"{pair[1]} after its last entry, or a comma before line {mark.line + 1}"
+            self.mistakes.append(Mistake(begun.line + 1, begun.column + 1, "", found, expected))
+            return
         found = " ".join((error.problem or error.context or "a fault").split())
         suggestion = ""
         if "'\\t'" in found:

@@ -200,7 +200,19 @@ def test_files_that_are_no_configuration(
             f"line 1: found an empty list, expected keys such as device: and bins:\n    {START}",
         ),
         (b"\n\xff", 1, "line 2: found bytes that are not UTF-8, expected text saved as UTF-8"),
-        (b"a: [x\n  {", 3, "line 2: found '{', expected ',' or ']'"),
+        (b"a: [x]]", 7, "line 1: found ']', expected <block end>"),
+        (
+            b"a:\n  b: [x, y\n  c: 1\n",
+            6,
+            "line 2: found [ without its end, expected ] after its last entry, "
+            "or a comma before line 3",
+        ),
+        (
+            b"a: {b: 1\n",
+            4,
+            "line 1: found { without its end, expected } after its last entry, "
+            "or a comma before line 2",
+        ),
         (
             b"a: 'x\n",
             4,
