@@ -17,6 +17,61 @@ Scalar: TypeAlias = str | bool | int | float | None
 
 BRACKETS = {"while parsing a flow sequence": "[]", "while parsing a flow mapping": "{}"}
 
+# what PyYAML says of the mistakes that people make: what is found there, expected, and to be done
+SAYINGS = (
+    (r"could not find expected ':'", "no colon with a space after it", "key: value", ""),
+    (
+        r"expected <block end>, but found '<block \w+ start>'",
+        "a line indented otherwise than those above",
+        "the same indentation for all keys of a group",
+        "an entry of a list begins with a dash and a space",
+    ),
+    (
+        r"expected <block end>, but found '<scalar>'",
+        "more text after the end of a value",
+        "quotes around all of it",
+        "within single quotes, a single quote is written twice",
+    ),
+    (
+        r"expected <block end>, but found '\?'",
+        "a key among the entries of a list",
+        "its indentation to be that of the other keys of its entry",
+        "",
+    ),
+    (r"expected .+, but found '([^<\w])'", "{0} where none may be", "a key or a value", ""),
+    (r"found character '\\t' that .+", "a tab", "spaces", ""),
+    (r"found character '(.)' that .+", "a text that begins with {0}", "quotes around it", ""),
+    (
+        r"found unknown escape character '(.)'",
+        "\\{0} within quotes",
+        "\\\\{0}, or single quotes",
+        "",
+    ),
+    (
+        "mapping values are not allowed here",
+        "a colon where none may be",
+        "quotes around a text that has a colon, or the indentation of the lines above",
+        "",
+    ),
+    (
+        r"expected (chomping .+|a comment or a line break), but found .+",
+        "a text that begins with | or >",
+        "quotes around it",
+        "",
+    ),
+    (
+        "expected '<document start>', but found .+",
+        "text above this line that is no key",
+        "keys such as device: and bins: alone",
+        "",
+    ),
+    (
+        r"(an anchor or alias|a tag) \((.+)\)",
+        "{0} ({1})",
+        "quotes around a text that begins so",
+        "",
+    ),
+)
 _EXPECTED = re.compile(r"expected (.+?),? but (?:found|got) (.+)")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _WORDS: dict[str, bool | None] = {
@@ -190,19 +245,11 @@ class Document:
             expected = f"{pair[1]} after its last entry, or a comma before line {mark.line + 1}"
             self.mistakes.append(Mistake(begun.line + 1, begun.column + 1, "", found, expected))
             return
-        found = " ".join((error.problem or error.context or "a fault").split())
-        suggestion = ""
-        if "'\\t'" in found:
-            suggestion = "indent with spaces, not with tabs"
-        elif "mapping values are not allowed" in found:
-            suggestion = "indent this line like its neighbours, and quote a text that has a colon"
+        if error.context == "while scanning a simple key":
+            mark = begun  # a line, or a page of comments, before the one that YAML names
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        expected = "valid YAML"
-        both = _EXPECTED.fullmatch(found)  # PyYAML's own sentences begin in three ways
-        if both:
-            expected, found = both.groups()
-        found = re.sub(r"^(but )?found ", "", found)
-        self.mistakes.append(Mistake(line, column, "", found, expected, suggestion))
+        told = _in_words(" ".join((error.problem or error.context or "a fault").split()))
+        self.mistakes.append(Mistake(line, column, "", *told))
 
 
 class _Loader(yaml.SafeLoader):
@@ -242,6 +289,16 @@ class _Loader(yaml.SafeLoader):
             return super().compose_node(parent, index)
         finally:
             self.depth -= 1
+
+
+def _in_words(problem: str) -> tuple[str, str, str]:
+    """What is found, expected and to be done, of a sentence of PyYAML's."""
+    for said, found, expected, suggestion in SAYINGS:
+        if (match := re.fullmatch(said, problem)) is not None:
+            return found.format(*match.groups()), expected.format(*match.groups()), suggestion
+    if (both := _EXPECTED.fullmatch(problem)) is not None:
+        return re.sub("^found ", "", both[2]), both[1], ""
+    return re.sub("^(but )?found ", "", problem), "valid YAML", ""
 
 
 def _value(node: yaml.ScalarNode) -> Scalar:

@@ -200,7 +200,7 @@ def test_files_that_are_no_configuration(
             f"line 1: found an empty list, expected keys such as device: and bins:\n    {START}",
         ),
         (b"\n\xff", 1, "line 2: found bytes that are not UTF-8, expected text saved as UTF-8"),
-        (b"a: [x]]", 7, "line 1: found ']', expected <block end>"),
+        (b"a: [x]]", 7, "line 1: found ] where none may be, expected a key or a value"),
         (
             b"a:\n  b: [x, y\n  c: 1\n",
             6,
