@@ -7,7 +7,8 @@ import logging
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -15,10 +16,14 @@ import pytest
 from nicegui import Client, core, ui
 from starlette.requests import Request
 
+from tests.support_events import an_event
 from tests.support_processes import free_port
-from trashbin.dashboard import pages
+from trashbin.dashboard import pages, replay
 from trashbin.dashboard.archive import NAME, Archive
+from trashbin.dashboard.frame import Sheet
 from trashbin.dashboard.watch import Watch
+from trashbin.dashboard.words import Words
+from trashbin.events import EventType
 from trashbin.settings import MqttPublisher
 
 UPLOAD = "POST /try/judge HTTP/1.1\r\nContent-Length: 100000\r\n"
@@ -53,6 +58,32 @@ def test_nothing_is_drawn_for_who_never_came(
     with caplog.at_level(logging.WARNING):
         asyncio.run(open_and_leave())
     assert caplog.text == ""
+
+
+class Browser:
+    """What ``replay`` asks NiceGUI's client."""
+
+    has_socket_connection = True
+
+    def on_disconnect(self, handler: Callable[[], None]) -> None:
+        self.left = handler
+
+
+def test_nothing_is_held_for_a_browser_that_left(watch: Watch) -> None:
+    """NiceGUI keeps a page for half a minute: a hundred reloads of it took a gigabyte."""
+    watch.archive.add([an_event(), an_event(event_type=EventType.UNCERTAIN)])
+    sheet = Sheet(watch, Words("en"), "/replay", {}, None, "auto", None, None)  # type: ignore[arg-type]
+    browser = Browser()
+    shown = replay._Replay(sheet, browser)  # type: ignore[arg-type]
+    items = asyncio.run(shown.read())
+    assert len(items) == 2 and asyncio.run(shown.read()) is items
+    browser.has_socket_connection = False
+    browser.left()
+    held = weakref.ref(items[0])
+    del items
+    assert held() is None
+    assert len(asyncio.run(shown.read())) == 2, "it may come back"
+    assert shown._items is None
 
 
 def test_a_browser_that_goes_on_leaves_no_traceback(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from html import escape
 from typing import Any
 
-from nicegui import ui
+from nicegui import Client, ui
 from nicegui.events import GenericEventArguments
 
 from trashbin import history
@@ -18,7 +18,7 @@ from trashbin.dashboard.frame import Sheet
 from trashbin.events import Event
 from trashbin.types import Thresholds
 
-NEWEST = 2_000  # items that are judged again; each open page holds them, about 9 MB
+NEWEST = 2_000  # items that are judged again; each page that somebody sees holds them, about 9 MB
 KEYS = ("gap", "top1", "familiarity")
 
 
@@ -29,15 +29,14 @@ async def draw(sheet: Sheet) -> None:
         ui.html(escape(words("replay_intro")), sanitize=False, tag="p").classes("soft")
     if not await sheet.wanted():
         return
-    which = Filter(sheet.device, ITEMS)
-    items = await asyncio.to_thread(sheet.watch.archive.newest, NEWEST, which, long=True)
+    replay = _Replay(sheet, ui.context.client)
+    items = await replay.read()
     with main:
         if not items:
             ui.html(escape(words("no_items")), sanitize=False, tag="p")
             return
         applied = next((event.thresholds for event in items if event.thresholds), Thresholds())
         told = any(event.familiarity is not None for event in items)
-        replay = _Replay(sheet, items)
         with ui.element("div").classes("card sliders"):
             for key in KEYS if told else KEYS[:2]:
                 replay.slider(key, getattr(applied, key) or 0.0)
@@ -55,13 +54,29 @@ async def draw(sheet: Sheet) -> None:
 class _Replay:
     """Judges again at each move of a slider; of moves that come meanwhile, only the last."""
 
-    def __init__(self, sheet: Sheet, items: list[Event]) -> None:
+    def __init__(self, sheet: Sheet, client: Client) -> None:
         self.sheet = sheet
-        self.items = items
+        self.client = client
+        client.on_disconnect(self.left)
+        self._items: list[Event] | None = None
         self.asked: dict[str, float | None] = dict.fromkeys(KEYS)
         self.outcome: ui.html
         self._running = False
         self._again = False
+
+    async def read(self) -> list[Event]:
+        """The items that are judged; kept as long as somebody sees the page."""
+        items = self._items
+        if items is None:
+            newest, which = self.sheet.watch.archive.newest, Filter(self.sheet.device, ITEMS)
+            items = await asyncio.to_thread(newest, NEWEST, which, long=True)
+            if self.client.has_socket_connection:
+                self._items = items
+        return items
+
+    def left(self) -> None:
+        """The browser is gone. It may come back, and NiceGUI keeps the page for as long."""
+        self._items = None
 
     def slider(self, key: str, value: float) -> None:
         words = self.sheet.words
@@ -124,7 +139,8 @@ class _Replay:
             while True:
                 self._again = False
                 asked = dict(self.asked)
-                figures = await asyncio.to_thread(history.compare, iter(self.items), asked)
+                items = await self.read()
+                figures = await asyncio.to_thread(history.compare, iter(items), asked)
                 self.outcome.set_content(_drawn(figures, self.sheet))
                 if not self._again:
                     return
