@@ -40,6 +40,20 @@ def test_an_empty_tray_stays_empty_in_any_light(
 
 
 @every_tray
+@pytest.mark.parametrize("slope", [(0.28, 0.0), (-0.28, 0.0), (0.0, 0.28), (0.2, -0.2)])
+def test_light_that_falls_off_to_a_side_is_no_item(tray: str, slope: tuple[float, float]) -> None:
+    camera = Camera()
+    scene = learned(TRAYS[tray], camera)
+    across, down = (
+        np.exp(each * np.linspace(-0.5, 0.5, pixels))
+        for each, pixels in zip(slope, SIZE[::-1], strict=True)
+    )
+    light = 0.8 * down[:, None, None] * across[:, None]
+    views = run(scene, (camera.frame(TRAYS[tray], light) for _ in range(2)))
+    assert [view.changed for view in views] == [0.0, 0.0]
+
+
+@every_tray
 def test_a_jpeg_camera_is_no_item(tray: str) -> None:
     scene = learned(TRAYS[tray], Camera())
     for quality in (30, 60, 90):
