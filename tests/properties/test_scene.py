@@ -69,6 +69,20 @@ def test_a_thing_that_darkens_as_a_shadow_does_has_a_place_too(tray: str) -> Non
     assert thing == pytest.approx((150 / 320, 70 / 240, 250 / 320, 130 / 240), abs=0.08)
 
 
+@pytest.mark.parametrize("level", [165, 10])
+def test_what_is_brighter_than_the_tray_or_nearly_black_is_no_shadow(level: int) -> None:
+    """Colourless and with soft edges, as a crumpled tissue and a black sock are."""
+    camera, empty = Camera(), np.full((*SIZE, 3), 120, np.uint8)
+    scene = learned(empty, camera)
+    drawn = [np.zeros(SIZE, np.float32) for _ in range(2)]
+    cv2.rectangle(drawn[0], (40, 60), (150, 180), 1.0, -1)
+    cv2.ellipse(drawn[1], (220, 120), (60, 50), 0, 0, 360, 1.0, -1)
+    thing, shadow = (cv2.GaussianBlur(each, (0, 0), 22)[..., None] for each in drawn)
+    seen = (empty + (level - 120) * thing) * (1 - 0.35 * shadow)
+    place = run(scene, (camera.frame(seen) for _ in range(4)))[-1].thing
+    assert place == pytest.approx((40 / 320, 60 / 240, 150 / 320, 180 / 240), abs=0.08)
+
+
 def test_what_is_nearly_large_enough_is_no_item_but_one_that_lies_there_stays_one() -> None:
     camera, empty = Camera(), TRAYS["wood"]
     changed = run(learned(empty, camera), camera.frames(can(empty), 4))[-1].changed
