@@ -149,6 +149,16 @@ def test_an_item_moves_then_lies_then_is_gone(tray: str, draw: object) -> None:
     assert scene.arrivals == 1
 
 
+def test_the_grain_of_a_dark_picture_is_no_motion() -> None:
+    scene, dice = Scene(learn=False), np.random.default_rng(0)
+    for _ in range(3):
+        grainy = np.full((*SIZE, 3), 20, np.uint8)
+        for row, column in dice.choice([(y, x) for y in range(30) for x in range(40)], 150, False):
+            grainy[8 * row : 8 * row + 2, 8 * column : 8 * column + 2] += 40
+        view = scene.look(Frame(grainy, 0.0))
+    assert view.motion == 0.0 and view.state is SceneState.SETTLED
+
+
 @every_tray
 def test_a_thing_of_nearly_the_trays_own_colour_is_seen(tray: str) -> None:
     camera, empty = Camera(), TRAYS[tray]
