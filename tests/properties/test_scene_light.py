@@ -17,6 +17,19 @@ from trashbin.scene import (
 from trashbin.types import Frame
 
 
+@pytest.mark.parametrize(
+    ("levels", "tray"),
+    [((100, 110, 120), 110), ((120, 100, 110), 110), ((100,) * 99 + (120,) * 60, 119)],
+)
+def test_pictures_of_the_empty_tray_are_averaged_and_the_newest_never_count_for_little(
+    levels: tuple[int, ...], tray: int
+) -> None:
+    scene = Scene(learn_frames=1)
+    for level in levels:
+        scene.learn(Frame(np.full((120, 160, 3), level, np.uint8), 0.0))
+    assert scene.tray is not None and (scene.tray == tray).all()
+
+
 @every_tray
 @settings(max_examples=8, deadline=None)
 @given(
