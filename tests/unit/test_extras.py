@@ -95,6 +95,18 @@ def test_a_bin_that_a_run_stopped_and_did_not_start_again_is_started_by_the_next
     assert ask(tmp_path, told).stdout == "yes\n"
 
 
+@pytest.mark.parametrize(
+    ("state", "works"),
+    [
+        *[(state, True) for state in ("active", "activating", "reloading")],
+        *[(state, False) for state in ("inactive", "failed", "deactivating", "")],
+    ],
+)
+def test_a_bin_that_is_still_starting_is_at_work(tmp_path: Path, state: str, works: bool) -> None:
+    stubs = f"has_systemd() {{ :; }}; systemctl() {{ echo '{state}'; }}"
+    assert (ask(tmp_path, f"{stubs}; at_work").returncode == 0) == works
+
+
 def test_events_of_a_demo_in_the_folder_are_no_new_version(tmp_path: Path) -> None:
     for name in ("trashbin", "models", "config/demo-store", "labels.txt", "pyproject.toml", "lock"):
         (tmp_path / name).mkdir(parents=True)
