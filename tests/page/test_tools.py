@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -234,6 +235,17 @@ def test_a_phone_shows_the_share_of_a_lone_hour(tab: Open, url: str) -> None:
     # the line's own symbol; the legend's stands elsewhere
     symbol = plot.locator(f'path[stroke="{COLOURS["uncertain"]}"][transform^="matrix"]')
     symbol.first.wait_for(state="attached")
+
+
+def test_the_plots_numbers_are_indonesian(tab: Open, url: str) -> None:
+    """1,000 ms would be 1 there."""
+    page = tab(locale="id-ID")
+    ready(page, f"{url}/figures")
+    page.get_by_role("img", name="Waktu sampai keputusan").get_by_text("1.000").wait_for(
+        state="attached"
+    )
+    hours = page.get_by_role("img", name="Benda per kelas dan jam").locator("text")
+    assert re.search(r"\d\d-\d\d \d\d:00", " ".join(hours.all_text_contents()))
 
 
 def test_the_replays_numbers_are_indonesian(tab: Open, url: str) -> None:

@@ -31,6 +31,8 @@ COLOURS = {
 }
 INK = {False: "#3d4841", True: "#c3cfc7"}
 LINES = {False: "#d9e0d8", True: "#36423a"}
+# of JavaScript: ECharts writes 1,000 in every language, which is 1 in Indonesian
+NUMBER = "(value) => value.toLocaleString(document.documentElement.lang)"
 
 Hourly = dict[str, Counter[str]]  # hour -> label or "uncertain" -> items
 
@@ -127,7 +129,9 @@ class _Plot:
                 # patterns besides colours; its own label would be English, and replace ours
                 "aria": {"enabled": True, "label": {"enabled": False}, "decal": {"show": True}},
                 "xAxis": _merged(options["xAxis"], axis),
-                "yAxis": _merged(options["yAxis"], axis),
+                "yAxis": _merged(
+                    options["yAxis"], axis | {"axisLabel": {"color": ink, ":formatter": NUMBER}}
+                ),
             }
         )
         self._chart.update()
@@ -266,4 +270,4 @@ def hours_between(since: datetime, now: datetime) -> list[str]:
 
 def _short(hour: str) -> str:
     """``2026-11-24 19`` as an axis has room for it."""
-    return f"{hour[8:10]}.{hour[5:7]}. {hour[11:]}:00"
+    return f"{hour[5:]}:00"
