@@ -13,6 +13,7 @@ from gpiozero.pins.mock import MockFactory, MockPin
 
 from tests.support import FakeClock
 from tests.support_processes import WAIT_S, wait_until
+from trashbin.devices import level
 from trashbin.devices.level import SILENT_S, UltrasonicSensor
 from trashbin.errors import TriggerError
 from trashbin.ports import Context
@@ -21,6 +22,15 @@ from trashbin.settings import Level
 TRIGGER, ECHO = 9, 10
 SPEED = 34326  # of sound, cm/s, as gpiozero has it
 LEVEL = Level(trigger=TRIGGER, echo=ECHO, empty_cm=340, full_cm=40)
+
+
+SHIPPED_S = level.SAMPLE_S
+
+
+@pytest.fixture(autouse=True)
+def sample_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for a bin to fill."""
+    monkeypatch.setattr(level, "SAMPLE_S", 0.01)
 
 
 class Ping(MockPin):
@@ -49,16 +59,16 @@ def wired(context: Context, distance_cm: float) -> UltrasonicSensor:
 
 
 @pytest.mark.parametrize(
-    ("distance_cm", "level"), [(300, 40 / 300), (100, 240 / 300), (30, 310 / 300)]
+    ("distance_cm", "expected"), [(300, 40 / 300), (100, 240 / 300), (30, 310 / 300)]
 )
-def test_a_distance_is_a_level(context: Context, distance_cm: float, level: float) -> None:
+def test_a_distance_is_a_level(context: Context, distance_cm: float, expected: float) -> None:
     sensor = wired(context, distance_cm)
     sensor.open()
     try:
         deadline = time.monotonic() + 10
         while (seen := sensor.level()) is None and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert seen == pytest.approx(level, abs=0.001)
+        assert seen == pytest.approx(expected, abs=0.001)
     finally:
         sensor.close()
 
@@ -89,6 +99,17 @@ def test_the_end_of_a_pulse_without_an_echo_is_no_empty_bin(
             sensor.level()
     finally:
         sensor.close()
+
+
+def test_it_does_not_keep_the_processor_awake(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A level is read every 5 s; gpiozero would sample sixteen times a second."""
+    monkeypatch.setattr(level, "SAMPLE_S", SHIPPED_S)
+    sensor = UltrasonicSensor(LEVEL, "rest", context)
+    sensor.open()
+    assert sensor._sensor._queue.sample_wait >= 0.5  # type: ignore[union-attr]
+    sensor.close()
 
 
 class Turn:

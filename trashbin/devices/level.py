@@ -13,6 +13,7 @@ from trashbin.settings import Level
 
 SILENT_S = 10.0  # without an echo; gpiozero keeps the last distance for ever
 SAMPLES = 9  # whose median is taken
+SAMPLE_S = 0.5  # between two; by gpiozero's own 0.06 it wakes the processor 50 times a second
 BEYOND_CM = 50  # the bottom of the empty bin: no echo from so far is one from inside it
 
 
@@ -86,6 +87,7 @@ class _Listening(DistanceSensor):  # type: ignore[misc]
         self._clock = clock
         self.heard_at: float | None = None
         super().__init__(**keys)
+        self._queue.sample_wait = SAMPLE_S
 
     def close(self) -> None:
         """Stop sampling first: gpiozero frees the trigger while its thread may yet use it."""
