@@ -321,7 +321,7 @@ def test_without_pins_what_people_press_is_named_and_nothing_that_hangs_on_none(
     [
         (0.25, Level.GOOD, "left: 25% full"),
         (1.1, Level.GOOD, "left: 100% full"),
-        (None, Level.BAD, "left: no echo within 1 s"),
+        (None, Level.BAD, "left: no echo within 3 s"),
     ],
 )
 def test_what_people_press_and_what_sees_how_full_it_is_are_tried_too(

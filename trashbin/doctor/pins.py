@@ -26,6 +26,7 @@ TRAY_LAMP_WIRING = "Check the MOSFET, its 5 V, and that all grounds are joined."
 BROKER_DARK = "Nobody at the bin sees whether its events leave it."
 LED_WIRING = "Check the LED's direction, its resistor, and its ground."
 GATHER_S = 1.0  # after the first signal, to see whether it fires twice
+LISTEN_S = 3.0  # for some echoes of a level sensor: one now and then is lost
 
 
 class Person(Protocol):
@@ -332,19 +333,19 @@ class Pins:
         yield good(check, f"can be read: {told}", "None was to be pressed.")
 
     def _levels(self) -> Iterator[Finding]:
-        """What each level sensor hears within a second."""
+        """What each level sensor hears."""
         for name, entry in self.config.bins.items():
             if entry.level is None:
                 continue
             sensor = UltrasonicSensor(entry.level, name, self.context)
             try:
                 sensor.open()
-                self.context.clock.wait(GATHER_S)
+                self.context.clock.wait(LISTEN_S)
                 level = sensor.level()
             except DeviceError as error:
                 level, told = None, str(error)
             else:
-                told = f"{name}: no echo within {GATHER_S:g} s"
+                told = f"{name}: no echo within {LISTEN_S:g} s"
             finally:
                 sensor.close()
             if level is None:
