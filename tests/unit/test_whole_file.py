@@ -30,6 +30,24 @@ def test_a_block_that_fails_leaves_the_old_one_and_nothing_else(
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.parametrize("refuses", [False, True])
+def test_its_name_is_on_the_disk_too_where_that_can_be_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: bool
+) -> None:
+    file, synced = tmp_path / "state.json", []
+
+    def fsync(descriptor: int) -> None:
+        what = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((what, file.exists()))
+        if what == tmp_path and refuses:
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr("os.fsync", fsync)
+    whole_file.write(file, "new")
+    assert synced == [(tmp_path / ".state.json.part", False), (tmp_path, True)]
+    assert file.read_text() == "new"
+
+
 def test_a_secret_is_its_owners_alone_from_the_first_byte_on(tmp_path: Path) -> None:
     file = tmp_path / "password"
     left = tmp_path / ".password.part"  # by a kill, when it was nobody's secret yet
