@@ -17,7 +17,8 @@ def writing(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
     byte on; None: those of any new file. OSError where it cannot be written.
     """
     part = path.with_name(f".{path.name}.part")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    # no link: root writes into folders of others, too
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     descriptor = os.open(part, flags, 0o666 if mode is None else mode)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,34 @@ def test_an_exchanged_file_is_noticed(shelf: Shelf) -> None:
     assert shelf.find(Ref(file=file, sha256=SHIPPED.id.sha256)).id == SHIPPED.id
     with pytest.raises(ModelError, match="another digest"):
         shelf.find(Ref(file=file, sha256="0" * 64))
+
+
+@pytest.mark.parametrize("name", ["lock", ".state.json.part"])
+def test_no_link_that_the_daemons_user_laid_leads_root_to_another_file(
+    shelf: Shelf, name: str
+) -> None:
+    secret = shelf.folder.with_name("shadow")
+    secret.write_text("root's own")
+    shelf.folder.mkdir()
+    (shelf.folder / name).symlink_to(secret)
+    with pytest.raises(ModelError, match="cannot be written"):
+        shelf.switch(ref("m"), "")
+    assert secret.read_text() == "root's own"
+
+
+def test_what_root_gives_away_is_never_what_a_link_leads_to(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {}
+
+    def chown(path: Path, user: int, group: int, *, follow_symlinks: bool = True) -> None:
+        given[path.name] = (user, group, follow_symlinks)
+
+    if os.geteuid() == 0:
+        os.chown(shelf.folder.parent, 4242, 4242)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("os.chown", chown)
+    shelf.switch(ref("m"), "")
+    owner = shelf.folder.parent.stat()
+    wanted = (owner.st_uid, owner.st_gid, False)
+    assert given == dict.fromkeys(("models", "lock", "state.json"), wanted)

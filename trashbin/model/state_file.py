@@ -69,7 +69,8 @@ class StateFile(Generic[S]):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.give_to_owner(self.folder)
-            lock = os.open(self.folder / "lock", os.O_WRONLY | os.O_CREAT, 0o644)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
+            lock = os.open(self.folder / "lock", flags, 0o644)
         except OSError as error:
             raise ModelError(f"{self.folder}: cannot be written ({error.strerror})") from error
         try:
@@ -79,11 +80,14 @@ class StateFile(Generic[S]):
             os.close(lock)
 
     def give_to_owner(self, path: Path) -> None:
-        """What root puts there belongs to the daemon's user, as the store does."""
+        """What root puts there belongs to the daemon's user, as the store does.
+
+        No link is followed: that user may have laid it, to a file of root's own.
+        """
         with suppress(OSError):
             owner = self.folder.parent.stat()
             if os.geteuid() == 0 and owner.st_uid != 0:
-                os.chown(path, owner.st_uid, owner.st_gid)
+                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
     def changed_at(self) -> int:
         """A number that changes with the state; 0 where there is none."""
