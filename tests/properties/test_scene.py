@@ -230,6 +230,15 @@ def test_what_is_laid_beside_a_rendered_item_is_told_and_no_light_or_shadow_is(
     assert not scene.joined(camera.frame(joined), camera.frame(alone)), "it is gone again"
 
 
+@every_tray
+def test_a_thing_that_looks_another_way_has_nothing_laid_beside_it(tray: str) -> None:
+    camera, empty = Camera(), TRAYS[tray]
+    scene = learned(empty, camera)
+    before = camera.frame(can(empty))
+    assert not scene.joined(before, camera.frame(can(empty, colour=(30, 190, 60))))
+    assert scene.joined(before, camera.frame(can(can(empty), x=230, y=180)))
+
+
 # sharpness and brightness
 
 
@@ -250,6 +259,17 @@ def test_a_sharp_picture_is_never_called_blurred_and_a_blurred_one_is(tray: str)
 def test_a_picture_with_nothing_in_it_is_not_blurred() -> None:
     for level in (0, 128, 255):
         assert sharpness(Frame(np.full((48, 64, 3), level, np.uint8), 0.0)) == 100.0
+
+
+def test_how_sharp_a_picture_is_depends_on_none_before_it() -> None:
+    scene = Scene(learn=False)
+    sharp = np.full((*SIZE, 3), 120, np.uint8)
+    sharp[:120, :60] = np.linspace(20, 120, 60)[:, None]  # sharp at the left side alone
+    blurred = cv2.GaussianBlur(sharp, (0, 0), 5)
+    for pixels in (sharp, blurred, sharp):
+        frame = Frame(pixels, 0.0)
+        assert scene.look(frame).sharpness == sharpness(frame)
+    assert sharpness(Frame(blurred, 0.0)) < sharpness(Frame(sharp, 0.0)) / 3
 
 
 def test_dark_and_blurred_are_told_by_the_view() -> None:
