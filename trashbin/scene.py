@@ -194,9 +194,7 @@ class Scene:
         if not self._learns or self._tray is None:
             return float(cv2.countNonZero(differs)) / PIXELS < self.changed_area
         marks = changes.differs(old, changes.relit(self._tray, old)[0], "marks")
-        thing, areas = things(marks)
-        if not areas:
-            return False
+        thing, _ = things(marks)
         # measured by what shows of the thing: of a clear bottle that is little of its area
         shows = cv2.countNonZero(cv2.bitwise_and(marks, thing))
         return cv2.countNonZero(cv2.bitwise_and(differs, thing)) < 0.5 * shows
