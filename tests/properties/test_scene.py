@@ -187,6 +187,10 @@ def test_things_that_lie_apart_are_counted_and_pieces_of_one_are_not(tray: str) 
     scene = learned(empty, camera)
     assert run(scene, camera.frames(two, 5))[-1].items == 2
     assert run(scene, camera.frames(clear_bottle(empty), 5))[-1].items == 1
+    small = empty.copy()  # each a little more than is needed to be an item
+    for x in (80, 230):
+        cv2.circle(small, (x, 120), 18, (30, 80, 60), -1)
+    assert run(scene, camera.frames(small, 5))[-1].items == 2
     crumb = can(empty)
     cv2.circle(crumb, (280, 200), 4, (20, 20, 20), -1)
     assert run(scene, camera.frames(crumb, 5))[-1].items == 1

@@ -179,6 +179,20 @@ def test_without_a_learned_tray_all_that_rests_is_an_item() -> None:
     assert scene.look(camera.frame(can(empty))).state is SceneState.MOVING
 
 
+@every_tray
+def test_a_tray_that_was_told_is_known_as_if_it_had_been_learned(tray: str) -> None:
+    camera, empty = Camera(), TRAYS[tray]
+    scene, later = learned(empty, camera), Scene()
+    assert scene.tray is not None
+    later.know(scene.tray.copy())
+    assert later.learned
+    for pixels, state in ((empty, SceneState.EMPTY), (can(empty), SceneState.SETTLED)):
+        frames = [*camera.frames(pixels, 5)]
+        now, then = run(scene, frames)[-1], run(later, frames)[-1]
+        assert now.state is then.state is state
+        assert now.thing == then.thing or then.thing == pytest.approx(now.thing, abs=0.02)
+
+
 def test_another_tray_is_a_thing_until_it_is_taught() -> None:
     camera = Camera()
     scene = learned(TRAYS["wood"], camera)
