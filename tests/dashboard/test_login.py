@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -121,7 +123,15 @@ def test_logout_closes_what_is_open(locked: TestClient) -> None:
 def test_no_socket_outlives_its_session(
     locked: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(login, "SESSION_S", 1)
+    due: list[Callable[[], None]] = []
+    call_later = asyncio.BaseEventLoop.call_later
+
+    def later(loop: Any, delay: float, call: Any, *given: Any, **keys: Any) -> Any:
+        if delay != login.SESSION_S:
+            return call_later(loop, delay, call, *given, **keys)
+        return due.append(partial(call, *given))  # the session ends when this test says so
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "call_later", later)
     with locked:
         locked.post("/login", data={"password": "open sesame"})
         cookies = dict(locked.cookies)
@@ -129,6 +139,9 @@ def test_no_socket_outlives_its_session(
             locked.websocket_connect(OPEN_SOCKET) as socket,
             pytest.raises(WebSocketDisconnect) as closed,
         ):
+            (end,) = due
+            assert locked.portal is not None
+            locked.portal.call(end)
             socket.receive_text()
         assert closed.value.code == 1008
         assert locked.get("/", cookies=cookies).status_code == 401
