@@ -8,19 +8,22 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from paho.mqtt.enums import MQTTErrorCode
 
 from tests.support import FakeClock
 from tests.support_events import an_event
-from tests.support_processes import Broker, Listener, wait_until
+from tests.support_processes import WAIT_S, Broker, Listener, wait_until
 from tests.support_publisher import ROOT, Make, context, ignore, tell
 from trashbin import devices, requests
 from trashbin.devices import mqtt_client
+from trashbin.devices.mqtt_client import BeatingClient
 from trashbin.errors import RequestError
 from trashbin.outbox import Outbox
 from trashbin.settings import Config
@@ -36,9 +39,19 @@ def listener(broker: Broker) -> Iterator[Listener]:
 
 
 @pytest.fixture
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bin comes back late enough for a listener to be there first."""
-    monkeypatch.setattr(mqtt_client, "RECONNECT_S", (2, 60))
+def may_come(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """While it is cleared the bin does not connect: a listener is to be there first."""
+    may_come = threading.Event()
+    may_come.set()
+    connect = BeatingClient.reconnect
+
+    def once_it_may(client: BeatingClient) -> MQTTErrorCode:
+        may_come.wait(WAIT_S)
+        return connect(client)
+
+    monkeypatch.setattr(BeatingClient, "reconnect", once_it_may)
+    yield may_come
+    may_come.set()
 
 
 @pytest.mark.parametrize("kind", ["mqtt", "none"])
@@ -99,9 +112,12 @@ def test_what_a_consumer_sees_of_a_good_day(
     late.close()
 
 
-@pytest.mark.usefixtures("unhurried")
 def test_a_killed_broker_loses_nothing_and_hears_requests_again(
-    broker: Broker, outbox: Outbox, make: Make, caplog: pytest.LogCaptureFixture
+    broker: Broker,
+    outbox: Outbox,
+    make: Make,
+    may_come: threading.Event,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     asked: list[tuple[str, bytes, bool]] = []
     publisher = make(broker, backlog_rate=1000)
@@ -110,6 +126,7 @@ def test_a_killed_broker_loses_nothing_and_hears_requests_again(
     assert wait_until(lambda: publisher.connected)
     tell(outbox, publisher, 2)
     assert publisher.drain(10)
+    may_come.clear()
     broker.kill()
     assert wait_until(lambda: not publisher.connected)
     tell(outbox, publisher, 300)
@@ -117,6 +134,7 @@ def test_a_killed_broker_loses_nothing_and_hears_requests_again(
 
     broker.start()
     listener = Listener(broker, f"{ROOT}/#")
+    may_come.set()
     assert wait_until(lambda: publisher.connected)
     tell(outbox, publisher)
     assert publisher.drain(15)
@@ -141,9 +159,8 @@ def test_a_killed_broker_loses_nothing_and_hears_requests_again(
     assert not [record for record in caplog.records if record.exc_info]
 
 
-@pytest.mark.usefixtures("unhurried")
 def test_what_was_in_flight_comes_late_and_never_as_live(
-    broker: Broker, outbox: Outbox, make: Make
+    broker: Broker, outbox: Outbox, make: Make, may_come: threading.Event
 ) -> None:
     publisher = make(broker)
     publisher.open(ignore)
@@ -152,10 +169,12 @@ def test_what_was_in_flight_comes_late_and_never_as_live(
     broker.process.send_signal(signal.SIGSTOP)  # takes the events, and never answers
     tell(outbox, publisher, 20)  # more than may be in flight
     assert not publisher.drain(0.1)
+    may_come.clear()
     broker.kill()
     assert wait_until(lambda: not publisher.connected)
     broker.start()
     listener = Listener(broker, f"{ROOT}/#")
+    may_come.set()
     assert publisher.drain(15)
     assert wait_until(lambda: len(listener.on(f"{ROOT}/event/backlog")) == 20)
     assert [event["seq"] for event in listener.events()] == list(range(1, 21))
