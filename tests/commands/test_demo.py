@@ -64,12 +64,12 @@ def test_without_a_page_it_ends_by_itself_and_leaves_no_bin_at_somebodys_broker(
         assert demo.returncode == 0
         assert "1 item:" in said and f"reached the broker at {at}" in " ".join(said.split())
         assert SAYS not in said
-        assert listener.on("homeassistant/device/demo/config") and listener.events()
-        listener.close()
         late = Listener(broker, "#")
         late.send("mark", b"")  # comes after everything that was kept
-        assert late.wait_for("mark", b"")
+        assert late.wait_for("mark", b"") and listener.wait_for("mark", b"")
         late.close()
+        assert listener.on("homeassistant/device/demo/config") and listener.events()
+        listener.close()
     assert [message.topic for message in late.seen] == ["mark"]
 
 

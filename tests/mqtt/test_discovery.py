@@ -124,11 +124,15 @@ def test_what_an_earlier_configuration_said_elsewhere_is_taken_away(
     assert CONFIG not in retained(broker) and "ha/discovery/device/bin-1/config" in retained(broker)
     make(discovery=False).close()
     assert not [topic for topic in retained(broker) if not topic.startswith(ROOT)]
+    listener.send(f"{ROOT}/mark", b"1")  # comes after all that was said
+    assert listener.wait_for(f"{ROOT}/mark", b"1")
     listener.seen.clear()
     make(discovery=False).close()  # once: nobody knows what another broker says to it
     for never in ("homeassistant/device/another/config", "#/device/bin-1/config"):
         outbox.set("discovery", never)  # of the card's original, or altered
         make(discovery=False).close()
+    listener.send(f"{ROOT}/mark", b"2")
+    assert listener.wait_for(f"{ROOT}/mark", b"2")
     assert not [message for message in listener.seen if not message.topic.startswith(ROOT)]
 
 

@@ -92,7 +92,7 @@ def test_a_broker_that_acknowledges_nothing_is_told_and_tried_anew(
     swallower.swallows = False
     assert publisher.drain(30)
     assert wait_until(lambda: publisher.problem is None)
-    assert {event["seq"] for event in listener.events()} == {1, 2, 3}
+    assert wait_until(lambda: {event["seq"] for event in listener.events()} == {1, 2, 3})
     listener.close()
 
 
@@ -115,7 +115,7 @@ def test_a_picture_that_the_broker_does_not_take_keeps_no_event_back(
         assert "a picture of 40 KB" in caplog.text
         tell(outbox, publisher, 2)
         assert publisher.drain(30)
-        assert {event["seq"] for event in listener.events()} == {1, 2, 3, 4, 5}
+        assert wait_until(lambda: {e["seq"] for e in listener.events()} == {1, 2, 3, 4, 5})
         assert wait_until(lambda: publisher.problem is None)
         publisher.announce("image/last", bytes(20_000))
         assert listener.wait_for(f"{ROOT}/image/last", bytes(20_000))
