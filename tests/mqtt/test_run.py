@@ -52,6 +52,11 @@ def state(listener: Listener) -> dict[str, Any]:
     return json.loads(seen[-1].payload) if seen else {}
 
 
+def statuses(listener: Listener) -> list[str]:
+    """Each that was told, also one that is over before anybody looks."""
+    return [json.loads(message.payload)["status"] for message in listener.on("trashbin/demo/state")]
+
+
 def without_repeats(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """As a consumer has them: the demo's page asks for what it missed, and QoS 1 may repeat."""
     first: dict[str, dict[str, Any]] = {}
@@ -71,10 +76,6 @@ def test_the_demo_tells_a_broker_every_item_once(broker: Broker, listener: Liste
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    told = without_repeats(listener.events())
-    assert len([e for e in told if e["event_type"] in ("sorted", "uncertain")]) == 12
-    assert sorted(event["seq"] for event in told) == list(range(1, len(told) + 1))
-    assert [error.message for event in told for error in VALID.iter_errors(event)] == []
     late = Listener(broker, "trashbin/demo/#", "homeassistant/device/demo/config")
     try:
         late.send("trashbin/demo/last", "end")
@@ -82,6 +83,11 @@ def test_the_demo_tells_a_broker_every_item_once(broker: Broker, listener: Liste
         assert [m.topic for m in late.seen if m.retain] == [], "no demo stays at the broker"
     finally:
         late.close()
+    assert listener.wait_for("trashbin/demo/last", b"end")  # comes after all that the demo said
+    told = without_repeats(listener.events())
+    assert len([e for e in told if e["event_type"] in ("sorted", "uncertain")]) == 12
+    assert sorted(event["seq"] for event in told) == list(range(1, len(told) + 1))
+    assert [error.message for event in told for error in VALID.iter_errors(event)] == []
 
 
 def test_a_bin_comes_up_sorts_and_leaves_offline(
@@ -168,7 +174,7 @@ def test_a_bin_that_died_too_often_stays_up_and_neither_looks_nor_moves(
     second = start(short)
     second.wait_ready()
     assert wait_until(lambda: "restarts" in state(listener).get("problems", {}))
-    assert state(listener)["safe_mode"] is True
+    assert wait_until(lambda: state(listener)["safe_mode"] is True)  # told right after
     listener.send("trashbin/demo/request/look", "{}")
     assert wait_until(lambda: bool(listener.on("trashbin/demo/response/look")))
     answer = json.loads(listener.on("trashbin/demo/response/look")[-1].payload)
@@ -282,7 +288,8 @@ def test_what_a_killed_bin_held_is_sorted_by_its_answer_after_the_restart(
                 triggers=[{"kind": "mqtt"}],
                 actuators=[{"kind": "servo", "pin": 18}],
                 rules={"gap": 1.0, "top1": 0.0, "familiarity": 0.0},  # sure of nothing
-                sorting={"move_s": 0.5, "dwell_s": 0.5},
+                # until the empty tray is shown; a busy machine may need a while for it
+                sorting={"move_s": 0.5, "dwell_s": 0.5, "jam_retries": 3},
             )
         )
         process.wait_ready()
@@ -293,6 +300,7 @@ def test_what_a_killed_bin_held_is_sorted_by_its_answer_after_the_restart(
     show(jar.path)
     listener.send("trashbin/demo/request/look", "{}")
     assert wait_until(lambda: state(listener).get("status") == "holding")
+    assert wait_until(lambda: bool(listener.events()))
     (held,) = listener.events()
     process.process.kill()
     process.process.wait()
@@ -303,7 +311,7 @@ def test_what_a_killed_bin_held_is_sorted_by_its_answer_after_the_restart(
     assert state(listener)["waiting"]["event_id"] == held["event_id"]
     answer = {"event_id": held["event_id"], "label": "glass"}
     listener.send("trashbin/demo/request/resolve", json.dumps(answer))
-    assert wait_until(lambda: state(listener)["status"] == "sorting")
+    assert wait_until(lambda: "sorting" in statuses(listener))
     show(trays[jar.tray].path)
     assert wait_until(lambda: state(listener)["status"] == "idle")
     told = without_repeats(listener.events())
