@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.mqtt.test_run import start  # noqa: F401 (a fixture)
-from tests.support_processes import Broker, Listener, Process, config, wait_until
+from tests.support_processes import WAIT_S, Broker, Listener, Process, config, wait_until
 
 FLOOD = (
     ("look", b"not json"),
@@ -27,7 +27,8 @@ FLOOD = (
     ("", b"{}"),
     ("look/again", b"{}"),  # no topic of the bin's
 )
-SECONDS = 6
+SECONDS = 6  # at least, and until so many items were sorted
+ITEMS = 3
 ASK = "trashbin/demo/request/"
 
 
@@ -76,24 +77,25 @@ def test_a_flood_is_refused_and_the_bin_sorts_on(
     sender = Listener(broker, "nothing")
     sender.send(f"{ASK}look", b" " * 1_000_000)
     meanwhile: list[float] = []
-    began, sent = time.monotonic(), 0
-    for verb, payload in itertools.cycle(FLOOD):
-        if (late := began + sent / 1000 - time.monotonic()) > 0:
-            threading.Event().wait(late)
-        sender.client.publish(f"{ASK}{verb}", payload, 0)
-        sent += 1
-        if sent % 50 == 0:
-            meanwhile.append(memory_mb(process))
-        if sent == SECONDS * 1000:
-            break
-    assert time.monotonic() - began < 2 * SECONDS, "this machine cannot make such a flood"
-    during = items(operator)[len(calm) :]
-    assert during, "nothing was sorted meanwhile"
+    during: list[dict[str, Any]] = []
+    flood = itertools.cycle(FLOOD)
+    began, sent, lasted = time.monotonic(), 0, 0.0
+    # a busy machine sorts fewer items in a second, and may make a smaller flood
+    while lasted < SECONDS or (len(during) < ITEMS and lasted < WAIT_S):
+        for verb, payload in itertools.islice(flood, 50):
+            if (late := began + sent / 1000 - time.monotonic()) > 0:
+                threading.Event().wait(late)
+            sender.client.publish(f"{ASK}{verb}", payload, 0)
+            sent += 1
+        meanwhile.append(memory_mb(process))
+        during = items(operator)[len(calm) :]
+        lasted = time.monotonic() - began
+    assert len(during) >= ITEMS, "hardly anything was sorted meanwhile"
     assert seconds_an_item(during) < 2 * seconds_an_item(calm)
     grown = max(meanwhile) - max(before)
     assert grown < 20
     print(
-        f"{sent} requests; an item took {seconds_an_item(calm):.2f} s before and "
+        f"{sent} requests in {lasted:.1f} s; an item took {seconds_an_item(calm):.2f} s before and "
         f"{seconds_an_item(during):.2f} s meanwhile; memory {grown:+.1f} MB"
     )
 
@@ -119,7 +121,7 @@ def test_a_flood_is_refused_and_the_bin_sorts_on(
         f"trashbin/demo/response/{verb}" for verb in ("look", "dance", "unknown", "threshold")
     }
     assert any("Too many requests" in refusal["error"] for refusal in refusals)
-    assert len(refusals) < 12 * (SECONDS + 5) + 10
+    assert len(refusals) < 12 * (lasted + 5) + 10
     assert process.stop() == 0
     assert "Traceback" not in process.log.read_text()
     sender.close()
