@@ -65,8 +65,8 @@ class Worker:
         try:
             return answer.result(limit)
         except TimeoutError:
-            if answer.done():
-                raise  # the action's own
+            if answer.done():  # the error is the action's own, or it was done just now
+                return answer.result()
             self._late = answer
             raise Late from None
 
