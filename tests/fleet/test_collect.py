@@ -17,7 +17,7 @@ import pytest
 
 from tests.fleet.postgres import Server
 from tests.support_events import an_event
-from tests.support_processes import Broker, Listener, wait_until
+from tests.support_processes import WAIT_S, Broker, Listener, wait_until
 from trashbin import database
 from trashbin.fleet.holes import Lost
 from trashbin.fleet.postgres import Postgres
@@ -244,7 +244,7 @@ def test_newer_tables_are_left_alone(
     first.stop()
     server.query("UPDATE trashbin.version SET number = 99 RETURNING number")
     second = start("collect", broker, "--database", server.url)
-    assert second.process.wait(30) == 2
+    assert second.process.wait(2 * WAIT_S) == 2
     assert second.said("newer trashbin")
     assert not second.said("Traceback")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # imports playwright, which only make test-fleet installs
 
 pytestmark = pytest.mark.fleet
 
-SOON_MS = 30_000
+SOON_MS = 60_000
 
 
 @pytest.fixture

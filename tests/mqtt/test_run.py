@@ -16,7 +16,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tests.support_processes import Broker, Listener, Process, config, wait_until
+from tests.support_processes import WAIT_S, Broker, Listener, Process, config, wait_until
 from trashbin import events, scenes
 from trashbin.outbox import Outbox
 from trashbin.remembered import HELD
@@ -192,7 +192,7 @@ def test_a_second_bin_on_one_store_is_refused(
         [sys.executable, "-m", "trashbin", "run", "--config", str(tmp_path / "trashbin.yaml")],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=2 * WAIT_S,
     )
     assert done.returncode == 3
     assert "another trashbin runs" in done.stderr and "Traceback" not in done.stderr
@@ -208,7 +208,7 @@ def test_nothing_to_run_is_one_message_and_status_2(tmp_path: Path) -> None:
         env={key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=2 * WAIT_S,
     )
     assert done.returncode == 2
     assert "Mend the mistakes" in done.stderr and "Traceback" not in done.stderr
