@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,27 @@ def test_a_secret_is_its_owners_alone_from_the_first_byte_on(tmp_path: Path) -> 
         half.write(b"s")
         assert left.stat().st_mode & 0o777 == 0o600
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_of_two_that_write_it_at_once_the_second_waits_and_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They had one half file: it was taken from under the second, or was half the other's."""
+    file = tmp_path / "state.json"
+    with (
+        whole_file.writing(file) as half,
+        (tmp_path / ".state.json.part").open() as other,
+        pytest.raises(BlockingIOError),
+    ):
+        half.write(b"first")
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert file.read_text() == "first"
+
+    def waits(descriptor: int, how: int) -> None:
+        monkeypatch.undo()
+        whole_file.write(file, "by another meanwhile")
+
+    monkeypatch.setattr(fcntl, "flock", waits)
+    whole_file.write(file, "second")
+    assert file.read_text() == "second"
+    assert list(tmp_path.iterdir()) == [file]
