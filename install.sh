@@ -362,7 +362,7 @@ service() {
         folder 755 root $UNIT.d
         ! file "$HERE/systemd/$extra.conf" "$UNIT.d/60-$extra.conf" || reload=yes
     done
-    [ -L $ENABLED ] || say note "the bin does not start at boot: systemctl enable trashbin"
+    [ -L $ENABLED ] || say note "the bin does not start at boot: sudo systemctl enable trashbin"
     if has_systemd; then
         [ $reload = no ] || {
             systemctl daemon-reload

@@ -193,7 +193,7 @@ def test_an_upgrade_keeps_the_configuration_the_events_and_the_libraries(
     shipped = "/opt/trashbin/lib/python3*/site-packages/trashbin/__init__.py"
     assert "# a newer version" in tree.ok("sh", "-c", f"cat {shipped}")
     said = tree.ok("./install.sh")
-    assert "Nothing to change" in said and "does not start at boot: systemctl enable" in said
+    assert "Nothing to change" in said and "does not start at boot: sudo systemctl enable" in said
     tree.ok("ln", "-s", "../trashbin.service", ENABLED)
 
 

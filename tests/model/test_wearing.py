@@ -89,8 +89,7 @@ def test_teaching_gives_way_to_the_bin_and_ends_first_where_memory_is_short(tmp_
     process = started(["--store", str(tmp_path / "none")])
     nice = os.getpriority(os.PRIO_PROCESS, process.pid)
     ends = int(Path(f"/proc/{process.pid}/oom_score_adj").read_text())
-    process.kill()  # on a busy machine it gives way for minutes
-    process.wait()
+    assert process.wait(300) != 0  # on a busy machine it gives way for minutes
     assert (nice, ends) == (NICE, 500)
 
 

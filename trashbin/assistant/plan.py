@@ -116,13 +116,10 @@ class Plan:
         put = template.put
         if base is None:
             template.lines[0] = "# Written by `trashbin setup`, which may be run again."
-        if not keep_bins:
-            try:
-                if base is None and any(entry.more for entry in self.bins.values()):
-                    raise KeyError("bins")
-                self._put_bins(template)
-            except KeyError:
-                template.replace("bins", self._bins())
+        # the shipped file's lack the keys that nobody is asked for
+        in_place = base is not None or not any(entry.more for entry in self.bins.values())
+        if not keep_bins and not (in_place and self._put_bins(template)):
+            template.replace("bins", self._bins())
         brokered = self.host is not None
         others = [kind for kind in self.others if kind != "mqtt" or brokered]
         actuators = [self.servo.kind] if self.servo is not None else []
@@ -169,14 +166,18 @@ class Plan:
             and (self.lamps or not other.lamps)  # else their pins are free
         )
 
-    def _put_bins(self, template: Template) -> None:
-        """Change the bins where they stand, with their comments. KeyError where they are others."""
+    def _put_bins(self, template: Template) -> bool:
+        """Change the bins where they stand, with their comments; False where they are others."""
         if [name for name, _, _ in template.named("bins")] != [*self.bins]:
-            raise KeyError("bins")
-        for name, entry in self.bins.items():
-            template.put("bins", "labels", entry.labels, name)
-            template.put("bins", "angle", self._angle(entry), name)
-            template.put("bins", "lamp", entry.lamp if self.lamps else None, name)
+            return False
+        try:
+            for name, entry in self.bins.items():
+                template.put("bins", "labels", entry.labels, name)
+                template.put("bins", "angle", self._angle(entry), name)
+                template.put("bins", "lamp", entry.lamp if self.lamps else None, name)
+        except KeyError:
+            return False
+        return True
 
     def _angle(self, entry: Compartment) -> float | None:
         if self.servo is None:
