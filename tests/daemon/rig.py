@@ -34,6 +34,9 @@ def sure(label: str, share: float = 0.9) -> dict[str, float]:
     return {name: share if name == label else rest for name in LABELS}
 
 
+UNSURE = sure("metal", 0.3)
+
+
 class Bulb:
     """A lamp; without the one over it the tray is dark where ``night`` says so."""
 
@@ -332,3 +335,13 @@ class Rig:
 
     def kinds(self) -> list[str]:
         return [str(event.event_type) for event in self.events()]
+
+
+def holding(folder: Path, **changes: Any) -> Rig:
+    """A daemon that holds a can, and asks what it is."""
+    rig = Rig(folder, **changes)
+    rig.network.usual = UNSURE
+    rig.drop()
+    rig.go(5)
+    assert rig.kinds() == ["uncertain"]
+    return rig

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.daemon.rig import Rig, sure
+from tests.daemon.rig import Rig, holding, sure
 from trashbin import scenes
 from trashbin.changes import LEVEL
 from trashbin.errors import StoreError
@@ -22,15 +22,6 @@ from trashbin.types import Frame
 
 OTHER = base64.b64encode(encode(np.zeros((8, 8, 3), np.uint8))).decode()
 ADVISORY = {"device": {"id": "rig", "mode": "advisory"}}
-
-
-def holding(folder: Path, **changes: Any) -> Rig:
-    rig = Rig(folder, **changes)
-    rig.network.usual = sure("metal", 0.3)
-    rig.drop()
-    rig.go(5)
-    assert len(rig.events()) == 1
-    return rig
 
 
 def power_cut(rig: Rig) -> None:
