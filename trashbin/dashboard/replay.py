@@ -150,17 +150,17 @@ class _Replay:
 
 def _drawn(figures: dict[str, Any], sheet: Sheet) -> str:
     words = sheet.words
-    heads = "".join(
-        f'<th scope="col" class="n">{escape(text)}</th>'
-        for kind in ("sorted", "uncertain")
-        for text in (f"{words(kind)}, {words('as_it_was')}", f"{words(kind)}, {words('then')}")
+    kinds = ("sorted", "uncertain")
+    over = "".join(
+        f'<th scope="col" colspan="2" class="n">{escape(words(kind))}</th>' for kind in kinds
     )
+    heads = "".join(
+        f'<th scope="col" class="n">{escape(words(at))}</th>' for at in ("as_it_was", "then")
+    ) * len(kinds)
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th>'
         + "".join(
-            f'<td class="n">{entry[at][kind]}</td>'
-            for kind in ("sorted", "uncertain")
-            for at in ("now", "then")
+            f'<td class="n">{entry[at][kind]}</td>' for kind in kinds for at in ("now", "then")
         )
         + "</tr>"
         for name, entry in [
@@ -171,5 +171,6 @@ def _drawn(figures: dict[str, Any], sheet: Sheet) -> str:
     told = words("would_change", len(figures["changes"]), figures["items"])
     return (
         f"<table><caption><strong>{escape(told)}</strong></caption>"
-        f"<thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        f'<thead><tr><td rowspan="2"></td>{over}</tr><tr>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
     )

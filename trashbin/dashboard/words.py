@@ -21,7 +21,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "all_bins": ("All bins", "Semua tempat sampah"),
     "language": ("Language", "Bahasa"),
     "theme": ("Colours", "Warna"),
-    "theme_auto": ("As the system", "Ikuti sistem"),
+    "theme_auto": ("System", "Sistem"),
     "theme_light": ("Light", "Terang"),
     "theme_dark": ("Dark", "Gelap"),
     "logout": ("Log out", "Keluar"),
@@ -201,7 +201,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "Apa yang terjadi bila ambang berbeda, dihitung dari benda yang tersimpan. Tidak ada "
         "yang berubah di tempat sampah sebelum Anda memintanya.",
     ),
-    "as_it_was": ("as it was", "seperti semula"),
+    "as_it_was": ("as it was", "semula"),
     "then": ("then", "menjadi"),
     "all": ("all", "semua"),
     "would_change": ("{} of {} items would change", "{} dari {} benda akan berubah"),
