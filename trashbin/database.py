@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
-from trashbin.errors import NewerStoreError, OlderStoreError, StoreError
+from trashbin.errors import NewerStoreError, NoStoreError, OlderStoreError, StoreError
 from trashbin.events import Event
 
 NAME = "events.sqlite"  # in the folder that the configuration names
@@ -34,7 +35,8 @@ WHERE_BROKEN = (
     ". Its disk may be broken, or have become read-only (dmesg tells): take another disk or card."
 )
 DAMAGED_KEPT = 3  # files: each may be as large as the store's cap, and a dying card damages more
-BUSY_S = 5.0  # how long to wait for another process that reads the store
+BUSY_S = 5.0  # how long to wait for another process that reads the store, or makes it
+AGAIN_S = 0.01
 
 TABLES = """
 BEGIN IMMEDIATE;
@@ -187,18 +189,13 @@ def opened(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     db.text_factory = _text
     try:
-        db.execute("PRAGMA journal_mode = WAL")
+        _keep_log(db)
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise _Corrupt(verdict)
-        version = _version(db, path)
-        if version == 0:
-            db.executescript(TABLES)
-        else:
-            for change in range(max(2, version + 1), VERSION + 1):
-                db.executescript(CHANGES[change])
+        _bring_up(db, path)
         for columns in SHAPE:
             db.execute(f"SELECT {columns} LIMIT 0")
         db.execute("INSERT OR IGNORE INTO meta VALUES ('store_id', ?)", (str(uuid4()),))
@@ -212,15 +209,39 @@ def opened(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _keep_log(db: sqlite3.Connection) -> None:
+    """Write ahead into a log; the one thing for which SQLite waits for no other process."""
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as exc:
+            if _code(exc) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(AGAIN_S)
+
+
+def _bring_up(db: sqlite3.Connection, path: Path) -> None:
+    """Make the tables, or change those of an older version; another process may do it meanwhile."""
+    while (version := _version(db, path)) < VERSION:
+        try:
+            db.executescript(CHANGES[max(2, version + 1)] if version else TABLES)
+        except sqlite3.Error:
+            db.rollback()
+            if _version(db, path) == version:
+                raise
+
+
 def opened_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing, also while the daemon writes. StoreError where none is."""
+    """A connection that changes nothing, also while the daemon writes.
+
+    NoStoreError where no store was made yet, StoreError where it cannot be read.
+    """
     with told(path):
         is_there = path.is_file()
     if not is_there:
-        raise StoreError(
-            f"No event store in {path.parent}: name its folder with --store, "
-            "or the bin's YAML with --config."
-        )
+        raise NoStoreError(path.parent)
     uri = path.absolute().as_uri()
     with told(path):
         # a folder that we may not write to, and no daemon at work: there is no log to read
@@ -229,7 +250,10 @@ def opened_to_read(path: Path) -> sqlite3.Connection:
             db = sqlite3.connect(f"{uri}?{query}", uri=True, timeout=BUSY_S, isolation_level=None)
             db.text_factory = _text
             try:
-                if _version(db, path) < VERSION:
+                version = _version(db, path)
+                if version == 0:
+                    raise NoStoreError(path.parent)  # it is only being made
+                if version < VERSION:
                     raise OlderStoreError(f"{path}: of an older trashbin; start the daemon once")
             except sqlite3.OperationalError as exc:
                 db.close()

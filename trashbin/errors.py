@@ -13,6 +13,7 @@
     |   |   +-- StoppedError      a hand or the open lid stopped a move
     +-- BrokerError               the MQTT broker is unreachable or refuses us
     +-- StoreError                the event store cannot be read or written
+    |   +-- NoStoreError          there is none where it was looked for
     |   +-- OlderStoreError       an older trashbin wrote it
     |   +-- NewerStoreError       a newer one did
     +-- GivenUpError              the process ends, so that systemd starts it again
@@ -114,6 +115,16 @@ class StoreError(TrashbinError):
     """The event store cannot be opened, read or written."""
 
     exit_code = ExitCode.UNREACHABLE
+
+
+class NoStoreError(StoreError):
+    """No bin ever kept an event in this folder: it is the wrong one, or too early."""
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(
+            f"There is no event store in {folder}: name its folder with --store, or the bin's YAML "
+            "with --config. Before its first start a bin has none."
+        )
 
 
 class OlderStoreError(StoreError):

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support_events import an_event
 from trashbin import database
-from trashbin.errors import StoreError
+from trashbin.errors import NoStoreError, StoreError
 from trashbin.outbox import Outbox
 
 
@@ -70,6 +70,61 @@ def test_an_event_in_the_place_of_another_is_damaged(path: Path) -> None:
     box = Outbox(path)
     assert [event.seq for event in box.span(0, 10)] == [1, 3]
     box.close()
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_store_that_another_process_makes_meanwhile_is_taken_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, older: bool
+) -> None:
+    path, real = tmp_path / database.NAME, database._version
+    if older:
+        database.opened(path).close()
+        for table, columns in {
+            "event": "seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id, ts, json, crc",
+            "damaged": "seq INTEGER PRIMARY KEY, json, told",
+        }.items():
+            changed(path, f"DROP TABLE {table}")
+            changed(path, f"CREATE TABLE {table} ({columns})")
+        changed(path, "PRAGMA user_version = 2")
+
+    def meanwhile(db: sqlite3.Connection, of: Path) -> int:
+        found = real(db, of)
+        monkeypatch.setattr(database, "_version", real)
+        database.opened(path).close()
+        return found
+
+    monkeypatch.setattr(database, "_version", meanwhile)
+    with closing(database.opened(path)) as db:
+        assert database.last_seq(db) == 0 and not db.in_transaction
+    assert database._version is real
+
+
+def test_who_begins_a_store_waits_for_who_begins_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = tmp_path / database.NAME, sqlite3.connect
+    with closing(real(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        class Second(sqlite3.Connection):
+            def execute(self, *given: Any) -> sqlite3.Cursor:
+                try:
+                    return super().execute(*given)
+                finally:
+                    if other.in_transaction and "journal_mode" in given[0]:
+                        other.rollback()
+
+        monkeypatch.setattr(sqlite3, "connect", lambda *a, **keys: real(*a, **keys, factory=Second))
+        with closing(database.opened(path)) as db:
+            assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_store_that_is_only_being_made_is_none_yet(tmp_path: Path) -> None:
+    path = tmp_path / database.NAME
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        with pytest.raises(NoStoreError, match="Before its first start"):
+            database.opened_to_read(path)
 
 
 class Shut(sqlite3.Connection):

@@ -195,7 +195,7 @@ def test_a_damaged_event_is_left_out_and_named(store: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["events", "--store", "{}/none"], 3, "No event store"),
+        (["events", "--store", "{}/none"], 3, "There is no event store"),
         (["events", "--store", "{}", "--since", "yesterday"], 2, "2h or 3d"),
         (["events", "--store", "{}", "--json", "--csv"], 2, "give one"),
         (["events", "--store", "{}", "--config", "x.yaml"], 2, "give one"),

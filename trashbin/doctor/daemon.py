@@ -12,7 +12,7 @@ from trashbin import database
 from trashbin.doctor.machine import Host
 from trashbin.doctor.network import Heard
 from trashbin.doctor.report import Finding, good, stopped, unreachable, warning
-from trashbin.errors import NewerStoreError, OlderStoreError, StoreError
+from trashbin.errors import NewerStoreError, NoStoreError, OlderStoreError, StoreError
 
 SUDO = "Run it with sudo: sudo trashbin doctor"
 
@@ -69,8 +69,6 @@ def store(folder: Path) -> Finding:
     """Is the event store sound, and does the broker have what is in it?"""
     file = folder / database.NAME
     try:
-        if not file.is_file():
-            return good("store", f"none in {folder} yet", "The daemon makes it when it starts.")
         with closing(database.opened_to_read(file)) as db, database.told(file):
             (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
             (count, last), (waiting,) = (
@@ -78,8 +76,8 @@ def store(folder: Path) -> Finding:
                 db.execute("SELECT count(*) FROM pending").fetchone(),
             )
             (damaged,) = db.execute("SELECT count(*) FROM damaged").fetchone()
-    except PermissionError:
-        return _unreadable(file)
+    except NoStoreError:
+        return good("store", f"none in {folder} yet", "The daemon makes it when it starts.")
     except OlderStoreError as error:
         return warning(
             "store",
