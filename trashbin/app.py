@@ -136,7 +136,7 @@ def build(
     rest, the camera, the triggers. A part that fails is told in ``problems``. ``restarts``
     is for a process that is started again where it ends.
     """
-    stack.enter_context(_alone(config.store.path))
+    stack.enter_context(alone(config.store.path))
     problems = {} if problems is None else problems
     if restarts is not None:
         restarts.begin()
@@ -193,8 +193,8 @@ def build(
 
 
 @contextmanager
-def _alone(store: Path) -> Iterator[None]:
-    """Keep a store for this bin while the block lasts: two bins would drive the same pins.
+def alone(store: Path) -> Iterator[None]:
+    """Keep a store for this bin while the block lasts: two would share pins, or a name on MQTT.
 
     StoreError where another has it. A folder that cannot be used is the store's to tell.
     """

@@ -114,6 +114,18 @@ def test_nothing_is_lost_while_the_broker_is_away(broker: Broker, tmp_path: Path
     assert f"received   {kept} of them; lost 0;" in out
 
 
+def test_bins_that_another_run_has_are_left_to_it(broker: Broker, tmp_path: Path) -> None:
+    """Two bins of one name would end each other's connections for ever."""
+    options = ("--bins", "2", "--store", str(tmp_path))
+    first = simulate(broker, *options)
+    assert wait_until(lambda: (tmp_path / "sim-1" / "events.sqlite").exists())
+    _, errors = simulate(broker, *options).communicate(timeout=60)
+    assert f"trashbin: {tmp_path}/sim-1: another trashbin runs on this store" in errors
+    first.send_signal(signal.SIGINT)
+    _, errors = first.communicate(timeout=60)
+    assert (first.returncode, errors) == (0, "")
+
+
 def test_without_a_broker_it_says_so(broker: Broker) -> None:
     broker.kill()
     process = simulate(broker, "--bins", "2")

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from paho.mqtt.client import MQTTMessageInfo
 
-from trashbin import database, homeassistant, mqtt_access
+from trashbin import app, database, homeassistant, mqtt_access
 from trashbin.clock import SystemClock
 from trashbin.errors import BrokerError, ConfigError, ExitCode, StoreError
 from trashbin.events import Topics
@@ -128,7 +128,8 @@ def main(
 ) -> ExitCode:
     """Run until ``minutes`` are over, or Ctrl-C; BAD_INPUT where an event was lost.
 
-    BrokerError where the bins cannot connect, ConfigError where ``prefix`` begins no id.
+    BrokerError where the bins cannot connect, ConfigError where ``prefix`` begins no id,
+    StoreError where another run has these bins.
     """
     names = [f"{prefix}{number:0{len(str(bins))}d}" for number in range(1, bins + 1)]
     if not re.fullmatch(ID_PATTERN, names[0]):
@@ -144,6 +145,7 @@ def main(
         kept = store is not None
         if store is None:
             store = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trashbin-sim-")))
+        stack.enter_context(app.alone(store / names[0]))  # who runs the others, runs this one
         fleet = _Fleet(worker.Task(names, store, broker, rate, seed), quiet=as_json)
         with fleet.listening(), fleet.running():
             fleet.connect(clock)
