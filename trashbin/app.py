@@ -164,6 +164,7 @@ def build(
             actuation=made.actuation,
             problems=problems,
             broker_lamp=made.broker_lamp,
+            buttons=[buttons for buttons in (made.answers, made.emptied) if buttons is not None],
         ),
         on_event,
     )

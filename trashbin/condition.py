@@ -12,7 +12,7 @@ from trashbin.errors import CameraHungError, DeviceError, ModelError, StoreError
 from trashbin.events import Event, EventType
 from trashbin.looking import Looker, Sight
 from trashbin.losses import Losses
-from trashbin.ports import Classifier, Clock, Publisher, Switch, Trigger
+from trashbin.ports import Buttons, Classifier, Clock, Publisher, Switch, Trigger
 from trashbin.record import Recorder
 from trashbin.restarts import Restarts
 from trashbin.status import Change, Status
@@ -44,6 +44,7 @@ class Parts:
     triggers: Sequence[Trigger] = ()
     problems: dict[str, str] = field(default_factory=dict)
     broker_lamp: Switch | None = None
+    buttons: Sequence[Buttons] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class Made:
             self.answers = _gpio().Buttons(answers, "for", context)
         emptied = {name: bin.emptied for name, bin in bins.items() if bin.emptied}
         if emptied:
-            self.emptied = _gpio().Buttons(emptied, "that says emptied", context)
+            self.emptied = _gpio().Buttons(emptied, "that says emptied", context, may_stay=True)
         for name, bin in bins.items():
             if bin.level is not None:
                 self.levels[name] = _level().UltrasonicSensor(bin.level, name, context)

@@ -175,6 +175,15 @@ class Switch(Protocol):
         ...
 
 
+class Buttons(Protocol):
+    """What people press at the bin besides a trigger; each press is told on the pin's thread."""
+
+    @property
+    def problem(self) -> str | None:
+        """Which of them nobody can press, and why; one that cannot be opened is tried again."""
+        ...
+
+
 class LevelSensor(Protocol):
     """Something that sees how full a bin is."""
 

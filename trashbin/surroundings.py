@@ -1,12 +1,14 @@
-"""What changes under the bin: the broker, the clock, the model's file, a trigger that sticks."""
+"""What changes under the bin: the broker, the clock, the model's file, a button that sticks."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from trashbin.clock import is_synchronized
 from trashbin.condition import Condition
 from trashbin.errors import DeviceError
+from trashbin.ports import Buttons, Trigger
 
 log = logging.getLogger(__name__)
 
@@ -14,6 +16,7 @@ CLOCK_JUMP_S = 5.0  # more is told; a time server's small corrections are not
 # the problems; none stops anything
 BROKER, BROKER_LAMP, MODEL_FILE = "broker", "broker_lamp", "model file"
 STUCK_TRIGGER = "stuck trigger"
+TRIGGER, BUTTONS = "trigger", "buttons"  # of the start: what could not be opened
 
 
 class Surroundings:
@@ -33,6 +36,7 @@ class Surroundings:
         self._look_at_clock()
         self._look_at_model()
         self._look_at_triggers()
+        self._look_at_buttons()
 
     def _look_at_broker(self) -> None:
         """Away for long. It is told with its end, when the event gets through."""
@@ -86,14 +90,29 @@ class Surroundings:
 
     def _look_at_triggers(self) -> None:
         """On for good: nothing that falls is noticed, which nobody would be told otherwise."""
-        stuck = "; ".join(t.problem for t in self._parts.triggers if t.problem is not None)
-        if not stuck:
+        triggers = self._parts.triggers
+        wrong = _problems(triggers)
+        if not wrong:
             self._condition.told_over(STUCK_TRIGGER)
-        elif not self._told(STUCK_TRIGGER):
-            self._condition.told(STUCK_TRIGGER, stuck)
+            if len(triggers) == len(self._parts.recorder.config.triggers):  # none was left out
+                self._condition.told_over(TRIGGER)
+        elif not (self._told(STUCK_TRIGGER) or self._told(TRIGGER)):
+            self._condition.told(STUCK_TRIGGER, wrong)
+
+    def _look_at_buttons(self) -> None:
+        """One that stays pressed answers nothing."""
+        wrong = _problems(self._parts.buttons)
+        if not wrong:
+            self._condition.told_over(BUTTONS)
+        elif not self._told(BUTTONS):
+            self._condition.told(BUTTONS, wrong)
 
     def _clock_offset(self) -> float:
         return self._parts.clock.now().timestamp() - self._parts.clock.monotonic()
 
     def _told(self, part: str) -> bool:
         return part in self._condition.problems
+
+
+def _problems(parts: Iterable[Trigger | Buttons]) -> str:
+    return "; ".join(problem for part in parts if (problem := part.problem) is not None)

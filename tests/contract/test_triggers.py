@@ -285,6 +285,57 @@ def test_an_answer_button_tells_its_label_once_a_press(bench: Bench) -> None:
     LED(BUTTON, pin_factory=bench.context.pins).close()
 
 
+@pytest.mark.parametrize("may_stay", [False, True])
+def test_a_button_that_stays_pressed_is_a_problem_and_a_closed_door_is_none(
+    bench: Bench, may_stay: bool
+) -> None:
+    pins = {"glass": BUTTON, "metal": STOP}
+    buttons = Buttons(pins, "for", bench.context, may_stay=may_stay)
+    buttons.open(lambda name: None)
+    bench.pin(STOP).drive_low()
+    bench.clock.advance(STUCK_S - 1)
+    assert buttons.problem is None
+    bench.clock.advance(1)
+    told = buttons.problem or ""
+    assert told.startswith("" if may_stay else "The button for metal on pin 22 has been on for 10")
+    assert ("jammed" in told) != may_stay and "glass" not in told
+    bench.pin(STOP).drive_high()
+    assert buttons.problem is None
+    buttons.close()
+
+
+def test_a_button_whose_pin_is_taken_is_tried_again_and_the_others_work(bench: Bench) -> None:
+    pressed: list[str] = []
+    other = LED(BUTTON, pin_factory=bench.context.pins)
+    buttons = Buttons({"glass": BUTTON, "metal": STOP}, "for", bench.context)
+    with pytest.raises(TriggerError, match="button for glass on pin 17 cannot be opened"):
+        buttons.open(pressed.append)
+    assert buttons.problem is not None and "metal" not in buttons.problem
+    other.close()
+    assert buttons.problem is None
+    for pin in (STOP, BUTTON):
+        bench.pin(pin).drive_low()
+    assert pressed == ["metal", "glass"]
+    buttons.close()
+    assert buttons.problem is None
+    LED(BUTTON, pin_factory=bench.context.pins).close()
+
+
+@pytest.mark.parametrize("kind", ["pir", "button"])
+def test_a_trigger_whose_pin_is_taken_is_tried_again(bench: Bench, kind: str) -> None:
+    signals: list[Signal] = []
+    other = LED(PIR if kind == "pir" else BUTTON, pin_factory=bench.context.pins)
+    trigger = bench.make(kind)
+    with pytest.raises(TriggerError):
+        trigger.open(signals.append)
+    assert trigger.problem is not None and "cannot be opened" in trigger.problem
+    other.close()
+    assert trigger.problem is None
+    bench.item_comes(trigger, kind)
+    assert len(signals) == 1
+    trigger.close()
+
+
 @pytest.mark.parametrize(("kind", "told"), [("pir", "holds too long"), ("button", "is jammed")])
 def test_a_pin_that_stays_on_is_a_problem_until_it_is_off(
     bench: Bench, kind: str, told: str

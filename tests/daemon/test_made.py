@@ -5,8 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.support import FakeClock
-from trashbin import app, config
+from trashbin import app, config, made
+from trashbin.devices.gpio import STUCK_S
+from trashbin.devices.pins import pin_factory
 from trashbin.status import Status
 
 NO_PINS = """\
@@ -38,3 +42,20 @@ def test_nothing_moves_where_the_stop_switch_cannot_be_read(tmp_path: Path) -> N
         daemon.begin()
         assert {"gpio", "stop"} <= daemon.parts.problems.keys()
         assert daemon.status is Status.FAULT
+
+
+def test_of_what_people_press_an_answer_alone_may_not_stay_pressed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "trashbin.yaml"
+    buttons = NO_PINS.replace("pins: pigpio, stop: 27", "pins: mock, answers: {glass: 23}")
+    file.write_text(buttons.replace("bins: {a: {", "bins: {a: {emptied: 11, "))
+    clock, pins = FakeClock(), pin_factory("mock")
+    monkeypatch.setattr(made, "_pins", lambda config: pins)
+    with ExitStack() as stack:
+        daemon = app.build(config.read(file), clock, stack)
+        for pin in (11, 23):
+            pins.pin(pin).drive_low()
+        clock.advance(STUCK_S)
+        (told,) = (each.problem for each in daemon.parts.buttons if each.problem)
+        assert "button for glass on pin 23" in told

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.daemon.rig import Bulb, Rig
-from trashbin.devices.gpio import Lamp
+from trashbin.devices.gpio import STUCK_S, Buttons, Lamp, PirTrigger
+from trashbin.devices.none import MqttTrigger
 from trashbin.devices.pins import pin_factory
+from trashbin.errors import TriggerError
 from trashbin.ports import Context, Emit
+from trashbin.settings import PirTrigger as PirSettings
 from trashbin.status import Status
 
 PIN = 25
@@ -57,6 +61,55 @@ def test_a_trigger_that_sticks_is_told_once_and_over_once_it_fires_again(rig: Ri
     trigger.problem = None
     rig.go(10)
     assert rig.told.topics["state"]["problem"] is False
+
+
+@pytest.mark.parametrize("part", ["trigger", "buttons"])
+def test_what_could_not_be_opened_is_over_once_it_is(rig: Rig, part: str) -> None:
+    """As where another program has its pins as the bin starts."""
+    pins = pin_factory("mock")
+    context = Context(rig.clock, rig.config, pins=pins)
+    section = PirSettings(kind="pir", pin=PIN)
+    opened: Any = {
+        "trigger": PirTrigger(section, context),
+        "buttons": Buttons({"glass": PIN}, "for", context),
+    }[part]
+    other = Lamp("broker lamp", PIN, context)
+    with pytest.raises(TriggerError) as failed:
+        opened.open(lambda what: None)
+    if part == "trigger":
+        mqtt: Any = rig.config.triggers[1]
+        rig.daemon.parts.triggers = [opened, MqttTrigger(mqtt, context)]
+    else:
+        rig.daemon.parts.buttons = [opened]
+    rig.daemon.condition.fault(part, str(failed.value))  # as at the start
+    rig.go(60)
+    assert list(rig.daemon.parts.problems) == [part] and rig.kinds() == ["fault"]
+    other.close()
+    rig.go(10)
+    assert rig.told.topics["state"]["problems"] == {}
+    opened.close()
+
+
+def test_a_button_that_sticks_is_told_once_and_over_once_it_is_let_go(rig: Rig) -> None:
+    pins = pin_factory("mock")
+    buttons = Buttons({"glass": PIN}, "for", Context(rig.clock, rig.config, pins=pins))
+    buttons.open(rig.daemon.press)
+    rig.daemon.parts.buttons = [buttons]
+    pins.pin(PIN).drive_low()
+    rig.go(STUCK_S + 60)
+    (fault,) = rig.events()
+    assert fault.detail is not None and fault.detail.part == "buttons"
+    assert rig.daemon.status is Status.IDLE
+    pins.pin(PIN).drive_high()
+    rig.go(10)
+    assert rig.told.topics["state"]["problem"] is False
+    buttons.close()
+
+
+def test_a_trigger_that_could_not_even_be_made_stays_told(rig: Rig) -> None:
+    rig.daemon.condition.fault("trigger", "there is no such thing")
+    rig.go(60)
+    assert rig.told.topics["state"]["problem"] is True
 
 
 def test_without_camera_or_network_it_looks_round_nevertheless(rig: Rig) -> None:

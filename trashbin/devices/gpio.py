@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 
 from gpiozero import LED, Button, DigitalInputDevice
 
 from trashbin.devices.pins import told_as
 from trashbin.errors import ActuatorError, TriggerError
-from trashbin.ports import Context, Emit
+from trashbin.ports import Clock, Context, Emit
 from trashbin.settings import ButtonTrigger as ButtonSettings
 from trashbin.settings import PirTrigger as PirSettings
 from trashbin.types import Signal, Source
@@ -19,6 +20,79 @@ log = logging.getLogger(__name__)
 
 BOUNCE_S = 0.05  # of a button that a person presses
 STUCK_S = 600.0  # active without a pause: nobody presses so long, and a PIR's time ends after 5 min
+JAMMED = "it is jammed, or its wire touches ground"
+
+
+class _Input:
+    """One pin that is watched, ``what`` in words.
+
+    ``stuck`` says why it may stay active; None where it may.
+    """
+
+    def __init__(
+        self, what: str, stuck: str | None, make: Callable[[], DigitalInputDevice], clock: Clock
+    ) -> None:
+        self._what = what
+        self._stuck = stuck
+        self._make = make
+        self._clock = clock
+        self._on_edge: Callable[[float], object] | None = None  # while it is to be open
+        self._device: DigitalInputDevice | None = None
+        self._edge_at = 0.0  # monotonic: when it last became active, or was opened
+
+    @property
+    def problem(self) -> str | None:
+        """That the pin is active for so long that its next edge may never come, or is not read.
+
+        One that cannot be had is tried again.
+        """
+        try:
+            if self._on_edge is not None and self._device is None:
+                self._take()
+        except TriggerError as error:
+            return str(error)
+        device, since = self._device, self._clock.monotonic() - self._edge_at
+        try:
+            if device is None or not device.is_active:
+                return None
+        except Exception as error:  # the libraries raise what they please
+            return f"The {self._what} cannot be read any more: {error}"
+        if self._stuck is None or since < STUCK_S:
+            return None
+        return (
+            f"The {self._what} has been on for {since / 60:.0f} minutes, and "
+            f"notices nothing until it is off: {self._stuck}"
+        )
+
+    def open(self, on_edge: Callable[[float], object]) -> None:
+        """Take the pin; ``on_edge`` gets the monotonic time of each edge, on the GPIO thread.
+
+        TriggerError if it can't be had.
+        """
+        self.close()
+        self._on_edge = on_edge
+        self._take()
+
+    def _take(self) -> None:
+        self._edge_at = self._clock.monotonic()
+        with told_as(TriggerError, f"The {self._what} cannot be opened"), ExitStack() as undo:
+            device = self._make()
+            undo.callback(device.close)  # RPi.GPIO has a pin, and may fail to watch it
+            device.when_activated = self._fire
+            undo.pop_all()
+            self._device = device
+
+    def _fire(self) -> None:
+        self._edge_at, on_edge = self._clock.monotonic(), self._on_edge
+        if on_edge is not None:
+            on_edge(self._edge_at)
+
+    def close(self) -> None:
+        """Stop watching and free the pin."""
+        self._on_edge = None
+        if self._device is not None:
+            self._device.close()
+            self._device = None
 
 
 class _PinTrigger:
@@ -31,45 +105,24 @@ class _PinTrigger:
     def __init__(self, pin: int, context: Context) -> None:
         self._pin = pin
         self._context = context
-        self._device: DigitalInputDevice | None = None
-        self._edge_at = 0.0  # monotonic: when it last became active, or was opened
+        what = f"{self.source} on pin {pin}"
+        self._input = _Input(what, self._stuck, self._make, context.clock)
 
     @property
     def problem(self) -> str | None:
-        """That the pin is active for so long that its next edge may never come, or is not read."""
-        device, since = self._device, self._context.clock.monotonic() - self._edge_at
-        try:
-            if device is None or not device.is_active or since < STUCK_S:
-                return None
-        except Exception as error:  # the libraries raise what they please
-            return f"The {self.source} on pin {self._pin} cannot be read any more: {error}"
-        return (
-            f"The {self.source} on pin {self._pin} has been on for {since / 60:.0f} minutes, and "
-            "notices nothing until it is off: " + self._stuck
-        )
+        """That the pin stays active, is not read, or could still not be opened."""
+        return self._input.problem
 
     def open(self, emit: Emit) -> None:
         """Take the pin and begin to watch it. TriggerError if it can't be had."""
-        self.close()
-        clock = self._context.clock
-        self._edge_at = clock.monotonic()
-
-        def fire() -> None:
-            self._edge_at = clock.monotonic()
-            emit(Signal(self.source, self._edge_at))
-
-        with told_as(TriggerError, f"The {self.source} on pin {self._pin} cannot be opened"):
-            self._device = self._make()
-            self._device.when_activated = fire
+        self._input.open(lambda at: emit(Signal(self.source, at)))
 
     def poll(self) -> None:
         """Nothing: the pin's own edge fires."""
 
     def close(self) -> None:
         """Stop watching and free the pin."""
-        if self._device is not None:
-            self._device.close()
-            self._device = None
+        self._input.close()
 
     def _make(self) -> DigitalInputDevice:
         raise NotImplementedError
@@ -96,7 +149,7 @@ class ButtonTrigger(_PinTrigger):
     """A push button between its pin and ground."""
 
     source = Source.BUTTON
-    _stuck = "it is jammed, or its wire touches ground"
+    _stuck = JAMMED
 
     def __init__(self, settings: ButtonSettings, context: Context) -> None:
         super().__init__(settings.pin, context)
@@ -109,29 +162,45 @@ class ButtonTrigger(_PinTrigger):
 class Buttons:
     """Push buttons between a pin and ground, each with a name: a label, or a bin that was emptied.
 
-    ``what`` is what the buttons are for, for messages.
+    ``what`` is what the buttons are for, for messages. With ``may_stay`` one of them may be a
+    switch at a door.
     """
 
-    def __init__(self, pins: Mapping[str, int], what: str, context: Context) -> None:
-        self._pins = pins
-        self._what = what
-        self._context = context
-        self._buttons: list[Button] = []
+    def __init__(
+        self, pins: Mapping[str, int], what: str, context: Context, *, may_stay: bool = False
+    ) -> None:
+        stuck = None if may_stay else JAMMED
+
+        def watched(name: str, pin: int) -> _Input:
+            make = partial(Button, pin, bounce_time=BOUNCE_S, pin_factory=context.pins)
+            return _Input(f"button {what} {name} on pin {pin}", stuck, make, context.clock)
+
+        self._inputs = {name: watched(name, pin) for name, pin in pins.items()}
+
+    @property
+    def problem(self) -> str | None:
+        """Which of them stay pressed, are not read, or could still not be opened."""
+        found = [input.problem for input in self._inputs.values()]
+        return "; ".join(filter(None, found)) or None
 
     def open(self, on_press: Callable[[str], None]) -> None:
-        """Take the pins; ``on_press(name)`` runs on the GPIO thread. TriggerError if it can't."""
-        self.close()
-        for name, pin in self._pins.items():
-            message = f"The button {self._what} {name} on pin {pin} cannot be opened"
-            with told_as(TriggerError, message):
-                button = Button(pin, bounce_time=BOUNCE_S, pin_factory=self._context.pins)
-                self._buttons.append(button)
-                button.when_activated = partial(on_press, name)
+        """Take the pins; ``on_press(name)`` runs on the GPIO thread.
+
+        TriggerError where one can't be had; the others work.
+        """
+        failed = []
+        for name, input in self._inputs.items():
+            try:
+                input.open(lambda _, name=name: on_press(name))  # type: ignore[misc]
+            except TriggerError as error:
+                failed.append(str(error))
+        if failed:
+            raise TriggerError("; ".join(failed))
 
     def close(self) -> None:
         """Free the pins."""
-        while self._buttons:
-            self._buttons.pop().close()
+        for input in self._inputs.values():
+            input.close()
 
 
 class StopInput:

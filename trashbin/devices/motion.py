@@ -32,7 +32,8 @@ class MotionTrigger:
     def open(self, emit: Emit) -> None:
         """Begin to watch. TriggerError where there is no camera."""
         if self._context.camera is None or self._context.scene is None:
-            raise TriggerError("A motion trigger has no camera to look with.")
+            self.problem = "A motion trigger has no camera to look with."
+            raise TriggerError(self.problem)
         self._emit = emit
 
     def poll(self) -> None:
