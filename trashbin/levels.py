@@ -21,7 +21,8 @@ from trashbin.settings import Config
 
 log = logging.getLogger(__name__)
 
-# in the store: bin -> how many items of its labels had fallen by then, when, and which labels
+# in the store: bin -> how many items of its labels had fallen by then, when, and which labels;
+# and whether much was seen in it since, so that one that is emptied while the daemon is off counts
 SETTING = "emptied"
 # A hand or a falling bottle is nearer than the rubbish: so many readings in a row must agree.
 AGREE = 3
@@ -37,8 +38,8 @@ class Gauge:
     level: float | None = None
     full: bool = False
     emptied: bool = False  # by the last reading
+    much: bool = False  # was seen in it since it was emptied
     _waiting: tuple[float, ...] = ()
-    _highest: float = 0.0  # since it was emptied
 
     def read(self, level: float | None) -> None:
         """A reading; None where the sensor heard nothing, and what was known is no longer."""
@@ -55,9 +56,9 @@ class Gauge:
             self.full = True
         elif max(self._waiting) < NOT_FULL:
             self.full = False
-        self._highest = max(self._highest, min(self._waiting))
-        if self._highest >= EMPTIED_FROM and max(self._waiting) <= EMPTIED_TO:
-            self.emptied, self._highest = True, 0.0
+        self.much = self.much or min(self._waiting) >= EMPTIED_FROM
+        if self.much and max(self._waiting) <= EMPTIED_TO:
+            self.emptied, self.much = True, False
 
 
 class Levels:
@@ -72,6 +73,7 @@ class Levels:
         self.sensors = sensors
         self.problems: dict[str, str] = {}
         self._gauges = {bin: Gauge() for bin in sensors}
+        self._much: set[str] = set()  # bins of which the store says so
         self._told: dict[str, float] = {}  # when ``read`` was True last
 
     def begin(self) -> None:
@@ -80,6 +82,9 @@ class Levels:
         StoreError where that can't be kept.
         """
         kept = self._kept()
+        self._much = {bin for bin, entry in kept.items() if entry.get("much") is True}
+        for bin, gauge in self._gauges.items():
+            gauge.much = bin in self._much
         labelled = any("labels" in entry for entry in kept.values())
         now: dict[str, Any] = {}
         for bin, section in self.config.bins.items():
@@ -111,6 +116,9 @@ class Levels:
                 emptied = True
                 with suppress(StoreError):  # the sensor knows it anyway
                     self.empty(bin)
+            elif gauge.much and bin not in self._much:
+                with suppress(StoreError):
+                    self._keep_much(bin)
         after = [(gauge.full, gauge.level is None) for gauge in self._gauges.values()]
         levels = {
             bin: gauge.level for bin, gauge in self._gauges.items() if gauge.level is not None
@@ -127,7 +135,14 @@ class Levels:
         kept = self._kept() | {bin: {"items": self._fallen(labels), "at": at, "labels": labels}}
         known = {name: value for name, value in kept.items() if name in self.config.bins}
         self.outbox.set(SETTING, json.dumps(known))
+        self._much.discard(bin)
         log.info("bin %s was emptied", bin)
+
+    def _keep_much(self, bin: str) -> None:
+        kept = self._kept()
+        entry = kept.get(bin, {"items": 0, "at": None}) | {"much": True}
+        self.outbox.set(SETTING, json.dumps(kept | {bin: entry}))
+        self._much.add(bin)
 
     def told(self) -> dict[str, dict[str, Any]]:
         """Each bin: ``level`` 0 to 1 and ``full``, null where nobody knows, and ``by`` what.

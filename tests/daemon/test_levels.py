@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.daemon.rig import Rig, sure
-from trashbin.errors import TriggerError
+from trashbin.errors import StoreError, TriggerError
 from trashbin.events import Detail
 from trashbin.levels import AGREE, EMPTIED_FROM, EMPTIED_TO, NOT_FULL, Gauge
 
@@ -181,6 +181,44 @@ def test_a_sensor_sees_that_a_bin_was_emptied(rig: Rig, sensor: Sensor) -> None:
     assert (told["items"], told["level"]) == (0, 0.02)
     assert told["emptied"] is not None
     assert see(rig, sensor, 0.05)["emptied"] == told["emptied"], "once"
+
+
+def test_a_bin_that_was_emptied_while_the_daemon_was_off_is_seen_to_be(
+    rig: Rig, sensor: Sensor
+) -> None:
+    sort(rig, times=2)
+    see(rig, sensor, 0.6)
+    rig.start()
+    assert see(rig, sensor, 0.6)["items"] == 2, "not yet"
+    rig.start()
+    told = see(rig, sensor, 0.02)
+    assert (told["items"], told["level"]) == (0, 0.02)
+    sort(rig)
+    rig.start()
+    again = see(rig, sensor, 0.05)
+    assert (again["items"], again["emptied"]) == (1, told["emptied"]), "once"
+    see(rig, sensor, 0.3)
+    rig.start()
+    assert see(rig, sensor, 0.02)["emptied"] == told["emptied"], "a little that settles"
+
+
+def test_what_is_in_a_bin_outlives_its_button_and_a_store_that_fails(
+    rig: Rig, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.outbox, "set", _fails)
+        see(rig, sensor, 0.6)
+    see(rig, sensor, 0.6, 1)
+    sort(rig)
+    ask(rig, bin="rest")  # and nobody took anything out
+    emptied = see(rig, sensor, 0.6)["emptied"]
+    rig.start()
+    rig.clock.advance(60)
+    assert see(rig, sensor, 0.02)["emptied"] > emptied
+
+
+def _fails(*_: object, **__: object) -> None:
+    raise StoreError("the disk is full")
 
 
 def test_a_silent_sensor_is_told_once_and_counting_takes_its_place(
