@@ -10,7 +10,7 @@ from trashbin import config as configuration
 from trashbin import whole_file
 from trashbin.assistant import parts, plan
 from trashbin.assistant.plan import Plan
-from trashbin.doctor.machine import CREDENTIAL, SYSTEM_CONFIG, is_there
+from trashbin.doctor.machine import CREDENTIAL, SYSTEM_CONFIG, nearest
 from trashbin.settings import Config
 
 CREDENTIAL_AT_WORK = "/run/credentials/trashbin.service/trashbin.mqtt-password"
@@ -60,7 +60,7 @@ class Draft:
 
 def closed(file: Path) -> Path | None:
     """The folder that keeps the file from being written; None where none does."""
-    folder = next(path for path in file.absolute().parents if is_there(path))
+    folder = nearest(file.absolute().parent)
     return None if os.access(folder, os.W_OK | os.X_OK) else folder
 
 

@@ -13,6 +13,7 @@ from trashbin import config as configuration
 from trashbin import devices
 from trashbin.assistant.plan import Plan
 from trashbin.clock import SystemClock
+from trashbin.doctor.pins import stoppable
 from trashbin.limits import LimitedCamera
 from trashbin.ports import Camera, Clock, Context
 from trashbin.quiet import quiet
@@ -168,12 +169,7 @@ class Mover:
         section = _servo_of(config)
         with ExitStack() as stack:
             context = Context(self._clock, config, pins=self._pins)
-            if config.gpio.stop is not None:
-                from trashbin.devices.gpio import StopInput
-
-                switch = StopInput(config.gpio.stop, context, lambda: None)
-                stack.callback(switch.close)
-                context = Context(self._clock, config, pins=self._pins, stop=switch)
+            context = stack.enter_context(stoppable(context))
             servo = devices.load("actuator", section.kind)(section, context)
             stack.callback(_closed, servo)
             servo.open()

@@ -157,11 +157,10 @@ class Plan:
         put("publisher", "password_file", file, "mqtt")
         return template.text
 
-    def has_bins_of(self, other: Plan | None) -> bool:
+    def has_bins_of(self, other: Plan) -> bool:
         """Whether its bins are written as those of ``other`` were, and may stay as they are."""
         return (
-            other is not None
-            and self.bins == other.bins
+            self.bins == other.bins
             and (self.servo is None or other.servo is not None)  # else they may have no angle
             and (self.lamps or not other.lamps)  # else their pins are free
         )
@@ -303,10 +302,11 @@ def default_id(root: Path = Path("/")) -> str:
     return f"bin-{name}"[:64] if name and name != "localhost" else "bin-1"
 
 
-def default_host(root: Path = Path("/")) -> str:
+def default_host() -> str:
     """A broker on this machine: by its name, or its address where a bare system lacks the name."""
     try:
-        known = re.search(r"^127\S*\s.*\blocalhost\b", (root / "etc/hosts").read_text(), re.M)
+        hosts = Path("/etc/hosts").read_text()
     except OSError:
-        known = None
+        hosts = ""
+    known = re.search(r"^127\S*\s.*\blocalhost\b", hosts, re.MULTILINE)
     return "localhost" if known else "127.0.0.1"

@@ -105,7 +105,7 @@ def clock(host: Host, now: datetime, synchronized: bool) -> Finding:
 
 def disk(folder: Path, max_mb: int) -> Finding:
     """Is there room for the store to grow to its cap?"""
-    there = next(path for path in (folder, *folder.absolute().parents) if is_there(path))
+    there = nearest(folder)
     try:
         usage = shutil.disk_usage(there)
     except OSError as error:
@@ -238,7 +238,7 @@ def files(host: Host, config: Path, store: Path) -> Iterator[Finding]:
             f"sudo chown -R {USER}: {store}",
         )
         return
-    there = next(path for path in (store, *store.absolute().parents) if is_there(path))
+    there = nearest(store)
     if not os.access(there, os.W_OK) and _owner(there) != USER:
         yield bad(
             "files",
@@ -326,6 +326,11 @@ def is_there(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
+
+
+def nearest(path: Path) -> Path:
+    """The path, or the folder on the way there that is there already."""
+    return next(each for each in (path, *path.absolute().parents) if is_there(each))
 
 
 def _owner(path: Path) -> str | None:

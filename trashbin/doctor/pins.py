@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -50,6 +50,17 @@ def way_to_pins(kind: str) -> Any:
         return pin_factory(kind)
     except DeviceError:
         return None
+
+
+@contextmanager
+def stoppable(context: Context) -> Iterator[Context]:
+    """The context with the bin's stop switch in it, where it has one. DeviceError if it can't."""
+    pin = context.config.gpio.stop
+    if pin is None:
+        yield context
+        return
+    with closing(StopInput(pin, context, lambda: None)) as switch:
+        yield replace(context, stop=switch)
 
 
 @contextmanager
@@ -175,34 +186,29 @@ class Pins:
     def _trigger(self, section: Any) -> Finding:
         check, name = f"trigger {section.kind}", self._name(section)
         seen: queue.SimpleQueue[Signal] = queue.SimpleQueue()
-        trigger = None
+        do = "press the button" if section.kind == "button" else "wave a hand over the tray"
+        wait_s = self.person.wait_s
         try:
-            trigger = devices.load("trigger", section.kind)(section, self.context)
-            trigger.open(seen.put)
-            do = "press the button" if section.kind == "button" else "wave a hand over the tray"
-            wait_s = self.person.wait_s
-            if wait_s > 0:
-                self.person.say(f"{name}: {do} within {wait_s:g} s ...")
-            started = self.context.clock.monotonic()
-            try:
+            with closing(devices.load("trigger", section.kind)(section, self.context)) as trigger:
+                trigger.open(seen.put)
+                if wait_s > 0:
+                    self.person.say(f"{name}: {do} within {wait_s:g} s ...")
+                started = self.context.clock.monotonic()
                 seen.get(timeout=max(wait_s, 0.01))
-            except queue.Empty:
-                if wait_s == 0:
-                    return good(check, f"{name} can be read", "Not waited for: --wait 10 does.")
-                return warning(
-                    check,
-                    f"{name} saw nothing within {wait_s:g} s",
-                    "Nobody came, or the sensor is not connected, or to another pin.",
-                    f"Run this again and {do}. Check the pin, its 5 V and ground.",
-                )
-            after = self.context.clock.monotonic() - started
-            self.context.clock.wait(GATHER_S)
-            more = seen.qsize()
+                after = self.context.clock.monotonic() - started
+                self.context.clock.wait(GATHER_S)
+                more = seen.qsize()
+        except queue.Empty:
+            if wait_s == 0:
+                return good(check, f"{name} can be read", "Not waited for: --wait 10 does.")
+            return warning(
+                check,
+                f"{name} saw nothing within {wait_s:g} s",
+                "Nobody came, or the sensor is not connected, or to another pin.",
+                f"Run this again and {do}. Check the pin, its 5 V and ground.",
+            )
         except TrashbinError as error:
             return unreachable(check, str(error), "This trigger wakes nobody.", "Check the pin.")
-        finally:
-            if trigger is not None:
-                trigger.close()
         told = f"{name} fired after {after:.1f} s" + (f", {1 + more} times" if more else "")
         if more > 1:
             return warning(
@@ -218,15 +224,12 @@ class Pins:
         if pin is None:
             return
         try:
-            switch = StopInput(pin, self.context, lambda: None)
+            with stoppable(self.context) as own:
+                closed = own.stop is not None and own.stop.active
         except DeviceError as error:
             yield unreachable("stop switch", str(error), "Nothing moves without it.", "Check it.")
             return
-        try:
-            active = switch.active
-        finally:
-            switch.close()
-        if active:
+        if closed:
             yield stopped(f"GPIO{pin} is closed: the bin is stopped")
         else:
             yield good("stop switch", f"GPIO{pin} is open", "The bin may move.")
@@ -237,31 +240,24 @@ class Pins:
         move = self.person.may_move
         if move and self.person.ask("The servo turns to every bin. Are all hands away?") is False:
             move = False
-        switch = servo = None
+        load = devices.load("actuator", section.kind)
         try:
-            if self.config.gpio.stop is not None:
-                switch = StopInput(self.config.gpio.stop, self.context, lambda: None)
-            own = replace(self.context, stop=switch)
-            servo = devices.load("actuator", section.kind)(section, own)
-            servo.open()
-            if not move:
-                return good(
-                    "servo",
-                    f"{self._name(section)} can be driven ({told})",
-                    "It was not moved: --move sweeps it.",
-                )
-            for name in bins:
-                self.person.say(f"servo: to {name} ...")
-                self._drive(servo, name)
-            seen = self.person.ask("Did it reach every bin, and come back to rest?")
+            with stoppable(self.context) as own, closing(load(section, own)) as servo:
+                servo.open()
+                if not move:
+                    return good(
+                        "servo",
+                        f"{self._name(section)} can be driven ({told})",
+                        "It was not moved: --move sweeps it.",
+                    )
+                for name in bins:
+                    self.person.say(f"servo: to {name} ...")
+                    self._drive(servo, name)
+                seen = self.person.ask("Did it reach every bin, and come back to rest?")
         except StoppedError as error:
             return warning("servo", str(error), "It was not moved.", "Release the stop switch.")
         except TrashbinError as error:
             return unreachable("servo", str(error), "Nothing is sorted.", "Check its wiring.")
-        finally:
-            for part in (servo, switch):
-                if part is not None:
-                    part.close()
         return _swept(f"{self._name(section)}: {told}", seen)
 
     def _drive(self, servo: Any, bin: str) -> None:
@@ -272,29 +268,25 @@ class Pins:
         servo.release()
 
     def _lamps(self, section: LampsActuator) -> Finding:
-        lamps = None
         shown: list[str] = []
         try:
-            lamps = devices.load("actuator", "lamps")(section, self.context)
-            lamps.open()
-            for name, entry in self.config.bins.items():
-                if entry.lamp is not None or section.rgb is not None:
-                    self.person.say(f"lamps: {name} ...")
-                    lamps.show(Status.SORTING, name)
-                    self.context.clock.wait(LIT_S)
-                    shown.append(name)
-            if section.uncertain is not None or section.rgb is not None:
-                self.person.say("lamps: uncertain ...")
-                lamps.show(Status.HOLDING, None)
-                self.context.clock.wait(2 * LIT_S)
-                shown.append("uncertain")
-            lamps.show(Status.IDLE, None)
-            seen = self.person.ask("Did each lamp light in turn?")
+            with closing(devices.load("actuator", "lamps")(section, self.context)) as lamps:
+                lamps.open()
+                for name, entry in self.config.bins.items():
+                    if entry.lamp is not None or section.rgb is not None:
+                        self.person.say(f"lamps: {name} ...")
+                        lamps.show(Status.SORTING, name)
+                        self.context.clock.wait(LIT_S)
+                        shown.append(name)
+                if section.uncertain is not None or section.rgb is not None:
+                    self.person.say("lamps: uncertain ...")
+                    lamps.show(Status.HOLDING, None)
+                    self.context.clock.wait(2 * LIT_S)
+                    shown.append("uncertain")
+                lamps.show(Status.IDLE, None)
+                seen = self.person.ask("Did each lamp light in turn?")
         except TrashbinError as error:
             return unreachable("lamps", str(error), "The bin shows nothing.", "Check their pins.")
-        finally:
-            if lamps is not None:
-                lamps.close()
         told = f"lit in turn: {', '.join(shown)}"
         if seen is False:
             return unreachable(
@@ -307,28 +299,22 @@ class Pins:
         return good("lamps", told, "Seen by a person." if seen else "Nobody was asked to look.")
 
     def _opened(self, section: Any) -> Finding:
-        part = None
         try:
-            part = devices.load("actuator", section.kind)(section, self.context)
-            part.open()
+            with closing(devices.load("actuator", section.kind)(section, self.context)) as part:
+                part.open()
         except TrashbinError as error:
             return unreachable(section.kind, str(error), "Nothing is sorted.", "Check its wiring.")
-        finally:
-            if part is not None:
-                part.close()
         return good(section.kind, "can be reached", "It was not moved.")
 
     def _buttons(self, check: str, pins: dict[str, int], what: str) -> Iterator[Finding]:
         if not pins:
             return
-        buttons = Buttons(pins, what, self.context)
         try:
-            buttons.open(lambda name: None)
+            with closing(Buttons(pins, what, self.context)) as buttons:
+                buttons.open(lambda name: None)
         except DeviceError as error:
             yield unreachable(check, str(error), "Nobody hears who presses it.", "Check its pin.")
             return
-        finally:
-            buttons.close()
         told = ", ".join(f"{name} on GPIO{pin}" for name, pin in pins.items())
         yield good(check, f"can be read: {told}", "None was to be pressed.")
 
@@ -337,17 +323,14 @@ class Pins:
         for name, entry in self.config.bins.items():
             if entry.level is None:
                 continue
-            sensor = UltrasonicSensor(entry.level, name, self.context)
+            level, told = None, f"{name}: no echo within {LISTEN_S:g} s"
             try:
-                sensor.open()
-                self.context.clock.wait(LISTEN_S)
-                level = sensor.level()
+                with closing(UltrasonicSensor(entry.level, name, self.context)) as sensor:
+                    sensor.open()
+                    self.context.clock.wait(LISTEN_S)
+                    level = sensor.level()
             except DeviceError as error:
-                level, told = None, str(error)
-            else:
-                told = f"{name}: no echo within {LISTEN_S:g} s"
-            finally:
-                sensor.close()
+                told = str(error)
             if level is None:
                 yield unreachable(
                     "level",
@@ -362,18 +345,14 @@ class Pins:
         """A lamp of its own; ``dark`` says what it means where it is."""
         if pin is None:
             return
-        lamp = None
         try:
-            lamp = Lamp(what, pin, self.context)
-            lamp.on()
-            self.context.clock.wait(LIT_S)
-            seen = self.person.ask(f"Did the {what} light?")
+            with closing(Lamp(what, pin, self.context)) as lamp:
+                lamp.on()
+                self.context.clock.wait(LIT_S)
+                seen = self.person.ask(f"Did the {what} light?")
         except DeviceError as error:
             yield unreachable(what, str(error), dark, "Check its pin.")
             return
-        finally:
-            if lamp is not None:
-                lamp.close()
         if seen is False:
             yield unreachable(what, f"GPIO{pin} was on, and no light was seen", dark, wiring)
         else:
