@@ -6,7 +6,6 @@ the machine does falls on both alike.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -18,7 +17,7 @@ from uuid import uuid4
 
 from tests.support_events import an_event
 from trashbin import database
-from trashbin.database import LOG_PAGES
+from trashbin.bench.cycle import bare_commit, bare_store
 from trashbin.events import Event
 from trashbin.outbox import Outbox
 from trashbin.settings import Store
@@ -64,18 +63,19 @@ def cost(folder: Path, commits: int = 300) -> Cost:
     folder.mkdir(parents=True)
     outbox = Outbox(folder / database.NAME, max_bytes=CAP)
     outbox.open()
-    with closing(outbox), closing(_bare(folder / "bare.sqlite")) as bare:
+    with closing(outbox), closing(bare_store(folder / "bare.sqlite")) as bare:
         ours: list[float] = []
         other: list[float] = []
         for number in range(WARM_UP + commits):
             event = _new()
             text = event.stored_as(outbox.store_id, number + 1).to_json()  # the same bytes
-            mine, bares = partial(_append, outbox, event), partial(_insert, bare, text)
+            mine = partial(_append, outbox, event)
+            bares = partial(bare_commit, bare, text, FEATURES)
             turns: list[tuple[list[float], Callable[[], object]]] = [(ours, mine), (other, bares)]
             for times, action in turns if number % 2 else reversed(turns):
                 times.append(_timed(action))
         written = _written(lambda: _acknowledged(outbox, _append(outbox, _new())), commits)
-        bare_written = _written(lambda: _insert(bare, _new().to_json()), commits)
+        bare_written = _written(lambda: bare_commit(bare, _new().to_json(), FEATURES), commits)
     size = len(text) + len(FEATURES)
     return Cost(
         commits, median(ours[WARM_UP:]), median(other[WARM_UP:]), size, written, bare_written
@@ -92,21 +92,6 @@ def _append(outbox: Outbox, event: Event) -> Event:
 
 def _acknowledged(outbox: Outbox, event: Event) -> None:
     outbox.acknowledge([event.event_id])
-
-
-def _bare(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
-    db.execute("CREATE TABLE bare (json TEXT NOT NULL, features BLOB NOT NULL)")
-    return db
-
-
-def _insert(db: sqlite3.Connection, text: str) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    db.execute("INSERT INTO bare VALUES (?, ?)", (text, FEATURES))
-    db.execute("COMMIT")
 
 
 def _timed(action: Callable[[], object]) -> float:

@@ -29,7 +29,6 @@ from trashbin.types import Frame, Pixels, Signal, Source
 FPS = 15.0  # as the cameras' default
 ALLOWANCE = 1.15  # over the bare resizes and invokes
 WARM_UP = 3
-NAP_S = 0.0005
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class _Bench:
         self.daemon.begin()
         for _ in range(4):
             looker.glance()
-        self.rows = stack.enter_context(closing(_bare_store(folder / "bare.sqlite")))
+        self.rows = stack.enter_context(closing(bare_store(folder / "bare.sqlite")))
 
     def turn(self) -> tuple[float, int, float, float]:
         """One item: milliseconds to the command, frames, bare calls and bare commit in ms."""
@@ -199,9 +198,7 @@ class _Bench:
         text = event.to_json()
         features = bytes(2 * (self.classifier.file.manifest.output.features or 0))  # in float16
         started = time.perf_counter()
-        self.rows.execute("BEGIN IMMEDIATE")
-        self.rows.execute("INSERT INTO bare VALUES (?, ?)", (text, features))
-        self.rows.execute("COMMIT")
+        bare_commit(self.rows, text, features)
         return (time.perf_counter() - started) * 1e3
 
 
@@ -224,10 +221,18 @@ def _config(folder: Path) -> Config:
     )
 
 
-def _bare_store(path: Path) -> sqlite3.Connection:
+def bare_store(path: Path) -> sqlite3.Connection:
+    """A database with the store's settings, and one table of a text and some bytes."""
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
     db.execute("CREATE TABLE bare (json TEXT NOT NULL, features BLOB NOT NULL)")
     return db
+
+
+def bare_commit(db: sqlite3.Connection, text: str, features: bytes) -> None:
+    """One row, in a transaction of its own."""
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("INSERT INTO bare VALUES (?, ?)", (text, features))
+    db.execute("COMMIT")
