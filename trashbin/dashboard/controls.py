@@ -9,7 +9,7 @@ from typing import Any
 
 from nicegui import ui
 
-from trashbin.dashboard import wire
+from trashbin.dashboard import elements, wire
 from trashbin.dashboard.bins import Bin
 from trashbin.dashboard.frame import Sheet
 from trashbin.types import Mode
@@ -46,7 +46,7 @@ class Controls:
 
     def _draw(self, device: str, compartments: list[str]) -> None:
         words = self.sheet.words
-        ui.html(escape(words("controls")), sanitize=False, tag="h2").props('id="controls"')
+        elements.text(words("controls"), "h2").props('id="controls"')
         with self._group(words("mode")):
             self._modes = {
                 mode: self._button(_upper(words.known(mode)), device, "mode", {"mode": mode})
@@ -64,13 +64,11 @@ class Controls:
         group = ui.element("div").classes("asks").props('role="group"')
         group.props["aria-label"] = name
         with group:
-            ui.html(escape(name), sanitize=False, tag="span").classes("ask")
+            elements.text(name, "span").classes("ask")
         return group
 
     def _button(self, text: str, device: str, verb: str, data: dict[str, Any]) -> ui.html:
-        button = ui.html(escape(text), sanitize=False, tag="button").classes("label")
-        button.props["type"] = "button"
-        return button.on("click", partial(self._ask, device, verb, data))
+        return elements.button(escape(text), partial(self._ask, device, verb, data))
 
     async def _ask(self, device: str, verb: str, data: dict[str, Any]) -> None:
         if self._asking:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 
 from nicegui import ui
 
 from trashbin import resources
-from trashbin.dashboard import cards, glyphs, wire
+from trashbin.dashboard import cards, elements, glyphs, wire
 from trashbin.dashboard.frame import Sheet
 from trashbin.events import Event, EventType
 
@@ -56,17 +57,15 @@ class _Card:
         self.element.props["data-event"] = event.event_id
         self.element.props["data-ts"] = event.ts
         with self.element:
-            self._piece = ui.html(self._drawn(), sanitize=False).classes("piece")
+            self._piece = elements.html(self._drawn()).classes("piece")
             if event.event_type is EventType.UNCERTAIN:
                 self._asks = ui.element("div").classes("asks")
                 with self._asks:
-                    ui.html(escape(sheet.words("what_is_it")), sanitize=False, tag="span").classes(
-                        "ask"
-                    )
+                    elements.text(sheet.words("what_is_it"), "span").classes("ask")
                     self._labels()
             else:
                 with ui.element("details"):
-                    ui.html(escape(sheet.words("correct")), sanitize=False, tag="summary")
+                    elements.text(sheet.words("correct"), "summary")
                     self._asks = ui.element("div").classes("asks")
                     with self._asks:
                         self._labels()
@@ -93,10 +92,8 @@ class _Card:
         bin = self.sheet.watch.bins.get(self.event.device_id)
         for label in (bin.labels if bin else None) or resources.labels():
             text = glyphs.of(label) + escape(self.sheet.words.known(label))
-            button = ui.html(text, sanitize=False, tag="button").classes("label")
-            button.props["type"] = "button"
+            button = elements.button(text, partial(self._say, label))
             button.props["data-label"] = label
-            button.on("click", lambda label=label: self._say(label))
             self._buttons.append(button)
 
     async def _say(self, label: str) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 from nicegui import ui
 
 from trashbin import resources
-from trashbin.dashboard import cards
-from trashbin.dashboard.frame import Sheet
+from trashbin.dashboard import cards, elements
+from trashbin.dashboard.frame import THEMES, Sheet
 
 HOURS = (1, 24, 168, 720)
 HOUR = timedelta(hours=1)
@@ -43,20 +43,19 @@ async def draw(sheet: Sheet) -> None:
     hours = _hours(sheet.query.get("hours", ""))
     periods = [(str(number), words(f"hours_{number}")) for number in HOURS]
     with ui.element("div").classes("main"):
-        ui.html(
+        elements.html(
             f'<form class="tools" action="/figures" method="get">{sheet.bin_field}'
             f'<label class="field">{escape(words("last"))} <select name="hours" data-go>'
-            f"{cards.options(periods, str(hours))}</select></label></form>",
-            sanitize=False,
+            f"{cards.options(periods, str(hours))}</select></label></form>"
         )
-        nothing = ui.html(escape(words("nothing_yet")), sanitize=False, tag="p")
+        nothing = elements.text(words("nothing_yet"))
         nothing.set_visibility(False)  # until that is known
         plots = [
             _Plot(words(key), words("as_table")) for key in ("by_class", "by_share", "by_latency")
         ]
     if not await sheet.wanted():
         return
-    dark = {"light": False, "dark": True}.get(sheet.theme)
+    dark = THEMES[sheet.theme]
     if dark is None:
         asked = "matchMedia('(prefers-color-scheme: dark)').matches"
         try:
@@ -98,13 +97,13 @@ class _Plot:
     def __init__(self, title: str, as_table: str) -> None:
         self._title = title
         with ui.element("section").classes("card stack"):
-            ui.html(escape(title), sanitize=False, tag="h2")
+            elements.text(title, "h2")
             self._chart = ui.echart({}, renderer="svg").classes("plot")
             self._chart.props["role"] = "img"
             self._chart.props["aria-label"] = title
             with ui.element("details"):  # stays open where the numbers in it are new
-                ui.html(escape(as_table), sanitize=False, tag="summary")
-                self._table = ui.html("", sanitize=False)
+                elements.text(as_table, "summary")
+                self._table = elements.html()
                 self._table.classes("scroll").props('tabindex="0"')
 
     def show(self, options: dict[str, Any], table: str, *, dark: bool) -> None:
@@ -168,7 +167,7 @@ def by_class(counted: Hourly, sheet: Sheet) -> tuple[dict[str, Any], str]:
         "yAxis": {"type": "value", "minInterval": 1, "name": words("items")},
         "series": series,
     }
-    return options, table([words("hour"), *(words.known(label) for label in labels)], rows, sheet)
+    return options, table([words("hour"), *(words.known(label) for label in labels)], rows)
 
 
 def by_share(counted: Hourly, sheet: Sheet) -> tuple[dict[str, Any], str]:
@@ -199,7 +198,7 @@ def by_share(counted: Hourly, sheet: Sheet) -> tuple[dict[str, Any], str]:
         for hour, share in zip(hours, shares, strict=True)
         if share is not None
     ]
-    return options, table([words("hour"), words("by_share")], rows, sheet)
+    return options, table([words("hour"), words("by_share")], rows)
 
 
 def by_latency(
@@ -234,10 +233,10 @@ def by_latency(
         for name, cloud in zip(names, clouds, strict=True)
         if cloud
     ]
-    return options, table(["", words("median")], rows, sheet)
+    return options, table(["", words("median")], rows)
 
 
-def table(heads: list[str], rows: list[list[str]], sheet: Sheet) -> str:
+def table(heads: list[str], rows: list[list[str]]) -> str:
     """A plot's numbers."""
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
     body = "".join(

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from nicegui import ui
 from starlette.requests import Request
 
-from trashbin.dashboard import cards, glyphs, wire
+from trashbin.dashboard import cards, elements, glyphs, wire
 from trashbin.dashboard.bins import Bin, in_order
 from trashbin.dashboard.watch import Answer, Watch
 from trashbin.dashboard.words import LANGUAGES, Words, preferred
@@ -73,7 +73,7 @@ class Sheet:
     def toast(self, text: str) -> None:
         """Say something for a while; screen readers read it out."""
         with self.toasts:
-            shown = ui.html(escape(text), sanitize=False, tag="p")
+            shown = elements.text(text)
             ui.timer(TOAST_S, shown.delete, once=True)
 
     def alone(self) -> Bin | None:
@@ -163,12 +163,12 @@ def sheet(watch: Watch, request: Request, path: str, *, logout: bool) -> Iterato
     with ui.header(fixed=False, bordered=False, elevated=False, wrap=True).classes("bar"):
         links = _header(watch, words, path, device, theme, logout)
     with ui.element("div").props('id="content" tabindex="-1"').classes("content"):
-        warning = ui.html("", sanitize=False).props('role="alert"')
+        warning = elements.html().props('role="alert"')
         zone = words("zone", f"UTC{now.isoformat()[-6:]}")
-        ui.html(escape(zone), sanitize=False, tag="p").classes("soft zone")
-        ui.html(escape(heading), sanitize=False, tag="h1").classes("unseen")
+        elements.text(zone).classes("soft zone")
+        elements.text(heading, "h1").classes("unseen")
         toasts = ui.element("div").classes("toast").props('role="status"')
-        spoken = ui.html("", sanitize=False).classes("unseen").props('role="status"')
+        spoken = elements.html().classes("unseen").props('role="status"')
         made = Sheet(watch, words, path, request.query_params, device, theme, toasts, spoken)
 
         def around() -> None:
@@ -191,12 +191,10 @@ def _header(
     """Navigation and settings; what is returned shows how many items wait."""
     query = f"?{urlencode({'bin': device})}" if device else ""
     with ui.element("div"):
-        ui.html(escape(words("skip")), sanitize=False, tag="a").classes("skip").props(
-            'href="#content"'
+        elements.text(words("skip"), "a").classes("skip").props('href="#content"')
+        elements.html(glyphs.of("trash") + words("title"), "a").classes("brand").props(
+            f'href="/{query}"'
         )
-        ui.html(glyphs.of("trash") + words("title"), sanitize=False, tag="a").classes(
-            "brand"
-        ).props(f'href="/{query}"')
         with ui.element("nav").props(f'aria-label="{words("pages")}"'), ui.element("ul"):
             for target, key in PAGES.items():
                 current = 'aria-current="page"' if target == path else ""
@@ -204,14 +202,14 @@ def _header(
                 with ui.element("li"):
                     if key == "queue":
                         with ui.element("a").props(f'href="{target}{query}" {current}'):
-                            ui.html(escape(words(key)), sanitize=False, tag="span")
-                            count = ui.html("", sanitize=False, tag="span")
+                            elements.text(words(key), "span")
+                            count = elements.html("", "span")
                     else:
-                        ui.html(link + "</a>", sanitize=False)
+                        elements.html(link + "</a>")
         settings = _settings(watch, words, device, theme)
         if logout:
             settings += f'<a class="plain" href="/logout">{escape(words("logout"))}</a>'
-        ui.html(settings, sanitize=False).classes("settings")
+        elements.html(settings).classes("settings")
     return count
 
 

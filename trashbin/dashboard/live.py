@@ -7,7 +7,7 @@ from html import escape
 
 from nicegui import ui
 
-from trashbin.dashboard import cards
+from trashbin.dashboard import cards, elements
 from trashbin.dashboard.bins import Bin, in_order
 from trashbin.dashboard.controls import Controls
 from trashbin.dashboard.feed import Feed
@@ -27,13 +27,13 @@ def live(sheet: Sheet) -> None:
     words = sheet.words
     with ui.element("div").classes("main two"):
         with ui.element("section").classes("stack").props('aria-labelledby="newest"'):
-            ui.html(escape(words("newest")), sanitize=False, tag="h2").props('id="newest"')
-            nothing = ui.html(escape(words("no_items")), sanitize=False, tag="p").classes("soft")
+            elements.text(words("newest"), "h2").props('id="newest"')
+            nothing = elements.text(words("no_items")).classes("soft")
             feed = Feed(sheet)
         with ui.element("section").classes("stack").props('aria-labelledby="beside"'):
-            ui.html(escape(words("bins")), sanitize=False, tag="h2").props('id="beside"')
-            tiles = ui.html("", sanitize=False).classes("stack")
-            others = ui.html("", sanitize=False).classes("stack")
+            elements.text(words("bins"), "h2").props('id="beside"')
+            tiles = elements.html().classes("stack")
+            others = elements.html().classes("stack")
 
     def draw() -> None:
         archive = sheet.watch.archive
@@ -60,10 +60,10 @@ def queue(sheet: Sheet) -> None:
     """Uncertain items that nobody answered."""
     words = sheet.words
     with ui.element("div").classes("main"):
-        ui.html(escape(words("queue_intro")), sanitize=False, tag="p").classes("soft")
-        empty = ui.html(escape(words("queue_empty")), sanitize=False, tag="p")
+        elements.text(words("queue_intro")).classes("soft")
+        empty = elements.text(words("queue_empty"))
         feed = Feed(sheet)
-        more = ui.html("", sanitize=False, tag="p").classes("soft")
+        more = elements.html("", "p").classes("soft")
 
     def draw() -> None:
         items = sheet.watch.archive.waiting(WAITING, sheet.device)
@@ -79,7 +79,7 @@ def bins(sheet: Sheet) -> None:
     """Every bin: state, health, compartments; and what one may be asked, where it is alone."""
     words = sheet.words
     with ui.element("div").classes("main") as main:
-        tiles = ui.html("", sanitize=False)
+        tiles = elements.html()
         controls = Controls(sheet)
 
     def draw() -> None:

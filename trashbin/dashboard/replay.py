@@ -12,7 +12,7 @@ from nicegui import Client, ui
 from nicegui.events import GenericEventArguments
 
 from trashbin import history
-from trashbin.dashboard import wire
+from trashbin.dashboard import elements, wire
 from trashbin.dashboard.filter import ITEMS, Filter
 from trashbin.dashboard.frame import Sheet
 from trashbin.events import Event
@@ -26,28 +26,28 @@ async def draw(sheet: Sheet) -> None:
     """A slider for each threshold, and what it would have come to; the items follow the page."""
     words = sheet.words
     with ui.element("div").classes("main") as main:
-        ui.html(escape(words("replay_intro")), sanitize=False, tag="p").classes("soft")
+        elements.text(words("replay_intro")).classes("soft")
     if not await sheet.wanted():
         return
     replay = _Replay(sheet, ui.context.client)
     items = await replay.read()
     with main:
         if not items:
-            ui.html(escape(words("no_items")), sanitize=False, tag="p")
+            elements.text(words("no_items"))
             return
         applied = next((event.thresholds for event in items if event.thresholds), Thresholds())
         told = any(event.familiarity is not None for event in items)
         with ui.element("div").classes("card sliders"):
             for key in KEYS if told else KEYS[:2]:
                 replay.slider(key, getattr(applied, key) or 0.0)
-        replay.outcome = ui.html("", sanitize=False).classes("card scroll")
+        replay.outcome = elements.html().classes("card scroll")
         replay.outcome.props('tabindex="0" role="region" aria-live="polite"')
         replay.outcome.props["aria-label"] = words("replay")
         alone = sheet.alone()
         if alone is not None:
             replay.buttons(alone.id)
         if len(items) == NEWEST:
-            ui.html(escape(words("newest_only", NEWEST)), sanitize=False, tag="p").classes("soft")
+            elements.text(words("newest_only", NEWEST)).classes("soft")
     await replay.run()
 
 
@@ -81,20 +81,17 @@ class _Replay:
     def slider(self, key: str, value: float) -> None:
         words = self.sheet.words
         with ui.element("div").classes("slider"):
-            ui.html(escape(words(key)), sanitize=False, tag="label").props(f'for="{key}"')
+            elements.text(words(key), "label").props(f'for="{key}"')
             # no element of its own: Vue would put it back to this value at each drawing
-            ui.html(
-                f'<input id="{key}" type="range" min="0" max="1" step="0.01" value="{value:.2f}">',
-                sanitize=False,
+            elements.html(
+                f'<input id="{key}" type="range" min="0" max="1" step="0.01" value="{value:.2f}">'
             ).on(
                 "input",
                 lambda event, key=key: self.moved(key, event),
                 throttle=0.1,
                 js_handler="(event) => emit(Number(event.target.value))",
             )
-            ui.html(words.number(value, 2), sanitize=False, tag="output").props(
-                f'for="{key}" id="{key}-value"'
-            )
+            elements.text(words.number(value, 2), "output").props(f'for="{key}" id="{key}-value"')
 
     def buttons(self, device: str) -> None:
         """Let the bin decide by what the sliders say, or by its configuration again."""
@@ -104,9 +101,7 @@ class _Replay:
                 (words("use_these", self.sheet.name(device)), self.use),
                 (words("as_configured"), self.forget),
             ):
-                button = ui.html(escape(text), sanitize=False, tag="button").classes("label")
-                button.props["type"] = "button"
-                button.on("click", partial(use, device))
+                elements.button(escape(text), partial(use, device))
 
     async def use(self, device: str) -> None:
         """Only what was moved: the others may hold a promise."""

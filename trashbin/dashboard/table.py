@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from trashbin import history, resources
-from trashbin.dashboard import cards
+from trashbin.dashboard import cards, elements
 from trashbin.dashboard.archive import Archive
 from trashbin.dashboard.filter import ANSWERED, PART, Filter
 from trashbin.dashboard.frame import Sheet, language_of
@@ -126,7 +126,7 @@ async def draw(sheet: Sheet) -> None:
     words, query = sheet.words, sheet.query
     which = chosen(query, words, sheet.watch)
     with ui.element("div").classes("main") as main:
-        searching = ui.html(escape(words("searching")), sanitize=False, tag="p").classes("soft")
+        searching = elements.text(words("searching")).classes("soft")
         searching.set_visibility(bool(which.text))
     if not await sheet.wanted():
         return
@@ -150,7 +150,7 @@ async def draw(sheet: Sheet) -> None:
         return
     searching.delete()
     with main:
-        ui.html(
+        elements.html(
             f'<form class="tools" action="/events" method="get" role="search">{sheet.bin_field}'
             f'<label class="field">{escape(words("kind"))} <select name="kind" data-go>'
             f"{cards.options(kinds, query.get('kind', ''))}</select></label>"
@@ -160,17 +160,15 @@ async def draw(sheet: Sheet) -> None:
             f'maxlength="{MAX_TEXT}" value="{escape(which.text)}"></label>'
             f'<button class="plain">{escape(words("search"))}</button>'
             f'<a class="plain" href="{escape(csv_link)}" download>{escape(words("csv"))}</a>'
-            "</form>",
-            sanitize=False,
+            "</form>"
         )
-        ui.html(
+        elements.html(
             '<div class="card scroll" tabindex="0" role="region" '
             f'aria-label="{escape(words("events"))}">'
             f'<table class="wide"><caption>{escape(words("found", count))} · '
             f"{escape(words('page_of', page, pages))}</caption>"
             f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
-            f'<p class="tools">{"".join(steps)}</p>',
-            sanitize=False,
+            f'<p class="tools">{"".join(steps)}</p>'
         )
 
 

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse
 
 from trashbin import classify, pictures
 from trashbin import config as configuration
-from trashbin.dashboard import cards, glyphs
+from trashbin.dashboard import cards, elements, glyphs
 from trashbin.dashboard.frame import Sheet, language_of
 from trashbin.dashboard.words import PICTURES, Words
 from trashbin.errors import PictureError, TrashbinError
@@ -96,19 +96,17 @@ def draw(sheet: Sheet) -> None:
     """Where a picture is chosen, and where its result appears."""
     words = sheet.words
     with ui.element("div").classes("main"):
-        ui.html(escape(words("try_intro")), sanitize=False, tag="p").classes("soft")
-        ui.html(
+        elements.text(words("try_intro")).classes("soft")
+        elements.html(
             f'<div class="drop">{glyphs.of(None)}<label for="picture">{escape(words("choose"))}'
             '</label><input id="picture" type="file" accept=".jpg,.jpeg,.png">'
-            f'<span class="soft">{escape(words("drop_here"))}</span></div>',
-            sanitize=False,
+            f'<span class="soft">{escape(words("drop_here"))}</span></div>'
         )
         judging = escape(f'<p class="soft">{escape(words("judging"))}</p>')
         failed = escape(_failed(words("not_sent")))
-        ui.html(
+        elements.html(
             f'<div id="result" aria-live="polite" data-judging="{judging}" '
-            f'data-failed="{failed}"></div>',
-            sanitize=False,
+            f'data-failed="{failed}"></div>'
         )
 
 
