@@ -19,7 +19,7 @@ from starlette.requests import Request
 from trashbin.dashboard import cards, elements, glyphs, wire
 from trashbin.dashboard.bins import Bin, in_order
 from trashbin.dashboard.watch import Answer, Watch
-from trashbin.dashboard.words import LANGUAGES, Words, preferred
+from trashbin.dashboard.words import LANGUAGES, Words, for_whom
 from trashbin.settings import ID_PATTERN
 
 PAGES = {
@@ -133,15 +133,10 @@ class Sheet:
         ui.timer(seconds, look)
 
 
-def language_of(request: Request) -> str:
-    """What the person chose, else what the browser asks for."""
-    return request.cookies.get("language") or preferred(request.headers.get("accept-language", ""))
-
-
 @contextmanager
 def sheet(watch: Watch, request: Request, path: str, *, logout: bool) -> Iterator[Sheet]:
     """The frame; what is drawn inside the block is the page's content."""
-    words = Words(language_of(request))
+    words = for_whom(request)
     theme = request.cookies.get("theme", "auto")
     theme = theme if theme in THEMES else "auto"
     device = request.query_params.get("bin") or None

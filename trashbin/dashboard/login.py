@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trashbin.dashboard import glyphs
-from trashbin.dashboard.words import Words, preferred
+from trashbin.dashboard.words import Words, for_whom
 from trashbin.errors import ConfigError
 
 OPEN = ("/look/style.css", "/favicon.ico")  # what the form itself needs
@@ -92,15 +92,12 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = {
-            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
-        }
-        cookies = HTTPConnection(scope).cookies  # another program's may be no valid ones
-        refusal = self._foreign(scope, headers)
+        request = HTTPConnection(scope)
+        refusal = self._foreign(request)
         if refusal is None and self._password is not None:
-            refusal = await self._unknown(scope, receive, headers, cookies, self._password)
+            refusal = await self._unknown(request, receive, self._password)
         if refusal is None:
-            over = self._sessions.get(cookies.get(COOKIE, ""))
+            over = self._sessions.get(request.cookies.get(COOKIE, ""))
             if scope["type"] == "websocket" and over is not None:
                 receive, send = _until(over, receive, send)
             await self._app(scope, receive, send)
@@ -110,47 +107,41 @@ class Guard:
         else:
             await refusal(scope, receive, send)
 
-    def _foreign(self, scope: Scope, headers: dict[str, str]) -> Response | None:
+    def _foreign(self, request: HTTPConnection) -> Response | None:
         """What another site's page makes a browser send."""
-        host = headers.get("host", "")
+        host = request.headers.get("host", "")
         if self._local and _parts(f"//{host}").hostname not in LOOPBACK:
             # a name that was made to point here
             return PlainTextResponse("This page listens to this machine alone.\n", 421)
-        origin = headers.get("origin")
-        changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        origin = request.headers.get("origin")
+        changes = request["type"] == "websocket" or request["method"] not in ("GET", "HEAD")
         if changes and origin is not None and _parts(origin).netloc != host:
             return PlainTextResponse("Another site may not use this page.\n", 403)
         return None
 
     async def _unknown(
-        self,
-        scope: Scope,
-        receive: Receive,
-        headers: dict[str, str],
-        cookies: dict[str, str],
-        password: Password,
+        self, request: HTTPConnection, receive: Receive, password: Password
     ) -> Response | None:
         """The login page for who has no session; None for who has."""
-        token = cookies.get(COOKIE, "")
+        token = request.cookies.get(COOKIE, "")
         known = token in self._sessions
-        path = scope["path"]
-        query = scope.get("query_string", b"").decode("latin-1")
-        words = Words(cookies.get("language") or preferred(headers.get("accept-language", "")))
+        path, query = request["path"], request.get("query_string", b"").decode("latin-1")
+        words = for_whom(request)
         if path == "/logout":
             self._end(token)
             gone = RedirectResponse("/login", 303)
             gone.delete_cookie(COOKIE)
             return gone
-        if path == "/login" and scope["type"] == "http":
-            if scope["method"] == "POST":
-                return await self._log_in(Request(scope, receive), words, password)
+        if path == "/login" and request["type"] == "http":
+            if request["method"] == "POST":
+                return await self._log_in(Request(request.scope, receive), words, password)
             return RedirectResponse(_wanted(query), 303) if known else _form(words)
         if known or path in OPEN:
             return None
         if (
-            scope["type"] == "http"
-            and scope["method"] == "GET"
-            and "text/html" in headers.get("accept", "")
+            request["type"] == "http"
+            and request["method"] == "GET"
+            and "text/html" in request.headers.get("accept", "")
         ):
             return RedirectResponse(_login(path, query), 303)
         return PlainTextResponse("Log in first.\n", 401)

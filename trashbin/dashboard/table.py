@@ -20,9 +20,9 @@ from trashbin import history, resources
 from trashbin.dashboard import cards, elements
 from trashbin.dashboard.archive import Archive
 from trashbin.dashboard.filter import ANSWERED, PART, Filter
-from trashbin.dashboard.frame import Sheet, language_of
+from trashbin.dashboard.frame import Sheet
 from trashbin.dashboard.watch import Watch
-from trashbin.dashboard.words import PARTS, Words
+from trashbin.dashboard.words import PARTS, Words, for_whom
 from trashbin.events import Event, EventType
 from trashbin.types import Reason
 
@@ -69,7 +69,7 @@ def serve(watch: Watch) -> None:
 
     @app.get(CSV)
     def as_csv(request: Request) -> StreamingResponse:
-        which = chosen(request.query_params, Words(language_of(request)), watch)
+        which = chosen(request.query_params, for_whom(request), watch)
         return StreamingResponse(
             _lines(watch.archive.read(which)),
             media_type="text/csv; charset=utf-8",

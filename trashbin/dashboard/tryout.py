@@ -15,8 +15,8 @@ from starlette.responses import HTMLResponse
 from trashbin import classify, pictures
 from trashbin import config as configuration
 from trashbin.dashboard import cards, elements, glyphs
-from trashbin.dashboard.frame import Sheet, language_of
-from trashbin.dashboard.words import PICTURES, Words
+from trashbin.dashboard.frame import Sheet
+from trashbin.dashboard.words import PICTURES, Words, for_whom
 from trashbin.errors import PictureError, TrashbinError
 from trashbin.model import manifest
 from trashbin.ports import Classifier
@@ -58,7 +58,7 @@ def serve(judge: Judge) -> None:
 
     @app.post(ADDRESS)
     async def judged(request: Request) -> HTMLResponse:
-        words = Words(language_of(request))
+        words = for_whom(request)
         name = request.query_params.get("name", "")[:MAX_NAME]
         try:
             content = await _body(request)

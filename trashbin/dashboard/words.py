@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from starlette.requests import HTTPConnection
+
 LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 
 # key -> English, Indonesian
@@ -313,6 +315,12 @@ class Words:
             if seconds >= size:
                 return f"{seconds / size:.0f} {self(f'unit_{unit}')}"
         return f"{seconds:.0f} {self('unit_s')}"
+
+
+def for_whom(request: HTTPConnection) -> Words:
+    """In the language that the person chose, else in the one that the browser asks for."""
+    chosen = request.cookies.get("language")  # another program's cookies may be no valid ones
+    return Words(chosen or preferred(request.headers.get("accept-language", "")))
 
 
 def preferred(header: str) -> str:
