@@ -25,6 +25,7 @@ RECORD=/usr/local/share/trashbin
 UNIT=/etc/systemd/system/trashbin.service
 ENABLED=/etc/systemd/system/multi-user.target.wants/trashbin.service
 WATCHDOG=/etc/systemd/system.conf.d/60-trashbin-watchdog.conf
+WAIT_S=300 # for another apt
 HERE=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 changes=0
@@ -105,13 +106,28 @@ optional() { # PACKAGE WITHOUT-IT
     fi
 }
 
+# A system that has just started is often at it by itself. apt can be told to wait for the lock of
+# its packages, but not for that of its lists.
+apt_update() {
+    tries=0
+    until told=$(apt-get update -q 2>&1 >/dev/null); do
+        case $told in
+        *"Could not get lock"*) [ $tries -lt $((WAIT_S / 5)) ] || die "another apt does not end: $told" ;;
+        *) die "apt-get update failed: is there a network? $told" ;;
+        esac
+        [ $tries != 0 ] || say waiting "for another apt: $(printf %s "$told" | grep -om 1 'held by .*' || :)"
+        tries=$((tries + 1))
+        sleep 5
+    done
+}
+
 apt_packages() {
     wanted="python3-venv ca-certificates"
     missing=
     for package in $wanted; do installed "$package" || missing="$missing $package"; done
     # asked again only where something is to be fetched anyway, so that a second run fetches nothing
     if [ -n "$missing" ] || [ ! -e "$RECORD/digest" ]; then
-        apt-get update -q >/dev/null || die "apt-get update failed: is there a network?"
+        apt_update
     fi
     # Raspberry Pi OS has both; Debian's own archives do not
     optional "python3-picamera2" "cameras go through v4l2"
@@ -122,7 +138,8 @@ apt_packages() {
         # netbase, which Trixie's Python brings, writes one where none is, and leaves it behind
         [ -e /etc/hosts ] || : >"$RECORD/hosts"
         # shellcheck disable=SC2086
-        apt-get install -y -q --no-install-recommends $missing >"$RECORD/apt.tmp" 2>&1 || {
+        apt-get install -y -q -o DPkg::Lock::Timeout=$WAIT_S --no-install-recommends $missing \
+            >"$RECORD/apt.tmp" 2>&1 || {
             tail -n 20 "$RECORD/apt.tmp" >&2
             die "apt-get install$missing failed."
         }
@@ -457,7 +474,7 @@ remove_packages() {
         return 0
     fi
     # shellcheck disable=SC2086
-    apt-get purge -y -q $ours >/dev/null
+    apt-get purge -y -q -o DPkg::Lock::Timeout=$WAIT_S $ours >/dev/null
     # unless somebody has written to it since
     [ ! -s $RECORD/hosts ] || [ "$(sha256sum </etc/hosts)" != "$(cat $RECORD/hosts)" ] || rm /etc/hosts
 }

@@ -5,11 +5,14 @@ The tests of a tree build on each other, in this order.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -44,9 +47,25 @@ def before(tree: Tree) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def installed(tree: Tree, before: dict[str, str]) -> dict[str, str]:
-    """The tree after one command."""
-    tree.said["install"] = tree.ok("./install.sh")
+    """The tree after one command, typed while another apt is still at work."""
+    with busy_apt(tree.root):
+        tree.said["install"] = tree.ok("./install.sh")
     return tree.listing()
+
+
+@contextmanager
+def busy_apt(root: Path) -> Iterator[None]:
+    """apt's locks are held for some seconds, that of the packages longer than that of its lists."""
+    locks = [root / path for path in ("var/lib/apt/lists/lock", "var/lib/dpkg/lock-frontend")]
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("a")) for path in locks]
+        for file in files:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        for after, file in zip((3.0, 30.0), files, strict=True):
+            timer = Timer(after, fcntl.lockf, (file, fcntl.LOCK_UN))
+            timer.start()
+            stack.callback(timer.join)
+        yield
 
 
 def test_a_32_bit_system_is_refused_with_the_reason_and_left_alone(
@@ -65,6 +84,7 @@ def test_a_32_bit_system_is_refused_with_the_reason_and_left_alone(
 
 
 def test_one_command_installs(tree: Tree, installed: dict[str, str]) -> None:
+    assert "waiting   for another apt" in tree.said["install"]
     assert "Installed. Next: sudo trashbin setup" in tree.said["install"]
     for package in ABSENT_PACKAGES[tree.release]:
         assert f"{package} is not in this machine's archives" in tree.said["install"]
