@@ -95,6 +95,11 @@ class Actuation:
         """True while the stop switch is closed."""
         return self.stop is not None and self.stop.active
 
+    @property
+    def unread(self) -> str | None:
+        """Why the stop switch could not be read, and counts as closed; None where it was read."""
+        return None if self.stop is None else self.stop.problem
+
     def _rest(self, movers: Sequence[Actuator]) -> None:
         for actuator in movers:
             self._unless_stopped()
@@ -106,7 +111,8 @@ class Actuation:
     def _unless_stopped(self) -> None:
         if self.stopped():
             raise StoppedError(
-                "the lid was opened, or the stop switch closed: nothing moves until that ends"
+                self.unread
+                or "the lid was opened, or the stop switch closed: nothing moves until that ends"
             )
         if self.clock.wait(0):
             raise StoppedError("the bin was told to stop before the move was over")

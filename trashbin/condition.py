@@ -225,8 +225,12 @@ class Condition:
     def switched_off(self) -> None:
         """The stop switch is on, and no move was cut off by it: shown, and no event of its own.
 
-        A lid that is lifted for each item is no fault of a part.
+        A lid that is lifted for each item is no fault of a part; a switch that can't be read is.
         """
+        unread = self.parts.actuation.unread
+        if unread is not None:
+            self.fault("stop", unread)
+            return
         self._begin_tries()
         why = "the lid is open, or the bin is stopped by its switch: nothing moves until that ends"
         log.warning("stop: %s", why)

@@ -204,7 +204,10 @@ class StopInput(Protocol):
     """A lid or hand switch: while it is active, nothing may move.
 
     What must stop at once is stopped by the adapter's own callback, on the pin's thread.
+    ``problem`` says why it could not be read when it was last asked, and so counts as active.
     """
+
+    problem: str | None
 
     @property
     def active(self) -> bool:

@@ -29,6 +29,7 @@ class Recovery:
         self.cycle = cycle
         self.parts = condition.parts
         self._hung = 0  # tries in a row at which the camera's driver did not come back
+        self._unread: str | None = None  # why the stop switch could not be read at the last try
 
     @property
     def due(self) -> bool:
@@ -90,7 +91,13 @@ class Recovery:
     def _went_home(self, may_move: bool) -> bool:
         """The lid is closed again: what was stopped half-way goes back to rest, if it may."""
         actuation = self.parts.actuation
-        if actuation.stop is None or actuation.switched_off:
+        if actuation.stop is None:
+            return False
+        off, before = actuation.switched_off, self._unread
+        self._unread = actuation.unread
+        if off:
+            if self._unread not in (before, self.condition.problems["stop"]):
+                self.condition.switched_off()  # for another reason than was told
             return False
         if not (may_move and actuation.half_way):
             return True  # the next sort ends at rest

@@ -214,6 +214,7 @@ class Lid:
     """A stop input."""
 
     active = False
+    problem: str | None = None
 
     def close(self) -> None: ...
 

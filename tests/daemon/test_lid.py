@@ -57,6 +57,35 @@ def test_a_lid_that_is_opened_between_items_is_told_at_once_and_its_end_too(rig:
     assert rig.daemon.status is Status.IDLE
 
 
+def test_a_switch_that_cannot_be_read_is_not_told_as_an_open_lid(rig: Rig) -> None:
+    why = "The stop switch on pin 27 cannot be read, and counts as closed: pigpiod is gone"
+
+    def told() -> str:
+        rig.go(3)
+        state = rig.told.topics["state"]
+        assert state["status"] == "fault"
+        return str(state["problems"]["stop"])
+
+    rig.lid.active, rig.lid.problem = True, why
+    assert told() == why and rig.kinds() == ["fault"]
+    rig.lid.problem = None
+    assert "the lid is open" in told()
+    rig.lid.problem = why
+    assert told() == why and rig.kinds() == ["fault", "fault"]
+    rig.lid.active, rig.lid.problem = False, None
+    rig.go(5)
+    assert rig.told.topics["state"]["problem"] is False
+
+    def unread(bin: str) -> None:
+        rig.lid.active, rig.lid.problem = True, why
+
+    rig.servo.on_sort = unread
+    rig.drop()
+    assert told() == why
+    rig.go(30)
+    assert rig.kinds()[2:] == ["sorted", "fault"], "told once"
+
+
 def test_what_falls_through_an_open_lid_is_seen_by_a_bin_that_knows_no_empty_tray(
     tmp_path: Path,
 ) -> None:

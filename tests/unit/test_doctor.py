@@ -50,6 +50,13 @@ def test_a_lid_that_a_running_bin_tells_of_is_no_failing_part() -> None:
     assert levels == {"daemon": Level.GOOD, "stop switch": Level.WARNING, "camera": Level.BAD}
 
 
+@pytest.mark.parametrize("made", ["cannot be read", "cannot be opened: busy"])
+def test_a_stop_switch_that_the_running_bin_cannot_read_is_a_failing_part(made: str) -> None:
+    heard = network.Heard(state={"problems": {"stop": f"The stop switch on pin 27 {made}"}})
+    _, found = daemon.asked(heard)
+    assert (found.check, found.level, found.exit_code) == ("stop", Level.BAD, ExitCode.UNREACHABLE)
+
+
 def test_json_has_every_finding_and_the_counts() -> None:
     report = Report()
     report.add(good("a", "found", "means"), warning("b", "found", "means", "do"))

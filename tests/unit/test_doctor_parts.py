@@ -20,6 +20,7 @@ from gpiozero.pins.mock import MockFactory, MockPWMPin
 from tests.support import FakeClock
 from trashbin import devices, limits
 from trashbin.assistant.parts import opened_camera
+from trashbin.devices import gpio
 from trashbin.devices.level import UltrasonicSensor
 from trashbin.devices.pins import pin_factory
 from trashbin.doctor import examine, eyes
@@ -227,6 +228,19 @@ class ShortedStop(MockPWMPin):
 
     def _change_state(self, value: Any) -> bool:
         return bool(super()._change_state(value and self.info.name != f"GPIO{STOP}"))
+
+
+def test_a_stop_switch_that_cannot_be_read_is_not_called_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gone(button: Any) -> bool:
+        if button.when_activated is None:
+            return False  # as it is opened
+        raise ConnectionResetError("pigpiod is gone")
+
+    monkeypatch.setattr(gpio.Button, "is_active", property(gone))
+    found = on_pins(FakePerson(True, 0.0, True), MockFactory())["stop switch"]
+    assert found.level is Level.BAD and "pigpiod is gone" in found.found
 
 
 def test_the_servo_stands_still_while_the_stop_switch_is_closed() -> None:

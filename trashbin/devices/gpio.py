@@ -211,10 +211,11 @@ class StopInput:
     """
 
     def __init__(self, pin: int, context: Context, on_stop: Callable[[], None]) -> None:
-        with told_as(TriggerError, f"The stop switch on pin {pin} cannot be opened"):
+        self._what = f"The stop switch on pin {pin}"
+        with told_as(TriggerError, f"{self._what} cannot be opened"):
             self._button: Button | None = Button(pin, pin_factory=context.pins)
             self._button.when_activated = lambda: on_stop()
-        self._unread = False  # told
+        self.problem: str | None = None
 
     @property
     def active(self) -> bool:
@@ -224,11 +225,11 @@ class StopInput:
         try:
             active = bool(self._button.is_active)
         except Exception as error:  # the libraries raise what they please
-            if not self._unread:
-                log.error("the stop switch cannot be read, and counts as closed: %s", error)
-            self._unread = True
+            if self.problem is None:  # the first of them, or it would be another each time
+                self.problem = f"{self._what} cannot be read, and counts as closed: {error}"
+                log.error("%s", self.problem)
             return True
-        self._unread = False
+        self.problem = None
         return active
 
     def close(self) -> None:

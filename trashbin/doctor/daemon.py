@@ -54,7 +54,7 @@ def asked(heard: Heard) -> Iterator[Finding]:
     for part, word in (heard.selftest or problems).items():
         if word == "good":
             yield good(part, "good, says the running bin", "It was tried just now.")
-        elif part == "stop":
+        elif part == "stop" and "cannot be" not in word:
             yield stopped(f"{word} (so says the running bin)")
         else:
             yield unreachable(

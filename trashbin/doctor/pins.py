@@ -225,11 +225,13 @@ class Pins:
             return
         try:
             with stoppable(self.context) as own:
-                closed = own.stop is not None and own.stop.active
+                assert own.stop is not None
+                closed, unread = own.stop.active, own.stop.problem
         except DeviceError as error:
-            yield unreachable("stop switch", str(error), "Nothing moves without it.", "Check it.")
-            return
-        if closed:
+            closed, unread = False, str(error)
+        if unread is not None:
+            yield unreachable("stop switch", unread, "Nothing moves without it.", "Check it.")
+        elif closed:
             yield stopped(f"GPIO{pin} is closed: the bin is stopped")
         else:
             yield good("stop switch", f"GPIO{pin} is open", "The bin may move.")
