@@ -17,6 +17,7 @@ from trashbin.cli_options import (
     model_option,
     store_option,
 )
+from trashbin.errors import NoStoreError
 
 if TYPE_CHECKING:
     from trashbin.settings import Config
@@ -209,8 +210,5 @@ def _store(config: Config | None, store: Path | None) -> Path | None:
     if store is None:
         return Store().path if Store().path.is_dir() else None
     if not store.is_dir():
-        raise click.UsageError(
-            f"There is no store in {store}: name its folder with --store, or the bin's YAML with "
-            "--config. Before its first start a bin has none."
-        )
+        raise NoStoreError(store)
     return store

@@ -120,6 +120,8 @@ class StoreError(TrashbinError):
 class NoStoreError(StoreError):
     """No bin ever kept an event in this folder: it is the wrong one, or too early."""
 
+    exit_code = ExitCode.BAD_USAGE
+
     def __init__(self, folder: object) -> None:
         super().__init__(
             f"There is no event store in {folder}: name its folder with --store, or the bin's YAML "

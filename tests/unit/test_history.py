@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from tests.support_events import LABELS, NOON, a_fault, an_event
 from trashbin.cli import main
 from trashbin.decision import decide
+from trashbin.errors import NoStoreError
 from trashbin.events import Answer, Detail, Event, EventType, timestamp
 from trashbin.history import again, compare, moment
 from trashbin.outbox import Outbox
@@ -195,7 +196,6 @@ def test_a_damaged_event_is_left_out_and_named(store: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["events", "--store", "{}/none"], 3, "There is no event store"),
         (["events", "--store", "{}", "--since", "yesterday"], 2, "2h or 3d"),
         (["events", "--store", "{}", "--json", "--csv"], 2, "give one"),
         (["events", "--store", "{}", "--config", "x.yaml"], 2, "give one"),
@@ -206,6 +206,19 @@ def test_mistakes_are_told(store: Path, arguments: list[str], status: int, words
     result = call(*(argument.format(store) for argument in arguments))
     assert result.exit_code == status
     assert words in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["events"], ["replay", "--gap", 0.3], ["teach"], ["teach", "--dry-run"], ["export-labels"]],
+)
+@pytest.mark.parametrize("folder", ["", "none"])  # without a store in it; not there at all
+def test_every_command_ends_alike_without_a_store(
+    tmp_path: Path, command: list[object], folder: str
+) -> None:
+    result = call(*command, *["out"] * ("export-labels" in command), "--store", tmp_path / folder)
+    assert result.exit_code == 2
+    assert result.stderr == f"trashbin: {NoStoreError(tmp_path / folder)}\n"
 
 
 def test_who_may_not_read_the_store_is_told_to_use_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
