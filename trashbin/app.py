@@ -12,6 +12,7 @@ import gc
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -38,6 +39,7 @@ from trashbin.wearing import Wearing
 log = logging.getLogger(__name__)
 
 TOLD = 10  # mistakes of a configuration
+LOCK_PAUSES_S = (0.05, 0.2)  # the doctor has it for an instant, to see whether a bin has it
 SHUTDOWN_S = 15  # less than the unit's TimeoutStopSec
 
 # sections that the daemon cannot run without, not even in safe mode
@@ -194,7 +196,7 @@ def build(
 
 
 @contextmanager
-def alone(store: Path) -> Iterator[None]:
+def alone(store: Path, wait: Callable[[float], object] = time.sleep) -> Iterator[None]:
     """Keep a store for this bin while the block lasts: two would share pins, or a name on MQTT.
 
     StoreError where another has it. A folder that cannot be used is the store's to tell.
@@ -203,9 +205,13 @@ def alone(store: Path) -> Iterator[None]:
         with suppress(OSError):
             store.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context((store / "lock").open("w"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                message = f"{store}: another trashbin runs on this store; stop it first"
-                raise StoreError(message) from error
+            for pause in (*LOCK_PAUSES_S, None):
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if pause is None:
+                        message = f"{store}: another trashbin runs on this store; stop it first"
+                        raise StoreError(message) from error
+                    wait(pause)
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.support import FakeClock
 from trashbin import app, config, made
 from trashbin.devices.gpio import STUCK_S
 from trashbin.devices.pins import pin_factory
+from trashbin.errors import StoreError
 from trashbin.status import Status
 
 NO_PINS = """\
@@ -42,6 +44,22 @@ def test_nothing_moves_where_the_stop_switch_cannot_be_read(tmp_path: Path) -> N
         daemon.begin()
         assert {"gpio", "stop"} <= daemon.parts.problems.keys()
         assert daemon.status is Status.FAULT
+
+
+def test_a_doctor_that_looks_at_the_lock_turns_no_bin_away(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as looked_at:
+        fcntl.flock(looked_at, fcntl.LOCK_SH)
+        waited: list[float] = []
+
+        def looks_away(seconds: float) -> None:
+            waited.append(seconds)
+            fcntl.flock(looked_at, fcntl.LOCK_UN)
+
+        with app.alone(tmp_path, looks_away):
+            assert len(waited) == 1
+            with pytest.raises(StoreError, match="another"), app.alone(tmp_path, waited.append):
+                pass
+    assert sum(waited) < 1
 
 
 def test_of_what_people_press_an_answer_alone_may_not_stay_pressed(
