@@ -41,6 +41,17 @@ def test_events_that_go_on_do_not_put_it_off() -> None:
         holes.came(3 + tenth, tenth / 10)
 
 
+def test_nor_does_a_bin_that_always_tells_something_put_off_the_next_question() -> None:
+    holes = heard(1, 4)
+    asked = []
+    for second in range(1, 40):
+        holes.came(4 + second, second)
+        if second == 10:
+            holes.came(3, second)  # the answer, and another follows
+        asked += [second] * (holes.due(second) is not None)
+    assert asked == [2, 8, 16] and holes.floor == 43, "then it is gone"
+
+
 def test_an_answer_is_over_once_nothing_came_for_a_while() -> None:
     holes = heard(1, 4)
     for asked in (GRACE_S, GRACE_S + QUIET_S):

@@ -28,6 +28,7 @@ class Holes:
     _above: list[int] = field(default_factory=list)  # what came above the floor, ascending
     _since: float = 0.0
     _tries: int = 0
+    _asked_to: int = 0  # the end of what was asked for last
 
     def came(self, seq: int, now: float) -> None:
         """An event of this number is here."""
@@ -36,9 +37,11 @@ class Holes:
         if seq <= self.floor:
             return
         at = bisect.bisect_left(self._above, seq)
-        if at == len(self._above) or self._above[at] != seq:
+        missed = at == len(self._above) or self._above[at] != seq
+        if missed:
             self._above.insert(at, seq)
-        if self._close_up() or self._tries:
+        answers = missed and self._tries > 0 and seq <= self._asked_to  # not one of today's items
+        if self._close_up() or answers:
             self._since = now  # something moves: wait on
 
     def expect(self, seq: int, now: float) -> None:
@@ -63,7 +66,9 @@ class Holes:
         self._tries += 1
         self._since = now
         end = self._above[0] - 1 if self._above else self.last
-        return self.floor, min(LIMIT, end - self.floor)
+        limit = min(LIMIT, end - self.floor)
+        self._asked_to = self.floor + limit
+        return self.floor, limit
 
     def again(self, now: float) -> None:
         """The bin came back: what was asked of it may be asked anew."""
