@@ -9,14 +9,19 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
+from tests.support import FakeClock
 from tests.support_processes import Broker, Listener, as_from_a_terminal, wait_until
 from trashbin import events
-from trashbin.fleet.simulate import _unheard, stored
+from trashbin.errors import BrokerError
+from trashbin.fleet.simulate import _Fleet, _unheard, stored
+from trashbin.fleet.worker import Report, Task
+from trashbin.settings import MqttPublisher
 
 VALID = Draft202012Validator(events.schema(), format_checker=FormatChecker())
 
@@ -133,6 +138,37 @@ def test_without_a_broker_it_says_so(broker: Broker) -> None:
     assert process.returncode == 3
     assert errors.startswith(f"trashbin: The broker 127.0.0.1:{broker.port} cannot be reached")
     assert "Traceback" not in errors
+
+
+Heard = tuple[int, bool, str | None]  # bins that are there; does the consumer listen; what is wrong
+
+
+@pytest.mark.parametrize(
+    ("heard", "ends"),
+    [
+        ([(0, False, "away")], "away"),  # never there
+        ([(0, True, None), *[(0, False, "away")] * 5, (1, True, "away"), (2, True, None)], None),
+        ([(1, False, None), *[(0, False, "away")] * 5, (2, True, None)], None),
+        ([(1, True, None), *[(0, False, "away")] * 100], "away"),  # and does not come back
+        ([(1, True, None)] * 100, "only 1 of 2 bins got in"),
+    ],
+)
+def test_a_broker_that_goes_while_the_bins_connect_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: list[Heard], ends: str | None
+) -> None:
+    section, clock, said = MqttPublisher(kind="mqtt"), FakeClock(), iter(heard)
+    fleet = _Fleet(Task(["sim-1", "sim-2"], tmp_path, section, 1.0, 0), quiet=True)
+    ours, theirs = multiprocessing.Pipe()
+
+    def hear(seconds: float) -> None:
+        clock.advance(1.0)
+        there, fleet._collector.listening, fleet._collector.problem = next(said)
+        fleet._last[ours] = Report([], there, None, 0.0, 0.0)
+
+    monkeypatch.setattr(fleet, "_hear", hear)
+    with ours, theirs, nullcontext() if ends is None else pytest.raises(BrokerError, match=ends):
+        fleet.connect(clock)
+    assert ends is not None or next(said, None) is None
 
 
 @pytest.mark.parametrize(

@@ -223,14 +223,19 @@ class _Fleet:
                 process.kill()
 
     def connect(self, clock: SystemClock) -> None:
-        """Wait until every bin and the consumer are there; BrokerError where they can't."""
+        """Wait until every bin and the consumer are there; BrokerError where they can't.
+
+        A broker that was there and went away may come back: all of them connect again.
+        """
         deadline = clock.monotonic() + CONNECT_S + SET_UP_S * len(self._names)
+        reached = False
         while not clock.stopped:
             self._hear(0.2)
             there = sum(report.connected for report in self._last.values())
             if there == len(self._names) and self._collector.listening:
                 return
-            if clock.monotonic() > deadline or (self._collector.problem and not there):
+            reached = reached or there > 0 or self._collector.listening
+            if clock.monotonic() > deadline or (self._collector.problem and not reached):
                 told = self._collector.problem or f"only {there} of {len(self._names)} bins got in"
                 raise BrokerError(f"{told}. Is a broker there, and may it have that many clients?")
 
