@@ -49,10 +49,7 @@ class Album:
         kind = KINDS[uncertain]
         try:
             self._make_room(_taken(len(jpeg)))
-            path = self._path(kind, image_id)
-            part = path.with_suffix(".part")
-            part.write_bytes(jpeg)
-            part.replace(path)  # no half picture has a picture's name
+            self._write(self._path(kind, image_id), jpeg)
         except (OSError, StoreError) as error:
             self._tell(f"pictures cannot be kept: {error}")
             return None
@@ -130,6 +127,17 @@ class Album:
             raise StoreError(
                 f"the disk of {self.folder} has {free // 2**20} MB left, and events need them"
             )
+
+    def _write(self, path: Path, jpeg: bytes) -> None:
+        """No half picture has a picture's name, and none stays: nobody would count it."""
+        part = path.with_suffix(".part")
+        try:
+            part.write_bytes(jpeg)
+            part.replace(path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink()
+            raise
 
     def _delete(self, kind: str, image_id: str) -> None:
         self._path(kind, image_id).unlink(missing_ok=True)

@@ -118,6 +118,22 @@ def test_half_a_picture_and_strange_files_are_none_of_ours(tmp_path: Path) -> No
     assert not half.exists() and strange.exists()
 
 
+def test_a_picture_that_the_disk_took_half_of_is_not_left_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(part: Path, jpeg: bytes) -> None:
+        with part.open("wb") as file:
+            file.write(jpeg[:1000])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    album = made(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        assert album.add("0" * 36, noise(1), uncertain=True) is None
+    assert album.problem is not None and on_disk(tmp_path) == 0
+    add(album, 2)
+
+
 def test_a_card_that_a_power_cut_made_read_only_or_half_readable_ends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
