@@ -145,10 +145,20 @@ def test_other_formats_that_claim_too_much_are_not_unpacked() -> None:
     assert b"PictureError: is too large: 50 megapixels" in done.stderr
 
 
-def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(pictures, "MAX_BYTES", len(PNG) - 1)
     with pytest.raises(PictureError, match="is larger than"):
         pictures.decode(PNG)
+    (tmp_path / "large.png").write_bytes(PNG)  # of which no more is read than tells so
+    with pytest.raises(PictureError, match="is larger than"):
+        pictures.read(tmp_path / "large.png")
+
+
+def test_bytes_that_fill_up_to_a_marker_are_skipped() -> None:
+    """Any marker of a JPEG may have some before it: ISO/IEC 10918-1, B.1.1.2."""
+    at = JPEG.index(b"\xff\xdb")
+    filled = JPEG[:at] + b"\xff\xff\xff" + JPEG[at:]
+    assert (pictures.decode(filled) == pictures.decode(JPEG)).all()
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
@@ -157,8 +167,8 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         (tmp_path / "none.jpg", "no such file"),
         (tmp_path, "is a folder"),
         (tmp_path / "pipe", "is no regular file"),
-        (Path("a\0b"), "cannot be read"),
-        (Path("x" * 5000), "cannot be read"),
+        (Path("a\0b"), r"cannot be read \(embedded null"),
+        (Path("x" * 5000), r"cannot be read \(File name too long\)"),
     ]:
         with pytest.raises(PictureError, match=told):
             pictures.read(path)
