@@ -16,7 +16,7 @@ from tests.support_events import an_event
 from trashbin.clock import SystemClock
 from trashbin.errors import StoreError
 from trashbin.fleet.collector import ASK_AT_ONCE, RETRY_S, SPREAD_S, Collector, Received
-from trashbin.fleet.holes import GRACE_S, Lost
+from trashbin.fleet.holes import ANSWER_S, GRACE_S, Lost
 from trashbin.fleet.rows import Batch, Refused
 from trashbin.settings import MqttPublisher
 
@@ -96,6 +96,12 @@ def test_no_message_ends_it_and_what_is_no_event_is_kept(messages: list[tuple[st
     ]
     assert [row.head.seq for batch in bench.database.batches for row in batch.rows] == [1, 2]
     assert bench.database.acked == [*range(1, len(messages) + 3)]
+    bench.collector.listening = True
+    for _ in range(2):
+        bench.collector._ask()
+        bench.clock.advance(1e6)
+    bins = {f"trashbin/bin-{number}/request/events" for number in (1, 2)}
+    assert set(bench.asked) <= bins, "what has no bin's id is no bin"
 
 
 def test_it_acknowledges_once_all_is_committed_and_to_nobody_else(
@@ -147,7 +153,47 @@ def test_after_a_new_connection_every_bin_is_asked_a_few_at_a_time() -> None:
         bench.collector._ask()
         counts.append(len(bench.asked) - before)
     assert counts[0] == ASK_AT_ONCE and counts[-1] == 0
-    assert sorted(bench.asked) == sorted(f"trashbin/{bin}/request/events" for bin in bins)
+    everybody = sorted(f"trashbin/{bin}/request/events" for bin in bins)
+    assert sorted(bench.asked) == everybody
+    bench.clock.advance(ANSWER_S - 1)
+    bench.collector._ask()
+    assert sorted(bench.asked) == everybody, "once for each connection, and they may be answering"
+
+
+def test_that_a_bin_does_not_send_what_is_missing_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    assert bench.take(told(1), told(3))
+    bench.collector.listening = True
+    data = {"events": 1, "first_seq": 2, "last_seq": 3, "store_id": STORE}
+    for status, error in (("ok", None), ("error", "its store fails"), ("error", "its store fails")):
+        bench.clock.advance(1e6)
+        bench.collector._ask()
+        answer = {"status": status, "data": data, "error": error}
+        answer["transaction"] = bench.question["transaction"]
+        assert bench.take(("trashbin/bin-1/response/events", json.dumps(answer).encode()))
+    assert caplog.text.count("does not send") == 1
+    assert "bin-1 does not send what is missing: its store fails" in caplog.text
+
+
+def test_an_answer_that_comes_late_is_none_to_what_was_asked_since() -> None:
+    bench = Bench()
+    assert bench.take(told(1), told(3), told(5))
+    bench.collector.listening = True
+    asked = []
+    for _ in range(2):  # for the first hole, and as no answer comes, for the second
+        bench.clock.advance(1e6)
+        bench.collector._ask()
+        asked.append(bench.question)
+    assert [question["after_seq"] for question in asked] == [1, 3]
+    data = {"events": 0, "first_seq": 5, "last_seq": 5, "store_id": STORE}
+    late, now = ({"status": "ok", "data": data, **question} for question in asked)
+    topic = "trashbin/bin-1/response/events"
+    assert bench.take((topic, json.dumps(late).encode()))
+    assert bench.collector.counts.lost == 0
+    assert bench.take((topic, json.dumps(now).encode()))
+    assert bench.collector.counts.lost == 1
 
 
 def test_a_bin_is_asked_once_it_is_there_and_what_it_has_no_more_is_written_as_lost() -> None:
@@ -159,7 +205,10 @@ def test_a_bin_is_asked_once_it_is_there_and_what_it_has_no_more_is_written_as_l
     bench.collector._ask()
     assert not bench.asked
     assert bench.take(("trashbin/bin-1/availability", b"online"))
-    bench.clock.advance(GRACE_S + SPREAD_S)
+    bench.clock.advance(GRACE_S - 0.1)
+    bench.collector._ask()
+    assert not bench.asked, "what it tells late by itself comes first"
+    bench.clock.advance(SPREAD_S + 0.1)
     bench.collector._ask()
     assert bench.asked == ["trashbin/bin-1/request/events"]
     assert (bench.question["after_seq"], bench.question["limit"]) == (1, 2)
