@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.daemon.rig import Network, Rig
+from tests.daemon.rig import UNSURE, Network, Rig
 from trashbin.errors import CameraError
-from trashbin.looking import Looker, turned
+from trashbin.looking import STAGES, Looker, turned
 from trashbin.scene import SceneState, View
 from trashbin.types import Box, Frame, Prediction, Reason
 
@@ -31,7 +31,8 @@ class Featured(Network):
         self.things.append(frame.thing)
         self.taken_at.append(frame.at)
         seen = np.array([1.0, float(self.frames)], np.float32)
-        return replace(super().predict(frame, turns), features=seen)
+        found = super().predict(frame, turns)
+        return replace(found, features=seen, preprocess_ms=2.0, invoke_ms=8.0)
 
 
 def looking(rig: Rig) -> tuple[Looker, Featured]:
@@ -103,6 +104,20 @@ def test_the_frame_that_shows_it_at_rest_is_the_bursts_first(tmp_path: Path) -> 
     rig.drop()
     sight = looker.look(network.thresholds)
     assert sight.burst_at == network.taken_at[0] and len(network.taken_at) == 3
+
+
+def test_what_the_stages_took_is_told_of_every_burst(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, look={"burst": 3, "retries": 1})
+    looker, network = looking(rig)
+    network.usual = UNSURE
+    rig.drop()
+    started = rig.clock.monotonic()
+    sight = looker.look(network.thresholds)
+    told, took = sight.timing_ms, (rig.clock.monotonic() - started) * 1e3
+    assert network.frames == 6 and set(told) == set(STAGES)
+    assert told["preprocess"] == 6 * 2.0 and told["invoke"] == 6 * 8.0
+    assert told["settle"] == pytest.approx((sight.burst_at - started) * 1e3)
+    assert told["total"] == pytest.approx(took) and took > told["settle"]
 
 
 @pytest.mark.parametrize(("torn", "reason"), [(1, Reason.CLEAR), (3, Reason.DISAGREE)])
