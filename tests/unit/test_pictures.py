@@ -221,6 +221,15 @@ def test_pictures_are_found_below_a_folder_in_order(tmp_path: Path) -> None:
     assert pictures.find(tmp_path) == [tmp_path / "a" / "c.png", tmp_path / "b.JPG"]
 
 
+def test_where_a_label_is_named_empty_its_pictures_are_no_trays(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "a.png").write_bytes(PNG)
+    (tmp_path / "empty" / "b.png").write_bytes(PNG[:60])
+    [tray], [complaint] = pictures.trays(tmp_path, ("glass", "metal"))
+    assert tray.shape == (120, 160, 3) and "b.png" in complaint
+    assert pictures.trays(tmp_path, ("glass", "empty")) == ([], [])
+
+
 @pytest.mark.parametrize("name", ["a.jfif", "b.AVIF", "c.jp2", "d.pgm", "IMG_1.HEIC"])
 def test_a_browsers_and_a_phones_pictures_are_not_left_out_silently(
     name: str, tmp_path: Path
