@@ -95,7 +95,8 @@ def evaluate(
 
     With --json, one object: images, accuracy, accuracy_ci95, coverage, acted, acted_wrong,
     selective_risk, classes, confusion (over the pictures that have a label) and unknown
-    (images, acted, auroc). A ratio of nothing is null.
+    (images, acted, auroc); --wrong adds wrong, a list with the keys file, truth, label, gap and
+    decision. A ratio of nothing is null.
 
     \b
     Examples:

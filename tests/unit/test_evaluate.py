@@ -10,8 +10,8 @@ from click import UsageError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trashbin.evaluate import Picture, auroc, list_pictures, measure, ratio, wilson
-from trashbin.types import Action, Decision, Reason
+from trashbin.evaluate import Picture, auroc, list_pictures, measure, ratio, show, wilson
+from trashbin.types import Action, Decision, Reason, Thresholds
 
 LABELS = ("glass", "metal", "paper")
 KEYS = [
@@ -107,6 +107,41 @@ def test_the_figures_of_a_small_evaluation() -> None:
     assert figures["unknown"] == {"images": 2, "acted": 1, "auroc": 0.7}
 
 
+def test_what_is_shown_to_people_has_a_row_for_every_class(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pictures = [
+        *[judged("glass", "glass", True)] * 3,
+        judged("glass", "metal", True),
+        judged("metal", None, False),
+        judged("unknown", "paper", True),
+        judged("unknown", "paper", False),
+    ]
+    show(measure(pictures, LABELS), Thresholds(0.25, 0.5, 0.75))
+    out = capsys.readouterr().out
+    lines, text = out.splitlines(), " ".join(out.split())
+    assert max(map(len, lines)) <= 80
+    words = [line.split() for line in lines]
+    assert "Accuracy 60.0% on 5 pictures (95 % interval 23.1% .. 88.2%)" in text
+    low, high = (f"{bound:.1%}" for bound in wilson(3, 4) or ())
+    for row in (
+        ["glass", "4", "3", "75.0%", low, "..", high],
+        ["metal", "1", "0", "0.0%", "0.0%", "..", "79.3%"],
+        ["paper", "0", "0", "-", "-"],
+        # what it was taken for: glass, metal, paper, nothing
+        ["glass", "3", "1", "·", "·"],
+        ["metal", "·", "·", "·", "1"],
+        ["paper", "·", "·", "·", "·"],
+    ):
+        assert row in words
+    rules = "With the rules (gap 0.25, top-1 0.50, familiarity 0.75): "
+    assert rules + "acts on 4 of 5 (80.0%), 1 of them wrong (25.0%)." in text
+    assert "Of 2 pictures of no class it acts on 1 (AUROC 0.500)." in text
+    show(measure(pictures[:3], LABELS), Thresholds(0.25, 0.5))
+    text = capsys.readouterr().out
+    assert "top-1 0.50): acts" in text and "of no class" not in text and "none" not in text
+
+
 def test_familiarity_tells_unknown_from_labelled_where_the_model_has_it() -> None:
     pictures = [
         judged("glass", "glass", True, 0.1, 0.9),
@@ -151,6 +186,7 @@ def test_folders_are_found_and_misnamed_ones_told(tmp_path: Path) -> None:
         "unknown/c.jpg",
         "empty/tray.jpg",
         "Metall/d.jpg",
+        "zz/d.jpg",
         "e.jpg",
         "f.txt",
     ):
@@ -162,9 +198,10 @@ def test_folders_are_found_and_misnamed_ones_told(tmp_path: Path) -> None:
         ("b.png", "glass"),
         ("c.jpg", "unknown"),
     ]
-    assert len(complaints) == 2
+    assert len(complaints) == 3
     assert "Metall: left out, its name is no label; did you mean metal?" in complaints[0]
     assert "e.jpg: left out, it lies in no label's folder" in complaints[1]
+    assert complaints[2] == f"{tmp_path / 'zz'}: left out, its name is no label"
 
 
 def test_a_folder_without_any_label_is_bad_usage(tmp_path: Path) -> None:
