@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.contract.actuator_bench import LEFT, RGB, RIGHT, UNCERTAIN, Bench, workbench
 from tests.contract.conftest import CONFIG
+from tests.support_processes import wait_until
 from trashbin.devices import lamps
 from trashbin.errors import ConfigError
 from trashbin.ports import Context
@@ -99,10 +99,7 @@ def test_a_lamp_that_sinks_current_is_lit_by_a_low_pin(bench: Bench) -> None:
 
 def wait_for_switches(bench: Bench, pin: int, count: int) -> None:
     """Wait until a pin changed ``count`` times: a lamp's own thread blinks in real time."""
-    deadline = time.monotonic() + 5.0
-    while len(bench.pin(pin).states) <= count and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert len(bench.pin(pin).states) > count
+    assert wait_until(lambda: len(bench.pin(pin).states) > count)
 
 
 def test_a_lamp_that_blinks_keeps_its_rhythm_when_the_status_is_shown_again(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -65,10 +64,8 @@ def test_a_distance_is_a_level(context: Context, distance_cm: float, expected: f
     sensor = wired(context, distance_cm)
     sensor.open()
     try:
-        deadline = time.monotonic() + 10
-        while (seen := sensor.level()) is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert seen == pytest.approx(expected, abs=0.001)
+        assert wait_until(lambda: sensor.level() is not None)
+        assert sensor.level() == pytest.approx(expected, abs=0.001)
     finally:
         sensor.close()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support_events import NOON, an_event
+from tests.support_processes import WAIT_S
 from trashbin.dashboard.archive import NAME, Archive, _opened
 from trashbin.dashboard.filter import ANSWERED, ITEMS, Filter
 from trashbin.dashboard.live import OTHERS
@@ -275,7 +276,7 @@ def test_a_long_search_keeps_nobody_waiting(
     def slow(path: Path) -> sqlite3.Connection:
         def step() -> None:
             searching.set()
-            go_on.wait(60)
+            go_on.wait(WAIT_S)
 
         db = open_file(path)
         db.set_progress_handler(step, 500)
@@ -284,7 +285,7 @@ def test_a_long_search_keeps_nobody_waiting(
     monkeypatch.setattr("trashbin.dashboard.archive._opened", slow)
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(store.count, Filter(text="zebra"))
-        assert searching.wait(5)
+        assert searching.wait(WAIT_S)
         assert len(store.newest(10)) == 10
         store.add(events(1, 301))
         go_on.set()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support_events import an_event
-from tests.support_processes import Broker, Listener, wait_until
+from tests.support_processes import WAIT_S, Broker, Listener, wait_until
 from tests.support_publisher import ROOT, context, ignore, tell
 from trashbin.devices import mqtt
 from trashbin.devices.mqtt import MqttPublisher
@@ -150,7 +150,7 @@ def test_a_removed_bin_leaves_nothing_however_it_ends(
     publisher.announce("info", {"told": "later"})
     publisher.announce("state", {"told": "later"})
     tell(outbox, publisher, 2)  # events go on, for whoever listens
-    assert publisher.drain(10)
+    assert publisher.drain(WAIT_S)
     assert wait_until(lambda: len(listener.on(f"{ROOT}/event")) == 2)
     assert listener.on(f"{ROOT}/state")[-1].payload == b'{"told":"later"}'
     listener.send("homeassistant/status", b"online")

@@ -72,7 +72,7 @@ def test_contract(kind: str, broker: Broker, outbox: Outbox) -> None:
     tell(outbox, publisher, 3)
     publisher.announce("state", {"mode": "auto"})
     publisher.respond("look", requests.answer("ok", {}, None, None))
-    assert publisher.drain(10)
+    assert publisher.drain(WAIT_S)
     assert outbox.depth() == (0 if kind == "mqtt" else 3)
     assert publisher.resend(0, 2) == (2 if kind == "mqtt" else 0)
     assert publisher.problem is None
@@ -91,7 +91,7 @@ def test_what_a_consumer_sees_of_a_good_day(
     assert wait_until(lambda: publisher.connected)
     publisher.announce("state", {"mode": "auto"})
     tell(outbox, publisher, 3)
-    assert publisher.drain(10)
+    assert publisher.drain(WAIT_S)
     publisher.close()
     assert listener.wait_for(f"{ROOT}/availability", OFFLINE)
     assert [m.payload for m in listener.on(f"{ROOT}/availability")] == [ONLINE, OFFLINE]
@@ -125,7 +125,7 @@ def test_a_killed_broker_loses_nothing_and_hears_requests_again(
     publisher.open(lambda *request: asked.append(request))
     assert wait_until(lambda: publisher.connected)
     tell(outbox, publisher, 2)
-    assert publisher.drain(10)
+    assert publisher.drain(WAIT_S)
     may_come.clear()
     broker.kill()
     assert wait_until(lambda: not publisher.connected)
@@ -137,7 +137,7 @@ def test_a_killed_broker_loses_nothing_and_hears_requests_again(
     may_come.set()
     assert wait_until(lambda: publisher.connected)
     tell(outbox, publisher)
-    assert publisher.drain(15)
+    assert publisher.drain(WAIT_S)
     assert wait_until(lambda: {e["seq"] for e in listener.events()} >= set(range(3, 304)))
     late = [json.loads(m.payload) for m in listener.on(f"{ROOT}/event/backlog")]
     live = [json.loads(m.payload) for m in listener.on(f"{ROOT}/event")]
@@ -175,7 +175,7 @@ def test_what_was_in_flight_comes_late_and_never_as_live(
     broker.start()
     listener = Listener(broker, f"{ROOT}/#")
     may_come.set()
-    assert publisher.drain(15)
+    assert publisher.drain(WAIT_S)
     assert wait_until(lambda: len(listener.on(f"{ROOT}/event/backlog")) == 20)
     assert [event["seq"] for event in listener.events()] == list(range(1, 21))
     listener.close()
@@ -202,7 +202,7 @@ def test_a_span_comes_again_when_asked_for(
     publisher.open(ignore)
     assert wait_until(lambda: publisher.connected)
     tell(outbox, publisher, 5)
-    assert publisher.drain(10)
+    assert publisher.drain(WAIT_S)
     assert publisher.resend(after_seq=2, limit=2) == 2
     assert wait_until(lambda: len(listener.on(f"{ROOT}/event/backlog")) == 2)
     again = [json.loads(m.payload) for m in listener.on(f"{ROOT}/event/backlog")]
@@ -218,7 +218,7 @@ def test_a_bin_under_a_new_name_tells_its_earlier_events_under_it(
     outbox.acknowledge([events[0].event_id])
     publisher = make(broker)
     publisher.open(ignore)
-    assert publisher.drain(15)
+    assert publisher.drain(WAIT_S)
     assert publisher.resend(after_seq=0, limit=1) == 1
     assert wait_until(lambda: len(listener.events()) == 3)
     told = [json.loads(message.payload) for message in listener.on(f"{ROOT}/event/backlog")]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import FakeClock
-from tests.support_processes import Broker, Listener, running, wait_until
+from tests.support_processes import WAIT_S, Broker, Listener, running, wait_until
 from tests.support_publisher import ROOT, Make, ignore, tell
 from trashbin import mqtt_access
 from trashbin.devices import mqtt
@@ -90,7 +90,7 @@ def test_a_broker_that_acknowledges_nothing_is_told_and_tried_anew(
     assert listener.wait_for(f"{ROOT}/availability", b"offline"), "the will: this was no goodbye"
     assert outbox.depth() == 3
     swallower.swallows = False
-    assert publisher.drain(30)
+    assert publisher.drain(WAIT_S)
     assert wait_until(lambda: publisher.problem is None)
     assert wait_until(lambda: {event["seq"] for event in listener.events()} == {1, 2, 3})
     listener.close()
@@ -114,7 +114,7 @@ def test_a_picture_that_the_broker_does_not_take_keeps_no_event_back(
         assert wait_until(lambda: "takes no message so large" in caplog.text)
         assert "a picture of 40 KB" in caplog.text
         tell(outbox, publisher, 2)
-        assert publisher.drain(30)
+        assert publisher.drain(WAIT_S)
         assert wait_until(lambda: {e["seq"] for e in listener.events()} == {1, 2, 3, 4, 5})
         assert wait_until(lambda: publisher.problem is None)
         publisher.announce("image/last", bytes(20_000))
