@@ -231,7 +231,6 @@ class Condition:
         if unread is not None:
             self.fault("stop", unread)
             return
-        self._begin_tries()
         why = "the lid is open, or the bin is stopped by its switch: nothing moves until that ends"
         log.warning("stop: %s", why)
         self.problems["stop"] = why

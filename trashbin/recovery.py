@@ -47,7 +47,9 @@ class Recovery:
         """Try the failed parts again; idle once nothing blocks any more."""
         problems, looker = self.condition.problems, self.parts.looker
         before = set(problems)
-        self.condition.tries += 1
+        # an open lid is nothing that fails: however long it is, no part waits the longer for it
+        failed = before & CURABLE - {"stop"}
+        self.condition.tries += bool(failed)
         if "camera" in problems and looker is not None:
             if self._sees_again(looker):
                 del problems["camera"]
@@ -70,8 +72,9 @@ class Recovery:
         if "store" in problems and self._records_again():
             del problems["store"]
         mended, idle = before - set(problems), self.condition.status is Status.IDLE
-        if mended:
+        if mended & failed:
             self.condition.mended_at = self.parts.clock.monotonic()
+        if mended:
             self.cycle.recovered()
             self.condition.tell()
         if idle and "actuator" in mended:

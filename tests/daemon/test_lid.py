@@ -86,6 +86,21 @@ def test_a_switch_that_cannot_be_read_is_not_told_as_an_open_lid(rig: Rig) -> No
     assert rig.kinds()[2:] == ["sorted", "fault"], "told once"
 
 
+def test_a_part_that_fails_after_the_lid_was_open_is_tried_again_as_soon_as_ever(rig: Rig) -> None:
+    rig.lid.active = True
+    rig.go(30)
+    rig.lid.active = False
+    rig.go(5)
+    assert rig.daemon.status is Status.IDLE
+    rig.tray.broken = "unplugged"
+    rig.signal()
+    rig.go(0.5)
+    assert rig.daemon.status is Status.FAULT
+    rig.tray.broken = None
+    rig.go(5)
+    assert rig.daemon.status is Status.IDLE
+
+
 def test_what_falls_through_an_open_lid_is_seen_by_a_bin_that_knows_no_empty_tray(
     tmp_path: Path,
 ) -> None:
