@@ -38,6 +38,12 @@ def test_it_says_why_it_cannot_look(tmp_path: Path) -> None:
     told = ask(rig, "look")
     assert (told["status"], told["data"]) == ("refused", None)
     assert told["error"] == "the bin cannot look now: paused"
+    rig.tray.clear()
+    ask(rig, "mode", mode="auto")
+    rig.lid.active = True
+    rig.go(1)
+    told = ask(rig, "look")
+    assert told["error"].startswith("the bin cannot look now: fault: stop: the lid is open")
 
 
 def test_no_bin_is_emptied_where_none_is_known(tmp_path: Path) -> None:

@@ -274,8 +274,12 @@ def test_install_list_and_rollback(archive: Path, shelf: Shelf) -> None:
     assert told["trial"]["items"] == 7
     states = {(m["installed"], m["variant"]): m["state"] for m in told["models"]}
     assert states[False, "int8"] == "running" and states[True, "int8"] == "trial"
-    assert "trial: 0 of 7 items" in call("list", *store).output
+    listed = call("list", *store).output
+    assert "trial: 0 of 7 items" in listed
+    marks = {line[0] for line in listed.splitlines() if line[1:].startswith(" trashnet")}
+    assert {"*", "?"} <= marks and "* runs   ? is tried beside it" in listed
     assert "ended by hand" in call("rollback", *store).output
+    assert "ended by hand" in call("list", *store).output.partition("last: ")[2]
     nothing = call("rollback", *store)
     assert nothing.exit_code == 2 and "nothing to go back to" in nothing.output
     folder = shelf.installed()[0].path.parent.name
@@ -286,6 +290,27 @@ def test_install_list_and_rollback(archive: Path, shelf: Shelf) -> None:
     assert call("remove", folder, *store).exit_code == 0
     assert shelf.installed() == []
     assert call("remove", folder, *store).exit_code == 2
+
+
+def test_one_that_takes_over_at_once_runs_from_the_next_start_on(
+    archive: Path, shelf: Shelf
+) -> None:
+    store = ["--store", shelf.folder.parent]
+    before = str(SHIPPED.path)
+    for variant in ("int8", "float16"):
+        given = ["--sha256", digest(archive), "--variant", variant, "--now"]
+        done = call("install", archive, *given, *store)
+        assert done.exit_code == 0 and "takes over between two items" in done.output
+        network, _ = shelf.start(Model())
+        assert network.model.variant == variant and shelf.state().trial is None
+        models = json.loads(call("list", "--json", *store).output)["models"]
+        [running] = (m["file"] for m in models if m["state"] == "running")
+        assert f"lies in {Path(running).parent}" in done.output
+        assert before in [m["file"] for m in models if m["state"] == "before"]
+        before = running
+    lines = [line.split() for line in call("list", *store).output.splitlines()]
+    marked = {(words[0], words[-1]) for words in lines if words[0] in "*<?"}
+    assert marked >= {("*", "installed"), ("<", "installed"), ("<", "trashbin")}
 
 
 def test_the_digest_that_list_shows_removes_it(archive: Path, shelf: Shelf) -> None:
