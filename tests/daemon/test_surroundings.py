@@ -57,7 +57,10 @@ def test_a_trigger_that_sticks_is_told_once_and_over_once_it_fires_again(rig: Ri
     assert fault.detail is not None and fault.detail.part == "stuck trigger"
     assert fault.detail.message == trigger.problem
     assert rig.daemon.status is Status.IDLE, "another trigger may still fire"
+    rig.go(10)
+    rig.told.topics.clear()
     rig.sorts_the_next()
+    assert set(rig.told.topics) == {"state"}, "health said so before"
     trigger.problem = None
     rig.go(10)
     assert rig.told.topics["state"]["problem"] is False
@@ -110,6 +113,13 @@ def test_a_trigger_that_could_not_even_be_made_stays_told(rig: Rig) -> None:
     rig.daemon.condition.fault("trigger", "there is no such thing")
     rig.go(60)
     assert rig.told.topics["state"]["problem"] is True
+
+
+def test_a_bin_to_which_nothing_happens_tells_how_it_is_and_no_more(rig: Rig) -> None:
+    rig.go(10)
+    rig.told.topics.clear()
+    rig.go(200)
+    assert set(rig.told.topics) == {"health"}
 
 
 def test_without_camera_or_network_it_looks_round_nevertheless(rig: Rig) -> None:
