@@ -95,7 +95,7 @@ def test_twins_come_ever_more_rarely_and_log_little(
         twin.open(ignore)
     text = "another client has our id trashbin-bin-1"
     log = (broker.folder / "mosquitto.log").read_text
-    assert wait_until(lambda: log().count("already connected, closing old") >= 6)
+    assert wait_until(lambda: log().count("already connected, closing old") >= 6), log()
     assert all(text in str(twin.problem) for twin in twins), "also of the one that is let in now"
     assert caplog.text.count(text) <= 4 and caplog.text.count("Connected to") <= 4
 
@@ -108,7 +108,7 @@ def test_a_broker_that_ends_connections_for_what_we_say(
         publisher = make(broker)
         publisher.open(ignore)
         log = (broker.folder / "mosquitto.log").read_text
-        assert wait_until(lambda: log().count("as trashbin-bin-1") >= 4)
+        assert wait_until(lambda: log().count("as trashbin-bin-1") >= 4), log()
     assert caplog.text.count("soon after it was made") <= 2
     assert caplog.text.count("Connected to") <= 2
 
