@@ -115,6 +115,20 @@ def test_familiarity_is_used_where_it_tells_the_strange_things() -> None:
     assert isinstance(alone, Refusal) or alone.coverage < both.coverage
 
 
+@pytest.mark.parametrize("which", ["gap", "familiarity"])
+def test_no_item_is_held_by_what_does_not_tell_right_from_wrong(which: str) -> None:
+    rng = np.random.default_rng(9)
+    tells, noise = rng.random((2, 2000))
+    told = {"gap": noise, "familiarity": noise} | {which: tells}
+    right = tells > 0.3
+    chosen = choose(Items(**told, right=right, eligible=np.ones(2000, np.bool_)), 0.05, 0.95)
+    assert isinstance(chosen, Promise)
+    asked = {"gap": chosen.gap, "familiarity": chosen.familiarity}
+    assert asked.pop(which) == pytest.approx(0.3, abs=0.04)
+    assert list(asked.values()) == [0.0]
+    assert chosen.coverage == pytest.approx(right.mean(), abs=0.04)
+
+
 def test_a_risk_that_no_count_reaches_is_refused() -> None:
     few = Items(np.ones(8), None, np.ones(8, np.bool_), np.ones(8, np.bool_))
     assert isinstance(choose(few, 1e-30, 0.95), Refusal)
