@@ -50,7 +50,7 @@ class Cycle:
         self._own: Signal | None = None  # the last one that no sensor gave, but the cycle itself
         self._unheeded = False  # the last sensor's signal: it came through an open lid
         self._judged_at = float("-inf")  # until when what happened in the tray has been judged
-        self._memory = Memory(
+        self.memory = Memory(
             self.recorder.outbox,
             self.recorder.album,
             keeps=self._knows_empty and config.pictures.keep != "none",
@@ -83,7 +83,7 @@ class Cycle:
             if signal.source is not Source.REQUEST:  # who asked is told so
                 self._unheeded = BLOCKING & self.condition.problems.keys() == {"stop"}
                 log.info("a signal of %s is let go: %s", signal.source, self.condition.in_words())
-            self._memory.noticed()  # or a start, or a camera that comes late, would learn it
+            self.memory.noticed()  # or a start, or a camera that comes late, would learn it
             return None
         # looked at since: a second pulse for one hand, or the servo's own motion; but one that came
         # shortly before may be of an item that was still falling
@@ -106,7 +106,7 @@ class Cycle:
         StoreError where the event cannot be committed; then nothing has moved.
         """
         self.condition.change(Change.SIGNAL)
-        self._memory.noticed()
+        self.memory.noticed()
         try:
             sight = self.looker.look(self.recorder.thresholds)
         except (DeviceError, ModelError) as error:
@@ -202,7 +202,7 @@ class Cycle:
             self.condition.part_failed(error, about=event.event_id)
         else:
             self.condition.moved()
-            self._memory.forget()  # not before: a servo that starts may take the power down
+            self.memory.forget()  # not before: a servo that starts may take the power down
         return event
 
     def _sort(self, bin: str, movers: list[Actuator], sight: Sight, event: Event) -> None:
@@ -235,7 +235,7 @@ class Cycle:
         """Nothing lies there, so nothing is held, and what comes next is the next item."""
         self._judged_at, self.condition.held = frame.at, None
         self._rounds = self._failed = 0
-        self._memory.emptied()
+        self.memory.emptied()
 
     def _jammed(self, what: str, sight: Sight, event: Event) -> None:
         self.condition.fault(
@@ -243,7 +243,7 @@ class Cycle:
             f"{what}; take it out; if the tray is empty, start the bin again to learn it",
             about=event.event_id,
         )
-        self._memory.emptied()  # so that the next start does
+        self.memory.emptied()  # so that the next start does
         self.condition.held = Held(sight, event, (Change.HOLD, None))
 
     # what a person says
@@ -335,7 +335,7 @@ class Cycle:
         """Hold it; with a ``bin``, the lamp says where a person is to carry it."""
         held = self._hold(sight, event, bin, restless=restless)
         if sight.at_rest:
-            self._memory.keep(event, sight.frame, self.looker)
+            self.memory.keep(event, sight.frame, self.looker)
         self.condition.change(*held.waits_as)
 
     def _hold(self, sight: Sight, event: Event, bin: str | None, *, restless: bool = False) -> Held:
@@ -347,17 +347,17 @@ class Cycle:
     def _let_go(self) -> None:
         """Nothing is held any more."""
         self.condition.held = None
-        self._memory.forget()
+        self.memory.forget()
 
     def learn(self) -> None:
         """Learn the empty tray, but for what lay there as the power went and lies there still.
 
         DeviceError where the camera gives no frame.
         """
-        held = self._memory.learn(self.looker)
+        held = self.memory.learn(self.looker)
         if held is not None:
             self._hold_on(held)
-        elif self._memory.is_occupied:
+        elif self.memory.is_occupied:
             self._signal()
 
     def _hold_on(self, held: Remembered) -> None:
@@ -370,18 +370,6 @@ class Cycle:
         if self.condition.status is Status.IDLE:
             self.condition.change(Change.SIGNAL)
             self._wait_on()
-
-    def keep_tray(self) -> None:
-        """A tray ages: remember how it looks by now."""
-        self._memory.keep_tray(self.looker)
-
-    def begin(self) -> None:
-        """A start: what may lie there since an earlier run?"""
-        self._memory.begin()
-
-    def end(self) -> None:
-        """The bin is told to stop, by a person or a reboot: the next start knows which."""
-        self._memory.stop()
 
     def _wait_on(self) -> None:
         """The look is over, and what we hold lies there unchanged."""

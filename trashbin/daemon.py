@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from trashbin.canary import Canary
 from trashbin.condition import ATTENTIVE, BLOCKING, Condition
@@ -113,7 +114,7 @@ class Daemon:
     def begin(self) -> None:
         """Learn the empty tray, and tell who and how we are."""
         self.recorder.recall()
-        self.cycle.begin()
+        self.cycle.memory.begin()
         if BLOCKING & self.parts.problems.keys():  # else the first that is told of it says idle
             self.condition.change(Change.FAIL)
         elif self.recorder.mode is Mode.PAUSED:
@@ -134,7 +135,7 @@ class Daemon:
 
     def end(self) -> None:
         """After ``run``, where the bin was told to stop."""
-        self.cycle.end()
+        self.cycle.memory.stop()
 
     def _go_home(self) -> None:
         """Back to rest from a move that the power cut off: a tipped tray is none to learn.
@@ -195,7 +196,8 @@ class Daemon:
             tasks.append(("stop", WATCH_EVERY_S, self._look_at_stop))
         if self.parts.looker is not None and "camera" not in self.parts.problems:
             tasks.append(("probe", self.config.watch.frame_every_s, self._guarded(self._probe)))
-            tasks.append(("tray", TRAY_EVERY_S, self.cycle.keep_tray))
+            keep_tray = partial(self.cycle.memory.keep_tray, self.parts.looker)
+            tasks.append(("tray", TRAY_EVERY_S, keep_tray))
         if "restarts" in self.parts.problems:
             tasks.append(("begin anew", self.config.watch.restarts_within_s, self._begin_anew))
         if self.condition.status is Status.IDLE:

@@ -144,7 +144,7 @@ def _table(shown: Sequence[Event]) -> Table:
     for event in shown:
         table.add_row(
             str(event.seq),
-            _local(event),
+            _local(event.ts),
             str(event.event_type),
             _label(event) or "-",
             _share(event.top1),
@@ -264,10 +264,9 @@ def _show(figures: dict[str, Any]) -> None:
     for column in ("seq", "time", "label", "top-1", "gap", "then"):
         rows.add_column(column)
     for change in changes[-TABLE_ROWS:]:
-        time = datetime.fromisoformat(change["ts"]).astimezone()
         rows.add_row(
             str(change["seq"]),
-            f"{time:%Y-%m-%d %H:%M:%S}",
+            _local(change["ts"]),
             change["label"],
             _share(change["top1"]),
             _share(change["gap"]),
@@ -283,8 +282,8 @@ def _print(what: Table | Text) -> None:
     Console(highlight=False).print(what)
 
 
-def _local(event: Event) -> str:
-    return f"{datetime.fromisoformat(event.ts).astimezone():%Y-%m-%d %H:%M:%S}"
+def _local(ts: str) -> str:
+    return f"{datetime.fromisoformat(ts).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _share(share: float | None) -> str:

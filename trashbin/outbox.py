@@ -123,9 +123,7 @@ class Outbox:
 
     def cut_off(self) -> str | None:
         """The id of the event whose move was begun and not ended, by power or by process."""
-        with self._file.reading() as db:
-            row = db.execute("SELECT value FROM meta WHERE key = 'moving'").fetchone()
-        return None if row is None else str(row[0])
+        return self._text("SELECT value FROM meta WHERE key = 'moving'")
 
     def unacknowledged(self, after_seq: int, up_to_seq: int, limit: int) -> list[Event]:
         """Events that no broker has acknowledged, oldest first, after_seq < seq <= up_to_seq."""
@@ -177,11 +175,7 @@ class Outbox:
 
     def oldest(self) -> str | None:
         """The ``ts`` of the oldest event that no broker has acknowledged; None where none waits."""
-        with self._file.reading() as db:
-            row = db.execute(
-                "SELECT ts FROM event WHERE seq = (SELECT min(seq) FROM pending)"
-            ).fetchone()
-        return None if row is None else str(row[0])
+        return self._text("SELECT ts FROM event WHERE seq = (SELECT min(seq) FROM pending)")
 
     def last_seq(self) -> int:
         """The newest event's ``seq``; 0 in a new store."""
@@ -250,9 +244,7 @@ class Outbox:
 
     def get(self, key: str) -> str | None:
         """A runtime setting, or None where nobody set it."""
-        with self._file.reading() as db:
-            row = db.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+        return self._text("SELECT value FROM setting WHERE key = ?", key)
 
     def set(self, key: str, value: str | None, *, synced: bool = True) -> None:
         """Keep a runtime setting through restarts; None forgets it.
@@ -266,6 +258,12 @@ class Outbox:
         self._room = 0
 
     # how it is done
+
+    def _text(self, query: str, *values: str) -> str | None:
+        """The one value that the query finds; None where it finds none."""
+        with self._file.reading() as db:
+            row = db.execute(query, values).fetchone()
+        return None if row is None else str(row[0])
 
     def _write(self, action: Callable[[sqlite3.Connection], T], *, synced: bool = True) -> T:
         """One transaction; on a full disk, delivered events give way to it."""
