@@ -53,6 +53,16 @@ def as_from_a_terminal() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
+def end(process: subprocess.Popen[Any], patience_s: float = 10.0) -> None:
+    """Ask a process to end; one that does not is killed."""
+    process.terminate()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def wait_until(true: Callable[[], bool]) -> bool:
     """Look often until it is true; False after WAIT_S."""
     deadline = time.monotonic() + WAIT_S
@@ -237,3 +247,12 @@ class Process:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
+
+    def kill(self) -> None:
+        """As the power does; safe twice."""
+        self.process.kill()
+        self.process.wait()
+        self.socket.close()
+
+
+Start = Callable[[str | dict[str, Any]], Process]

@@ -11,14 +11,14 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page
 
 from tests.page import site
-from tests.support_processes import Broker, free_port, running, wait_until
+from tests.support_processes import Broker, end, free_port, running, wait_until
 from trashbin import resources
 
 FLOW = resources.root() / "config" / "node-red" / "flow.json"
@@ -80,12 +80,7 @@ class NodeRed:
         return flow
 
     def close(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process)
 
 
 @contextmanager
@@ -120,11 +115,7 @@ def simulated(broker: Broker, *options: str) -> Iterator[None]:
     try:
         yield
     finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(30)
-        process.kill()
-        process.wait()
+        end(process, patience_s=30)
 
 
 def draw(picture: Path) -> None:

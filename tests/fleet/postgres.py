@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from tests.support_processes import wait_until
+from tests.support_processes import end, wait_until
 
 WHAT_HELPS = "PostgreSQL is needed: sudo apt-get install postgresql"
 
@@ -75,12 +75,7 @@ class Server:
 
     def remove(self) -> None:
         if self._process is not None:
-            self._process.terminate()  # waits for its sessions to end, so:
-            try:
-                self._process.wait(1)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end(self._process, patience_s=1)  # it would wait for its sessions to end
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -34,9 +34,7 @@ class Bin:
 
     def kill(self) -> None:
         if self.process is not None:
-            self.process.process.kill()
-            self.process.process.wait()
-            self.process.socket.close()
+            self.process.kill()
             self.process = None
 
 

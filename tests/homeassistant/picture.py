@@ -7,7 +7,6 @@ before it draws one.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -15,10 +14,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from tests.homeassistant.conftest import Site, within
 from tests.homeassistant.home import Home
+from tests.page import site
 from tests.support_processes import Broker, started
 from trashbin import resources
 
@@ -48,9 +48,7 @@ def main(picture: Path) -> None:
         here.home.wait_running()
         here.bin.start()
         within(300, lambda: asks_after_some(here.home))
-        browser = stack.enter_context(sync_playwright()).chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox"]
-        )
+        browser = stack.enter_context(site.browsing())
         page = browser.new_context(viewport=SEEN, device_scale_factor=1).new_page()
         enter(page, here.home)
         page.evaluate(IMPORT, earlier_days())
@@ -58,7 +56,6 @@ def main(picture: Path) -> None:
         page.get_by_text("What is it?").wait_for()
         page.wait_for_timeout(4000)  # until charts and gauges have stopped to move
         page.screenshot(path=str(picture))
-        browser.close()
 
 
 def asks_after_some(home: Home) -> bool:
@@ -120,15 +117,6 @@ def earlier_days() -> list[dict[str, Any]]:
                 "stats": sums,
             }
         )
-    return found
-
-
-def chromium() -> str:
-    """The browser that is installed here."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        raise RuntimeError("Chromium is needed: sudo apt-get install chromium")
     return found
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+import yaml
 
-from tests.support_processes import Broker, run, running
+from tests.support_processes import Broker, Listener, Process, Start, run, running, started
 from tests.support_publisher import Make, context
+from trashbin import resources
 from trashbin.devices.mqtt import MqttPublisher
 from trashbin.outbox import Outbox
 from trashbin.settings import MqttPublisher as MqttSettings
+
+SHIPPED = resources.root() / "config" / "mosquitto"
+USERS = ("operator", "homeassistant", "dashboard", "demo", "bin-2")
 
 
 @pytest.fixture
@@ -50,6 +57,45 @@ def tls_broker(tmp_path: Path) -> Iterator[Broker]:
         f"keyfile {tmp_path / 'server.key'}",
     ) as broker:
         yield broker
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker set up by the README's own commands; only its folder and port are others."""
+    folder = tmp_path_factory.mktemp("mosquitto")
+    for name in ("trashbin.conf", "acl"):
+        shutil.copy(SHIPPED / name, folder)
+    blocks = re.findall(r"```bash\n(.*?)```", (SHIPPED / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        script = f"set -eu; cd {folder}\n{block}"
+        run("bash", "-c", script, HOST="localhost", USERS=" ".join(USERS))
+    text = (folder / "trashbin.conf").read_text()
+    with started(Broker(folder, text.replace("/etc/mosquitto/trashbin", str(folder)))) as broker:
+        yield broker
+
+
+@pytest.fixture
+def listener(broker: Broker) -> Iterator[Listener]:
+    """Hears all that the bins say."""
+    heard = Listener(broker, "trashbin/#")
+    yield heard
+    heard.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start daemons in the test's folder, one after another; each is killed at the end."""
+    made: list[Process] = []
+
+    def begin(content: str | dict[str, Any]) -> Process:
+        text = content if isinstance(content, str) else yaml.safe_dump(content)
+        made.append(Process(tmp_path, text))
+        return made[-1]
+
+    yield begin
+    for process in made:
+        process.kill()
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,38 +15,8 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from tests.mqtt.test_run import start  # noqa: F401 (a fixture)
-from tests.support_processes import (
-    Broker,
-    Listener,
-    Process,
-    config,
-    run,
-    started,
-    wait_until,
-)
-from trashbin import resources
+from tests.support_processes import Broker, Listener, Start, config, wait_until
 from trashbin.outbox import Outbox
-
-SHIPPED = resources.root() / "config" / "mosquitto"
-USERS = ("operator", "homeassistant", "dashboard", "demo", "bin-2")
-Start = Callable[[str | dict[str, Any]], Process]
-
-
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker set up by the README's own commands; only its folder and port are others."""
-    folder = tmp_path_factory.mktemp("mosquitto")
-    for name in ("trashbin.conf", "acl"):
-        shutil.copy(SHIPPED / name, folder)
-    blocks = re.findall(r"```bash\n(.*?)```", (SHIPPED / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 2
-    for block in blocks:
-        script = f"set -eu; cd {folder}\n{block}"
-        run("bash", "-c", script, HOST="localhost", USERS=" ".join(USERS))
-    text = (folder / "trashbin.conf").read_text()
-    with started(Broker(folder, text.replace("/etc/mosquitto/trashbin", str(folder)))) as broker:
-        yield broker
 
 
 def password(broker: Broker, user: str) -> str:
@@ -116,7 +84,7 @@ def test_a_bin_is_alone_with_its_own_topics(
     shipped: Broker,
     join: Callable[..., Listener],
     tmp_path: Path,
-    start: Start,  # noqa: F811
+    start: Start,
 ) -> None:
     operator = join("operator", "trashbin/#", "homeassistant/#")
     process = start(config(tmp_path, shipped, publisher=publisher(shipped)))
@@ -192,7 +160,7 @@ def test_who_takes_a_bins_client_id_gets_none_of_its_rights_and_loses_it_nothing
     shipped: Broker,
     join: Callable[..., Listener],
     tmp_path: Path,
-    start: Start,  # noqa: F811
+    start: Start,
 ) -> None:
     operator = join("operator", "trashbin/demo/#")
     process = start(config(tmp_path, shipped, publisher=publisher(shipped)))
@@ -226,7 +194,7 @@ def test_with_anothers_credentials_nothing_is_sent_and_nothing_lost(
     shipped: Broker,
     tmp_path: Path,
     join: Callable[..., Listener],
-    start: Start,  # noqa: F811
+    start: Start,
 ) -> None:
     operator = join("operator", "trashbin/#")
     wrong = {"username": "bin-2", "password_file": str(shipped.folder / "bin-2.password")}
@@ -249,7 +217,7 @@ def test_a_password_in_the_wrong_place_is_not_told_either(
     shipped: Broker,
     tmp_path: Path,
     join: Callable[..., Listener],
-    start: Start,  # noqa: F811
+    start: Start,
 ) -> None:
     operator = join("operator", "trashbin/#")
     wrong = config(tmp_path, shipped, publisher=publisher(shipped))

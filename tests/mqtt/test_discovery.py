@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,13 +19,6 @@ from trashbin.settings import MqttPublisher as MqttSettings
 CONFIG = "homeassistant/device/bin-1/config"
 
 Make = Callable[..., MqttPublisher]
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    box = Outbox(tmp_path / "events.sqlite")
-    yield box
-    box.close()
 
 
 @pytest.fixture

@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.mqtt.test_acl import publisher, shipped  # noqa: F401 (a fixture)
-from tests.mqtt.test_run import start  # noqa: F401 (a fixture)
-from tests.support_processes import Broker, Process, config, wait_until
+from tests.mqtt.test_acl import publisher
+from tests.support_processes import Broker, Start, config, wait_until
 from trashbin.outbox import Outbox
-
-Start = Callable[[str | dict[str, Any]], Process]
 
 
 def doctor(folder: Path, content: dict[str, Any]) -> tuple[int, dict[str, dict[str, str]], str]:
@@ -69,8 +65,8 @@ def test_a_wrong_password_ends_at_mqtt_and_is_told_to_nobody(
 
 
 def test_a_bin_at_work_is_asked_and_its_devices_are_left_alone(
-    shipped: Broker,  # noqa: F811
-    start: Start,  # noqa: F811
+    shipped: Broker,
+    start: Start,
     tmp_path: Path,
 ) -> None:
     content = config(tmp_path, shipped, publisher=publisher(shipped))
@@ -89,7 +85,7 @@ def test_a_bin_at_work_is_asked_and_its_devices_are_left_alone(
 
 def test_a_bin_at_work_without_a_broker_is_left_alone(
     broker: Broker,
-    start: Start,  # noqa: F811
+    start: Start,
     tmp_path: Path,
 ) -> None:
     simulated = [{"kind": "simulated", "every_s": 1.0}]

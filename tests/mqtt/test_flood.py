@@ -8,14 +8,10 @@ import re
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.mqtt.test_run import start  # noqa: F401 (a fixture)
-from tests.support_processes import WAIT_S, Broker, Listener, Process, config, wait_until
+from tests.support_processes import WAIT_S, Broker, Listener, Process, Start, config, wait_until
 
 FLOOD = (
     ("look", b"not json"),
@@ -32,13 +28,6 @@ ITEMS = 3
 ASK = "trashbin/demo/request/"
 
 
-@pytest.fixture
-def operator(broker: Broker) -> Iterator[Listener]:
-    heard = Listener(broker, "trashbin/#")
-    yield heard
-    heard.close()
-
-
 def memory_mb(process: Process) -> float:
     """What the process holds: pages of mapped files come and go as the machine likes."""
     status = Path(f"/proc/{process.process.pid}/status").read_text()
@@ -47,8 +36,8 @@ def memory_mb(process: Process) -> float:
     return int(found[1]) / 1024
 
 
-def items(operator: Listener) -> list[dict[str, Any]]:
-    return [e for e in operator.events() if e["event_type"] in ("sorted", "uncertain")]
+def items(listener: Listener) -> list[dict[str, Any]]:
+    return [e for e in listener.events() if e["event_type"] in ("sorted", "uncertain")]
 
 
 def seconds_an_item(events: list[dict[str, Any]]) -> float:
@@ -58,21 +47,21 @@ def seconds_an_item(events: list[dict[str, Any]]) -> float:
 def test_a_flood_is_refused_and_the_bin_sorts_on(
     tmp_path: Path,
     broker: Broker,
-    operator: Listener,
-    start: Callable[[dict[str, Any]], Process],  # noqa: F811
+    listener: Listener,
+    start: Start,
 ) -> None:
     process = start(config(tmp_path, broker))
     process.wait_ready()
-    assert wait_until(lambda: len(items(operator)) >= 3)
+    assert wait_until(lambda: len(items(listener)) >= 3)
     # frames come and go within an item: its most before is compared with its most meanwhile
     before: list[float] = []
 
     def six() -> bool:
         before.append(memory_mb(process))
-        return len(items(operator)) >= 6
+        return len(items(listener)) >= 6
 
     assert wait_until(six)
-    calm = items(operator)
+    calm = items(listener)
 
     sender = Listener(broker, "nothing")
     sender.send(f"{ASK}look", b" " * 1_000_000)
@@ -88,7 +77,7 @@ def test_a_flood_is_refused_and_the_bin_sorts_on(
             sender.client.publish(f"{ASK}{verb}", payload, 0)
             sent += 1
         meanwhile.append(memory_mb(process))
-        during = items(operator)[len(calm) :]
+        during = items(listener)[len(calm) :]
         lasted = time.monotonic() - began
     assert sent > 500 * lasted, "this machine cannot make such a flood"
     assert len(during) >= ITEMS, "hardly anything was sorted meanwhile"
@@ -102,23 +91,23 @@ def test_a_flood_is_refused_and_the_bin_sorts_on(
 
     # it is itself again, and has counted
     def healthy() -> bool:
-        operator.send(f"{ASK}threshold", b'{"gap": null, "transaction": "after"}')
-        return any(b'"after"' in m.payload for m in operator.on("trashbin/demo/response/threshold"))
+        listener.send(f"{ASK}threshold", b'{"gap": null, "transaction": "after"}')
+        return any(b'"after"' in m.payload for m in listener.on("trashbin/demo/response/threshold"))
 
     assert wait_until(healthy)
 
     def counted() -> int:
-        told = operator.on("trashbin/demo/health")
+        told = listener.on("trashbin/demo/health")
         count: int = json.loads(told[-1].payload)["requests_refused"]
         return count
 
     assert wait_until(lambda: counted() > 0.5 * sent)
     refusals = [
         json.loads(message.payload)
-        for message in operator.seen
+        for message in listener.seen
         if "/response/" in message.topic and b'"refused"' in message.payload
     ]
-    assert {message.topic for message in operator.seen if "/response/" in message.topic} <= {
+    assert {message.topic for message in listener.seen if "/response/" in message.topic} <= {
         f"trashbin/demo/response/{verb}" for verb in ("look", "dance", "unknown", "threshold")
     }
     assert any("Too many requests" in refusal["error"] for refusal in refusals)

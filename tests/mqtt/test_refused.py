@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.mqtt.test_run import listener, start, state  # noqa: F401 (two are fixtures)
-from tests.support_processes import Broker, Listener, Process, config, wait_until
+from tests.mqtt.test_run import state
+from tests.support_processes import Broker, Listener, Start, config, wait_until
 
 ROOT = "trashbin/demo"
 REFUSED: list[tuple[str, bytes, str]] = [
@@ -28,8 +27,8 @@ REFUSED: list[tuple[str, bytes, str]] = [
 def test_what_is_refused_is_answered_and_counted_and_changes_nothing(
     tmp_path: Path,
     broker: Broker,
-    listener: Listener,  # noqa: F811
-    start: Callable[[dict[str, Any]], Process],  # noqa: F811
+    listener: Listener,
+    start: Start,
 ) -> None:
     listener.send(f"{ROOT}/request/mode", b'{"mode": "paused"}', retain=True)
     # nothing falls: whatever happens, a request has done it

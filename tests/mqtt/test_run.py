@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,35 +15,12 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tests.support_processes import WAIT_S, Broker, Listener, Process, config, wait_until
+from tests.support_processes import WAIT_S, Broker, Listener, Process, Start, config, wait_until
 from trashbin import events, scenes
 from trashbin.outbox import Outbox
 from trashbin.remembered import HELD
 
 VALID = Draft202012Validator(events.schema(), format_checker=FormatChecker())
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[str | dict[str, Any]], Process]]:
-    made: list[Process] = []
-
-    def begin(content: str | dict[str, Any]) -> Process:
-        text = content if isinstance(content, str) else yaml.safe_dump(content)
-        made.append(Process(tmp_path, text))
-        return made[-1]
-
-    yield begin
-    for process in made:
-        process.process.kill()
-        process.process.wait()
-        process.socket.close()
-
-
-@pytest.fixture
-def listener(broker: Broker) -> Iterator[Listener]:
-    heard = Listener(broker, "trashbin/#")
-    yield heard
-    heard.close()
 
 
 def state(listener: Listener) -> dict[str, Any]:
@@ -94,7 +70,7 @@ def test_a_bin_comes_up_sorts_and_leaves_offline(
     tmp_path: Path,
     broker: Broker,
     listener: Listener,
-    start: Callable[[dict[str, Any]], Process],
+    start: Start,
 ) -> None:
     process = start(config(tmp_path, broker))
     process.wait_ready()
@@ -119,7 +95,7 @@ def test_a_missing_part_keeps_the_bin_up_and_told(
     tmp_path: Path,
     broker: Broker,
     listener: Listener,
-    start: Callable[[dict[str, Any]], Process],
+    start: Start,
 ) -> None:
     if part == "camera":  # the simulated parts need the simulated camera
         changes |= {
@@ -139,7 +115,7 @@ def test_a_configuration_with_mistakes_runs_in_safe_mode(
     tmp_path: Path,
     broker: Broker,
     listener: Listener,
-    start: Callable[[dict[str, Any]], Process],
+    start: Start,
 ) -> None:
     wrong = config(tmp_path, broker, look={"settle": 1}, model={"threads": "many"}, colour="red")
     process = start(wrong)
@@ -162,7 +138,7 @@ def test_a_bin_that_died_too_often_stays_up_and_neither_looks_nor_moves(
     tmp_path: Path,
     broker: Broker,
     listener: Listener,
-    start: Callable[[dict[str, Any]], Process],
+    start: Start,
 ) -> None:
     short = config(tmp_path, broker, watch={"restarts": 1})
     first = start(short)
@@ -183,9 +159,7 @@ def test_a_bin_that_died_too_often_stays_up_and_neither_looks_nor_moves(
     assert second.stop() == 0
 
 
-def test_a_second_bin_on_one_store_is_refused(
-    tmp_path: Path, broker: Broker, start: Callable[[dict[str, Any]], Process]
-) -> None:
+def test_a_second_bin_on_one_store_is_refused(tmp_path: Path, broker: Broker, start: Start) -> None:
     first = start(config(tmp_path, broker))
     first.wait_ready()
     done = subprocess.run(
@@ -215,7 +189,7 @@ def test_nothing_to_run_is_one_message_and_status_2(tmp_path: Path) -> None:
 
 
 def test_under_systemd_nothing_to_run_is_no_crash_loop_and_over_once_it_is_mended(
-    tmp_path: Path, broker: Broker, start: Callable[[str], Process]
+    tmp_path: Path, broker: Broker, start: Start
 ) -> None:
     told_to_stop = start(NOTHING_TO_RUN)
     told_to_stop.wait_ready()
@@ -232,7 +206,7 @@ def test_under_systemd_nothing_to_run_is_no_crash_loop_and_over_once_it_is_mende
 
 
 def test_a_broker_that_refuses_the_password_is_said_plainly(
-    tmp_path: Path, locked_broker: Broker, start: Callable[[dict[str, Any]], Process]
+    tmp_path: Path, locked_broker: Broker, start: Start
 ) -> None:
     (tmp_path / "password").write_text("wrong")
     publisher = {
@@ -265,7 +239,7 @@ def test_the_demo_without_its_broker_ends_with_status_3(address: str) -> None:
 def test_what_a_killed_bin_held_is_sorted_by_its_answer_after_the_restart(
     broker: Broker,
     listener: Listener,
-    start: Callable[[str | dict[str, Any]], Process],
+    start: Start,
     tmp_path: Path,
 ) -> None:
     trays, items = scenes.load()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 from paho.mqtt.client import Client
 
-from tests.mqtt.test_run import start  # noqa: F401 (a fixture)
-from tests.support_processes import Broker, Listener, Process, config, wait_until
-
-Start = Callable[[str | dict[str, Any]], Process]
+from tests.support_processes import Broker, Listener, Start, config, wait_until
 
 
 @pytest.fixture
@@ -48,7 +45,7 @@ def test_with_a_certificate_it_is_let_in_and_its_key_goes_nowhere(
     tls_broker: Broker,
     operator: Listener,
     tmp_path: Path,
-    start: Start,  # noqa: F811
+    start: Start,
 ) -> None:
     process = start(config(tmp_path, tls_broker, publisher=publisher(tls_broker)))
     process.wait_ready()
@@ -67,7 +64,7 @@ def test_a_key_in_a_wrong_place_is_not_told_either(
     tls_broker: Broker,
     tmp_path: Path,
     place: str,
-    start: Start,  # noqa: F811
+    start: Start,
 ) -> None:
     key = tls_broker.folder / "bin.key"
     if place == "password_file":

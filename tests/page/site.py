@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from tests.support_processes import Broker, Process, config, free_port
+from tests.support_processes import Broker, Process, config, end, free_port
 from trashbin.demo_page import SAYS
 
 if TYPE_CHECKING:  # playwright is installed by make test-page alone
@@ -54,8 +54,7 @@ def at_work(folder: Path, broker: Broker, id: str, name: str, **changes: Any) ->
         process.wait_ready()
         yield process
     finally:
-        process.process.kill()
-        process.process.wait()
+        process.kill()
 
 
 class Dashboard:
@@ -91,12 +90,7 @@ class Dashboard:
         return self.log.read()
 
     def close(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process)
 
 
 @contextmanager

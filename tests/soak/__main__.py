@@ -98,9 +98,7 @@ def soak(
             wait_until(lambda: (run := so_far()).fallen == run.items)
             run = so_far(process.stop())
         finally:
-            process.process.kill()
-            process.process.wait()
-            process.socket.close()
+            process.kill()
             listener.close()
     return run
 
