@@ -48,6 +48,3 @@ def only(loaded: Loaded) -> Mistake:
     assert len(loaded.mistakes) == 1, [str(mistake) for mistake in loaded.mistakes]
     assert loaded.config is None
     return loaded.mistakes[0]
-
-
-# what is sound

@@ -258,18 +258,13 @@ def test_a_move_that_fails_after_an_answer_is_a_fault_about_it(rig: Rig) -> None
     assert (fault.event_type, fault.about) == ("fault", answered.event_id)
 
 
-def test_an_answer_that_cannot_be_written_moves_nothing(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_that_cannot_be_written_moves_nothing(rig: Rig) -> None:
     held = item(rig).event_id
     rig.outbox._max_bytes, rig.outbox._drop_undelivered, rig.outbox._room = 1, False, 0
     told = ask(rig, event_id=held, label="paper")
     assert told["status"] == "error" and "full" in told["error"]
     assert rig.servo.visited == []
     assert rig.daemon.status is Status.FAULT
-
-
-# buttons at the bin
 
 
 # refusals

@@ -14,8 +14,6 @@ from trashbin.promised import Promised
 from trashbin.settings import Look
 from trashbin.types import Thresholds
 
-CHOSEN = Thresholds(gap=0.7, top1=0.4)
-
 
 def calibrated(
     folder: Path, gap: float = 0.7, closely: bool = True, setup: str = Network.setup

@@ -30,7 +30,6 @@ from trashbin.outbox import Outbox
 from trashbin.types import Frame
 
 CONFIG, TROUBLE, WITNESS, LOG, NOTIFY = "trashbin.yaml", "trouble", "witness", "log", "notify"
-MOVES = ("sort", "rest", "release")
 LOOK_S = 0.01  # between two looks of a driver that hangs
 
 # what a daemon loads only as it goes: a fork of this process has it already

@@ -21,9 +21,7 @@ def taught(tmp_path: Path) -> Taught:
     return Taught(tmp_path)
 
 
-def test_a_running_bin_takes_a_head_up_and_withdraws_its_promise(
-    taught: Taught, tmp_path: Path
-) -> None:
+def test_a_running_bin_takes_a_head_up_and_withdraws_its_promise(taught: Taught) -> None:
     taught.answer(*taught.tray(10))
     rig = Rig(taught.store)
     rig.daemon.condition.use(taught.network)

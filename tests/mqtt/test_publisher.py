@@ -228,7 +228,7 @@ def test_a_bin_under_a_new_name_tells_its_earlier_events_under_it(
 
 
 def test_a_retained_request_is_told_as_such_and_refused(
-    broker: Broker, listener: Listener, outbox: Outbox, make: Make
+    broker: Broker, listener: Listener, make: Make
 ) -> None:
     listener.send(f"{ROOT}/request/look", b"{}", retain=True)
     publisher = make(broker)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import pytest
-
 from tests.soak.__main__ import Run, soak
 from tests.soak.samples import Sample, leaks
 
@@ -55,7 +53,7 @@ def test_what_is_lost_is_told() -> None:
     assert "a jam" in faulty.problems()[0]
 
 
-def test_ten_seconds_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ten_seconds_of_it(tmp_path: Path) -> None:
     found = soak(tmp_path, seconds=10, every_s=0.2)
     assert found.items == found.fallen > 5
     # on a busy machine it may be slow, and ten seconds are too short to be warm

@@ -177,7 +177,7 @@ def test_whose_pictures_are_wanted(
     assert KINDS == ("sorted", "uncertain")
 
 
-def test_a_large_picture_is_made_smaller(tmp_path: Path) -> None:
+def test_a_large_picture_is_made_smaller() -> None:
     jpeg = pictures.encode(np.zeros((3000, 4000, 3), np.uint8))
     assert pictures.decode(jpeg).shape == (960, 1280, 3)
 

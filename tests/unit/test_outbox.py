@@ -158,7 +158,7 @@ def test_every_commit_reaches_the_disk_but_for_what_may_be_undone(outbox: Outbox
     assert levels[2:] == ["FULL"]
 
 
-def test_a_start_counts_few_events_and_an_event_costs_no_count(path: Path, outbox: Outbox) -> None:
+def test_a_start_counts_few_events_and_an_event_costs_no_count(outbox: Outbox) -> None:
     behind = []
     for _ in range(3 * tally.AT_ONCE):
         last_seq = outbox.append(an_event()).seq

@@ -43,10 +43,10 @@ def cameras() -> list[Found]:
 
 
 def has_picamera2() -> bool:
-    """Can picamera2 be used here? ValueError: it is built for another NumPy."""
+    """Whether picamera2 can be used here."""
     try:
         import picamera2  # noqa: F401
-    except (ImportError, ValueError):
+    except (ImportError, ValueError):  # the latter where it is built for another NumPy
         return False
     return True
 

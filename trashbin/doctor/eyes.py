@@ -54,7 +54,7 @@ def check(camera: Camera, config: Config, ask: Ask) -> Iterator[Finding]:
 
 
 def _frames(camera: Camera, timeout: float) -> tuple[list[Frame], float]:
-    """At least one frame, and the seconds from one to the next times their number."""
+    """Up to ``FRAMES`` frames, at least one, and the seconds that it took to get them."""
     for _ in range(WARM_UP):
         camera.capture(timeout)
     frames: list[Frame] = []

@@ -42,7 +42,7 @@ def _run(command: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True)
 class Host:
-    """Where the machine's files lie, how its programs are run, and whether its clock is kept."""
+    """Where the machine's files lie, and how its programs are run."""
 
     root: Path = Path("/")
     run: Callable[[Sequence[str]], str | None] = _run
