@@ -201,14 +201,6 @@ def test_requests_are_answered_with_status_and_transaction(rig: Rig) -> None:
     assert ask("dance")["status"] == "refused"
 
 
-def test_a_retained_request_moves_nothing(rig: Rig) -> None:
-    rig.tray.put()
-    rig.daemon.request("look", b"{}", True)
-    rig.go()
-    assert rig.told.answers[-1][1]["status"] == "refused"
-    assert rig.servo.visited == []
-
-
 def test_mode_thresholds_and_counts_outlive_a_restart(rig: Rig) -> None:
     rig.drop()
     rig.go()

@@ -17,14 +17,12 @@ from pathlib import Path
 import pytest
 from paho.mqtt.enums import MQTTErrorCode
 
-from tests.support import FakeClock
 from tests.support_events import an_event
 from tests.support_processes import WAIT_S, Broker, Listener, wait_until
 from tests.support_publisher import ROOT, Make, context, ignore, tell
 from trashbin import devices, requests
 from trashbin.devices import mqtt_client
 from trashbin.devices.mqtt_client import BeatingClient
-from trashbin.errors import RequestError
 from trashbin.outbox import Outbox
 from trashbin.settings import Config
 
@@ -225,24 +223,6 @@ def test_a_bin_under_a_new_name_tells_its_earlier_events_under_it(
     kept = [json.loads(events[number].to_json()) for number in (1, 2, 0)]
     new = {"device_id": ROOT.split("/")[1], "historical": True}
     assert told == [event | new for event in kept]
-
-
-def test_a_retained_request_is_told_as_such_and_refused(
-    broker: Broker, listener: Listener, make: Make
-) -> None:
-    listener.send(f"{ROOT}/request/look", b"{}", retain=True)
-    publisher = make(broker)
-
-    def answer(verb: str, payload: bytes, retained: bool) -> None:
-        with pytest.raises(RequestError) as refusal:
-            requests.parse(verb, payload, retained, FakeClock().now())
-        publisher.respond(verb, requests.answer("refused", None, str(refusal.value), None))
-
-    publisher.open(answer)
-    assert wait_until(lambda: bool(listener.on(f"{ROOT}/response/look")))
-    response = json.loads(listener.on(f"{ROOT}/response/look")[0].payload)
-    assert response["status"] == "refused"
-    assert "retained" in response["error"]
 
 
 def test_of_a_huge_request_only_its_beginning_is_held(

@@ -87,24 +87,9 @@ FIVE = edited(
 )
 
 
-def test_five_mistakes_are_told_at_once_each_at_its_line(folder: Path) -> None:
-    loaded = load(folder, FIVE)
-    assert [str(mistake) for mistake in loaded.mistakes] == [
-        "line 3: device.id: found 'hall 2', "
-        "expected 1 to 64 of the letters a-z, A-Z, digits, - and _",
-        "line 8: camera.kind: found 'v4l3', expected one of simulated, folder, v4l2, picamera2\n"
-        "    did you mean v4l2?",
-        "line 11: triggers[0].piin: found an unknown key, expected one of kind, pin\n"
-        "    did you mean pin?",
-        "line 14: actuators[0].pin: found 99, expected a BCM pin: a whole number from 2 to 27",
-        "line 19: publisher.port: found '1883', expected a whole number from 1 to 65535\n"
-        "    write 1883 without quotes",
-    ]
-    assert [mistake.column for mistake in loaded.mistakes] == [3, 3, 5, 5, 3]
-
-
 def test_read_raises_one_error_with_all_of_them(folder: Path) -> None:
     loaded = load(folder, FIVE)
+    assert [mistake.column for mistake in loaded.mistakes] == [3, 3, 5, 5, 3]
     with pytest.raises(ConfigError) as raised:
         config.read(folder / "trashbin.yaml")
     told = str(raised.value)
