@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -19,21 +19,12 @@ from starlette.requests import Request
 from tests.support_events import an_event
 from tests.support_processes import free_port
 from trashbin.dashboard import pages, replay
-from trashbin.dashboard.archive import NAME, Archive
 from trashbin.dashboard.frame import Sheet
 from trashbin.dashboard.watch import Watch
 from trashbin.dashboard.words import Words
 from trashbin.events import EventType
-from trashbin.settings import MqttPublisher
 
 UPLOAD = "POST /try/judge HTTP/1.1\r\nContent-Length: 100000\r\n"
-
-
-@pytest.fixture
-def watch(tmp_path: Path) -> Iterator[Watch]:
-    archive = Archive(tmp_path / NAME)
-    yield Watch(archive, MqttPublisher(kind="mqtt"))
-    archive.close()
 
 
 @pytest.mark.parametrize("path", ["/events", "/figures", "/replay"])

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support_events import a_fault, an_event
-from trashbin.dashboard.archive import NAME, Archive
 from trashbin.dashboard.bins import Bin
 from trashbin.dashboard.table import _lines, chosen
 from trashbin.dashboard.watch import Watch
 from trashbin.dashboard.words import Words
 from trashbin.events import Detail
-from trashbin.settings import MqttPublisher
 
 ITEM, FAULT = an_event(seq=1, store_id="s"), a_fault(seq=2, store_id="s")
 
 
 @pytest.fixture
-def watch(tmp_path: Path) -> Iterator[Watch]:
-    archive = Archive(tmp_path / NAME)
-    archive.add([ITEM, FAULT])
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+def watch(watch: Watch) -> Watch:
+    watch.archive.add([ITEM, FAULT])
     watch.bins["bin-1"] = Bin("bin-1", info={"name": "Bin in the hall"})
-    yield watch
-    archive.close()
+    return watch
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,7 @@ from trashbin.events import Event, EventType
 from trashbin.settings import MqttPublisher
 
 
-def test_a_page_learns_the_last_count_without_another_event(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+def test_a_page_learns_the_last_count_without_another_event(watch: Watch) -> None:
     items = [replace(an_event(seq=seq), event_type=EventType.UNCERTAIN) for seq in (1, 2)]
     answers = [
         replace(an_event(seq=seq), event_type=EventType.RESOLVED, resolves=items[seq - 3].event_id)
@@ -43,31 +41,22 @@ def test_a_page_learns_the_last_count_without_another_event(tmp_path: Path) -> N
             shown = watch.waiting_count(None)
         return shown
 
-    try:
-        archive.add(items)
-        assert look() == 2
-        for answer in answers:  # within a second
-            archive.add([answer])
-            watch.version += 1
-            look()
-        assert shown == 2, "it is counted once a second"
-        watch._keeper.start()
-        assert wait_until(lambda: look() == 0)
-    finally:
-        watch.close()
-        archive.close()
+    watch.archive.add(items)
+    assert look() == 2
+    for answer in answers:  # within a second
+        watch.archive.add([answer])
+        watch.version += 1
+        look()
+    assert shown == 2, "it is counted once a second"
+    watch._keeper.start()
+    assert wait_until(lambda: look() == 0)
 
 
-def test_no_request_waits_for_a_broker(tmp_path: Path) -> None:
+def test_no_request_waits_for_a_broker(watch: Watch) -> None:
     """The person was told that nobody answered; hours later the item was sorted."""
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
-    try:
-        asked = watch.ask("hall", "resolve", {"event_id": "one", "label": "glass"})
-        assert asked.cancelled()
-        assert not watch._client._out_messages and not watch._asked
-    finally:
-        archive.close()
+    asked = watch.ask("hall", "resolve", {"event_id": "one", "label": "glass"})
+    assert asked.cancelled()
+    assert not watch._client._out_messages and not watch._asked
 
 
 class Full(Archive):
@@ -107,21 +96,16 @@ def test_a_full_disk_is_not_the_brokers_fault_and_is_over_once_there_is_room(
         archive.close()
 
 
-def test_what_a_damaged_file_held_is_missing_again(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+def test_what_a_damaged_file_held_is_missing_again(watch: Watch) -> None:
     pending = [an_event(seq=seq, store_id="s") for seq in (1, 2)]
     watch._write(pending)
-    archive._set_aside()
+    watch.archive._set_aside()
     watch._write([an_event(seq=3, store_id="s")])
     assert watch._holes_of("bin-1", "s").due(1e9) == (0, 2)
-    archive.close()
 
 
-def test_what_bins_say_takes_bounded_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_bins_say_takes_bounded_room(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_STORES", 10)
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
     for device in ("hall", "yard"):
         watch._said(device, "info", b'{"name": "Bin", "store_id": "s"}')
     watch._said("hall", "info", b'{"name": "%s"}' % (b"x" * 2**20))
@@ -131,16 +115,19 @@ def test_what_bins_say_takes_bounded_room(tmp_path: Path, monkeypatch: pytest.Mo
         watch._holes_of(f"bin-{number}", "s")
     assert len(watch._holes) <= 10
     assert watch._holes_of("bin-1", "s").due(1e9) == (1, 2)
-    archive.close()
 
 
-def test_a_persons_question_is_not_given_up_for_the_pages_own(tmp_path: Path) -> None:
-    """A page that starts beside many bins asks each of them for its events."""
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
-    watch.connected = True
+def noted(watch: Watch) -> list[str]:
+    """The topics of what it sends from now on, which no broker hears."""
     sent: list[str] = []
     watch._client.publish = lambda topic, *_, **__: sent.append(topic)  # type: ignore
+    return sent
+
+
+def test_a_persons_question_is_not_given_up_for_the_pages_own(watch: Watch) -> None:
+    """A page that starts beside many bins asks each of them for its events."""
+    watch.connected = True
+    sent = noted(watch)
     for number in range(2 * module.MAX_WAITING):
         watch._said(f"bin-{number}", "availability", b"online")
         watch._said(f"bin-{number}", "info", b'{"store_id": "s"}')
@@ -150,7 +137,6 @@ def test_a_persons_question_is_not_given_up_for_the_pages_own(tmp_path: Path) ->
         watch._mend(now)
     assert len(sent) == 1 + 2 * module.MAX_WAITING
     assert not waiting.cancelled()
-    archive.close()
 
 
 def heard(watch: Watch, topic: str, event: Event, *, retain: bool = False) -> list[int]:
@@ -161,9 +147,7 @@ def heard(watch: Watch, topic: str, event: Event, *, retain: bool = False) -> li
     return [each.seq for each in pending]
 
 
-def test_what_a_broker_kept_and_what_another_says_are_no_bins_events(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+def test_what_a_broker_kept_and_what_another_says_are_no_bins_events(watch: Watch) -> None:
     event = an_event(seq=7, store_id="s")
     assert heard(watch, "trashbin/bin-1/event", event) == [7]
     assert heard(watch, "trashbin/bin-1/event/backlog", event) == [7]
@@ -171,12 +155,9 @@ def test_what_a_broker_kept_and_what_another_says_are_no_bins_events(tmp_path: P
     assert heard(watch, "trashbin/bin-1/event", event, retain=True) == []
     assert heard(watch, "trashbin/bin-2/event", event) == []
     assert watch.ignored == 2
-    archive.close()
 
 
-def test_an_event_that_comes_late_is_not_a_bins_last(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+def test_an_event_that_comes_late_is_not_a_bins_last(watch: Watch) -> None:
     watch._said("bin-1", "availability", b"online")
     late, newest = (
         an_event(NOON + timedelta(hours=hour), seq=1 + hour, store_id="s") for hour in (0, 1)
@@ -184,16 +165,12 @@ def test_an_event_that_comes_late_is_not_a_bins_last(tmp_path: Path) -> None:
     for event in (newest, late, replace(newest, event_type=EventType.EMPTY, event_id="other")):
         watch._write([event])
         assert watch.bins["bin-1"].last == newest
-    archive.close()
 
 
 def test_a_bin_that_comes_back_is_asked_anew_and_what_it_lacks_is_remembered(
-    tmp_path: Path,
+    watch: Watch,
 ) -> None:
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
-    sent: list[str] = []
-    watch._client.publish = lambda topic, *_, **__: sent.append(topic)  # type: ignore
+    sent = noted(watch)
     watch.connected = True
     watch._said("bin-1", "availability", b"online")
     watch._said("bin-1", "info", b'{"store_id": "s"}')
@@ -203,7 +180,7 @@ def test_a_bin_that_comes_back_is_asked_anew_and_what_it_lacks_is_remembered(
     assert sent == ["trashbin/bin-1/request/events"]
     for _ in range(20):
         watch._mend(next(times))
-    assert archive.gone("bin-1", "s") == 4  # it was asked often enough, and has them no more
+    assert watch.archive.gone("bin-1", "s") == 4  # it was asked often enough, and has them no more
     watch._write([an_event(seq=9, store_id="s")])
     del sent[:]
     for _ in range(TRIES):
@@ -214,23 +191,19 @@ def test_a_bin_that_comes_back_is_asked_anew_and_what_it_lacks_is_remembered(
     watch._said("bin-1", "availability", b"online")
     watch._mend(next(times))
     assert len(sent) == TRIES + 1
-    assert archive.gone("bin-1", "s") == 4
-    archive.close()
+    assert watch.archive.gone("bin-1", "s") == 4
 
 
 def test_ids_that_somebody_makes_up_take_no_room_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_BINS", 3)
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
     for number in range(5):
         watch._said(f"bin-{number}", "availability", b"online")
     assert [*watch.bins] == ["bin-0", "bin-1", "bin-2"] and watch.ignored == 2
     watch._said("bin-0", "info", b"")  # removed
     watch._said("bin-4", "availability", b"online")
     assert [*watch.bins] == ["bin-1", "bin-2", "bin-4"]
-    archive.close()
 
 
 def test_it_says_why_a_broker_cannot_be_reached(tmp_path: Path) -> None:
@@ -256,9 +229,7 @@ def hear(watch: Watch, topic: bytes, payload: bytes) -> None:
     assert not pending
 
 
-def test_an_answer_reaches_whoever_asked_and_nobody_else(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+def test_an_answer_reaches_whoever_asked_and_nobody_else(watch: Watch) -> None:
     watch.connected = True
     sent: list[str] = []
     watch._client.publish = lambda topic, payload, **_: sent.append(payload)  # type: ignore
@@ -273,17 +244,13 @@ def test_an_answer_reaches_whoever_asked_and_nobody_else(tmp_path: Path) -> None
     hear(watch, b"trashbin/bin-1/response/look", b"no JSON")
     assert mine.result(0) == {"status": "ok", "transaction": first}
     assert watch.ignored == 0
-    archive.close()
 
 
-def test_who_asked_first_gives_way_where_nobody_answers(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+def test_who_asked_first_gives_way_where_nobody_answers(watch: Watch) -> None:
     watch.connected = True
     asked = [watch.ask("bin-1", "look", {}) for _ in range(module.MAX_WAITING + 1)]
     assert [future.cancelled() for future in asked[:2]] == [True, False]
     assert len(watch._asked) == module.MAX_WAITING
-    archive.close()
 
 
 @pytest.mark.parametrize(
@@ -297,30 +264,22 @@ def test_who_asked_first_gives_way_where_nobody_answers(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_bins_word_is_left_out_and_counted(
-    tmp_path: Path, topic: bytes, payload: bytes
+    watch: Watch, topic: bytes, payload: bytes
 ) -> None:
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
     hear(watch, topic, payload)
     assert watch.ignored == 1 and all(bin.info == {} for bin in watch.bins.values())
-    archive.close()
 
 
 def test_a_bin_that_is_known_may_speak_on_though_no_other_finds_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_BINS", 1)
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
     for device, name in (("hall", b"old"), ("yard", b"other"), ("hall", b"new")):
         watch._said(device, "info", b'{"name": "%s"}' % name)
     assert {device: bin.name for device, bin in watch.bins.items()} == {"hall": "new"}
-    archive.close()
 
 
-def test_a_refusal_is_told_until_the_broker_lets_the_page_in(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+def test_a_refusal_is_told_until_the_broker_lets_the_page_in(watch: Watch) -> None:
     refused = ReasonCode(PacketTypes.CONNACK, "Not authorized")
     watch._on_connect(watch._client, None, None, refused, None)
     assert not watch.connected and "check --username" in watch.problem
@@ -331,14 +290,10 @@ def test_a_refusal_is_told_until_the_broker_lets_the_page_in(tmp_path: Path) -> 
     assert watch.connected
     watch._on_disconnect()
     assert not watch.connected and watch.problem == "The connection to the broker was lost"
-    archive.close()
 
 
-def test_a_bin_that_is_away_or_does_not_say_its_store_is_asked_nothing(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
-    sent: list[str] = []
-    watch._client.publish = lambda topic, *_, **__: sent.append(topic)  # type: ignore
+def test_a_bin_that_is_away_or_does_not_say_its_store_is_asked_nothing(watch: Watch) -> None:
+    sent = noted(watch)
     watch._said("hall", "availability", b"online")
     watch._said("hall", "info", b'{"store_id": "s"}')
     watch._said("hall", "health", b'{"last_seq": 9}')
@@ -354,4 +309,3 @@ def test_a_bin_that_is_away_or_does_not_say_its_store_is_asked_nothing(tmp_path:
     watch._mend(2e9)
     watch._mend(3e9)
     assert set(sent) == {"trashbin/hall/request/events"}
-    archive.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +11,9 @@ from paho.mqtt.client import MQTTMessage
 from tests.support_events import NOON, an_event
 from tests.support_processes import wait_until
 from trashbin.dashboard import cards, wire
-from trashbin.dashboard.archive import NAME, Archive
 from trashbin.dashboard.bins import Bin
 from trashbin.dashboard.watch import Watch
 from trashbin.dashboard.words import Words
-from trashbin.settings import MqttPublisher
 
 GOOD = an_event(seq=1, store_id="s")
 
@@ -69,33 +66,25 @@ def test_a_picture_is_none_but_a_bins() -> None:
     assert '"/picture/bin-1/..%2F..%2Flogout"' in drawn
 
 
-def test_the_keeper_goes_on_after_whatever_came(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
+def test_the_keeper_goes_on_after_whatever_came(watch: Watch) -> None:
     payloads = {
         "trashbin/bin-1/state": [b"[" * 100_000],
         "trashbin/bin-1/response/look": [b'{"transaction": {}}'],
         "trashbin/bin-1/event": [*(written(**keys) for keys in ODD.values()), written()],
     }
-    try:
-        watch._keeper.start()
-        for topic, each in payloads.items():
-            for payload in each:
-                message = MQTTMessage(topic=topic.encode())
-                message.payload = payload
-                watch._inbox.put(message)
-        assert wait_until(lambda: archive.count() == 1)
-        assert watch.ignored == len(ODD) + 1
-    finally:
-        watch.close()
-        archive.close()
+    watch._keeper.start()
+    for topic, each in payloads.items():
+        for payload in each:
+            message = MQTTMessage(topic=topic.encode())
+            message.payload = payload
+            watch._inbox.put(message)
+    assert wait_until(lambda: watch.archive.count() == 1)
+    assert watch.ignored == len(ODD) + 1
 
 
 def test_what_nobody_thought_of_ends_no_other_news(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = Archive(tmp_path / NAME)
-    watch = Watch(archive, MqttPublisher(kind="mqtt"))
     first = MQTTMessage(topic=b"trashbin/bin-1/state")
     first.payload = b"{}"
     second = MQTTMessage(topic=b"trashbin/bin-1/event")
@@ -105,12 +94,8 @@ def test_what_nobody_thought_of_ends_no_other_news(
         raise RecursionError
 
     monkeypatch.setattr(wire, "mapping", unforeseen)
-    try:
-        watch._keeper.start()
-        watch._inbox.put(first)
-        watch._inbox.put(second)
-        assert wait_until(lambda: archive.count() == 1)
-        assert watch.ignored == 1
-    finally:
-        watch.close()
-        archive.close()
+    watch._keeper.start()
+    watch._inbox.put(first)
+    watch._inbox.put(second)
+    assert wait_until(lambda: watch.archive.count() == 1)
+    assert watch.ignored == 1
