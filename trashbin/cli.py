@@ -139,15 +139,9 @@ def check_config(file: Path, upgrade: bool, as_json: bool) -> int:
             click.echo(f"{file}: rewritten; the old one is kept as {kept}", err=True)
     loaded = config.load(file)
     if as_json:
+        keys = ("line", "key", "found", "expected", "suggestion")
         mistakes = [
-            {
-                "line": mistake.line,
-                "key": mistake.key,
-                "found": mistake.found,
-                "expected": mistake.expected,
-                "suggestion": mistake.suggestion,
-                "message": str(mistake),
-            }
+            {key: getattr(mistake, key) for key in keys} | {"message": str(mistake)}
             for mistake in loaded.mistakes
         ]
         click.echo(json.dumps(mistakes, indent=2))

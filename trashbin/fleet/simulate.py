@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -368,13 +368,10 @@ class _Fleet:
 def stored(folder: Path) -> list[str]:
     """The ids of the events in a bin's store on disk."""
     try:
-        db = database.opened_to_read(folder / database.NAME)
+        with closing(database.opened_to_read(folder / database.NAME)) as db:
+            return [event_id for (event_id,) in db.execute("SELECT event_id FROM event")]
     except StoreError:
         return []  # nothing was ever committed there
-    try:
-        return [event_id for (event_id,) in db.execute("SELECT event_id FROM event")]
-    finally:
-        db.close()
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:

@@ -31,7 +31,7 @@ FOLDS: tuple[Fold, ...] = get_args(Fold)
 # temperature and thresholds; test nothing, it is only reported.
 SHARES: dict[Fold, float] = {"test": 0.15, "calib": 0.10, "val": 0.10, "train": 0.65}
 SPLIT_SEED = "trashnet-2026"
-CACHE_SIZE = (400, 300)  # width, height in pixels; the network sees 224 x 224
+CACHE_SIZE = (400, 300)  # width, height in pixels: more than any network here is shown
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trashbin.model import rehearsal
 from trashbin.training.data import LABELS
 
 AXES, ROWS, NEIGHBOURS = 96, 1800, 5
@@ -74,6 +75,4 @@ def write_rehearsal(
     rows = np.concatenate(
         [rng.permutation(np.flatnonzero(targets == k))[:each] for k in range(len(LABELS))]
     )
-    np.savez(
-        path, features=features[rows].astype(np.float16), targets=targets[rows].astype(np.uint8)
-    )
+    path.write_bytes(rehearsal.packed(features[rows], targets[rows]))
