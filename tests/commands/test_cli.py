@@ -12,10 +12,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from click.testing import CliRunner
 
 import trashbin
-from tests.commands.calls import process, trashbin_
+from tests.support_cli import call, spawn
 from trashbin import bench, classify, resources
 from trashbin.__main__ import main as started
 from trashbin.cli import main
@@ -64,7 +63,7 @@ def test_help_loads_neither_opencv_nor_numpy_nor_a_runtime() -> None:
 
 @pytest.mark.parametrize("command", sorted(main.commands))
 def test_every_command_explains_itself(command: str) -> None:
-    result = trashbin_(command, "--help")
+    result = call(command, "--help")
     assert result.exit_code == 0
     assert f"trashbin {command}" in result.output, "an example"
     assert "3  device or broker unreachable" in result.output
@@ -73,7 +72,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 def test_the_six_commands_and_the_version() -> None:
     assert {"run", "demo", "classify", "evaluate", "check-config", "bench"} <= set(main.commands)
-    assert trashbin_("--version").output == f"trashbin, version {trashbin.__version__}\n"
+    assert call("--version").output == f"trashbin, version {trashbin.__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +95,7 @@ def test_the_six_commands_and_the_version() -> None:
     ],
 )
 def test_bad_usage_is_told_with_status_2(arguments: list[str]) -> None:
-    result = trashbin_(*arguments)
+    result = call(*arguments)
     assert result.exit_code == 2
     assert "Usage:" in result.output and "Traceback" not in result.output
 
@@ -105,7 +104,7 @@ def test_bad_usage_is_told_with_status_2(arguments: list[str]) -> None:
 def test_that_two_ways_to_a_store_are_given_is_told_before_what_is_wrong_with_one(
     command: str,
 ) -> None:
-    result = trashbin_(*command.split(), "--config", "no.yaml", "--store", "nowhere")
+    result = call(*command.split(), "--config", "no.yaml", "--store", "nowhere")
     assert result.exit_code == 2 and "give one" in result.output
 
 
@@ -124,13 +123,13 @@ def test_our_errors_and_ctrl_c_end_without_a_traceback(
         raise error
 
     monkeypatch.setattr(classify, "run", fail)
-    result = trashbin_("classify", picture)
+    result = call("classify", picture)
     assert (result.exit_code, result.output) == (status, told)
 
 
 def test_a_bug_is_not_hidden(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classify, "run", lambda *_, **__: {}["a bug"])
-    assert isinstance(trashbin_("classify", picture).exception, KeyError)
+    assert isinstance(call("classify", picture).exception, KeyError)
 
 
 # ------------------------------------------------------------------ classify
@@ -147,7 +146,7 @@ def test_turned_views_that_disagree_make_an_answer_ambiguous() -> None:
 def test_classify_tells_people_class_confidence_shares_and_whether_it_is_ambiguous(
     picture: Path,
 ) -> None:
-    result = trashbin_("classify", picture)
+    result = call("classify", picture)
     assert result.exit_code == 0
     assert result.output.startswith(f"{picture}\n") or str(picture) in result.output.replace(
         "\n", ""
@@ -159,7 +158,7 @@ def test_classify_tells_people_class_confidence_shares_and_whether_it_is_ambiguo
 
 def test_classify_does_the_rest_after_a_bad_file(picture: Path, text: Path, tmp_path: Path) -> None:
     files = [picture, text, tmp_path, tmp_path / "none.png", picture]
-    result = trashbin_("classify", "--json", *files)
+    result = call("classify", "--json", *files)
     assert result.exit_code == 1
     lines = [json.loads(line) for line in result.output.splitlines()]
     assert [line["file"] for line in lines] == [str(file) for file in files]
@@ -183,16 +182,16 @@ def test_what_may_not_be_read_is_told_by_who_reads_it_and_no_bad_usage(
         return real(path, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", opened)
-    done = trashbin_("classify", "--json", locked, picture)
+    done = call("classify", "--json", locked, picture)
     refused, told = (json.loads(line) for line in done.stdout.splitlines())
     assert (done.exit_code, list(told)) == (1, LINE_KEYS)
     assert refused["error"].endswith("locked.png: cannot be read (Permission denied)")
-    [mistake] = json.loads(trashbin_("check-config", "--json", locked).stdout)
+    [mistake] = json.loads(call("check-config", "--json", locked).stdout)
     assert mistake["found"] == "no readable file (Permission denied)"
 
 
 def test_what_classify_says_is_one_decision(picture: Path) -> None:
-    line = json.loads(trashbin_("classify", "--json", picture).output)
+    line = json.loads(call("classify", "--json", picture).output)
     ranked = sorted(line["scores"].items(), key=lambda item: -item[1])
     assert list(line["scores"]) == list(resources.labels())
     assert (line["label"], line["top1"]) == ranked[0]
@@ -204,7 +203,7 @@ def test_options_stand_above_the_configuration_and_that_above_the_manifest(
     picture: Path, tmp_path: Path
 ) -> None:
     def reason(*options: object) -> str:
-        return str(json.loads(trashbin_("classify", "--json", *options, picture).output)["reason"])
+        return str(json.loads(call("classify", "--json", *options, picture).output)["reason"])
 
     config = tmp_path / "strict.yaml"
     demo = DEMO.read_text(encoding="utf-8")
@@ -226,8 +225,8 @@ def test_a_picture_is_judged_by_as_many_views_as_the_bin_has_frames(
     for burst in (1, 3):
         text = demo.replace("\nlook:\n", f"\nlook:\n  burst: {burst}\n")
         config.write_text(text, encoding="utf-8")
-        found.append(trashbin_("classify", "--json", "--config", config, picture).output)
-    assert found[1] == trashbin_("classify", "--json", picture).output != found[0]
+        found.append(call("classify", "--json", "--config", config, picture).output)
+    assert found[1] == call("classify", "--json", picture).output != found[0]
 
 
 def test_a_model_is_taken_by_name_variant_or_file(picture: Path, tmp_path: Path) -> None:
@@ -235,7 +234,7 @@ def test_a_model_is_taken_by_name_variant_or_file(picture: Path, tmp_path: Path)
     for name in (shipped.path.name, "manifest.json", "familiarity.npz"):
         shutil.copy(shipped.path.parent / name, tmp_path)
     names = [shipped.manifest.name, shipped.manifest.name + ":int8", tmp_path / shipped.path.name]
-    lines = {trashbin_("classify", "--json", "--model", name, picture).output for name in names}
+    lines = {call("classify", "--json", "--model", name, picture).output for name in names}
     assert len(lines) == 1
 
 
@@ -243,7 +242,7 @@ def test_an_unfit_model_is_one_message_and_status_2(picture: Path, tmp_path: Pat
     shipped = manifest.find()
     (tmp_path / shipped.path.name).write_bytes(shipped.path.read_bytes()[:-1])
     shutil.copy(shipped.path.parent / "manifest.json", tmp_path)
-    done = process("classify", "--model", tmp_path / shipped.path.name, picture)
+    done = spawn("classify", "--model", tmp_path / shipped.path.name, picture)
     assert done.returncode == 2 and not done.stdout
     assert done.stderr.startswith("trashbin: ") and "torn" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -255,16 +254,15 @@ def test_an_unfit_model_is_one_message_and_status_2(picture: Path, tmp_path: Pat
 def test_evaluate_measures_folders_and_reports_what_it_left_out(
     picture: Path, text: Path, tmp_path: Path
 ) -> None:
-    label = json.loads(trashbin_("classify", "--json", picture).output)["label"]
+    label = json.loads(call("classify", "--json", picture).output)["label"]
     other = next(name for name in resources.labels() if name != label)
     root = tmp_path / "photographs"
     for name in (label, other, "unknown", "carboard"):
         (root / name).mkdir(parents=True)
         shutil.copy(picture, root / name / "a.png")
     shutil.copy(text, root / label)
-    result = CliRunner().invoke(
-        main, ["evaluate", "--json", "--gap", "0", "--top1", "0", "--familiarity", "0", str(root)]
-    )
+    any_share = ("--gap", 0, "--top1", 0, "--familiarity", 0)
+    result = call("evaluate", "--json", *any_share, root)
     assert result.exit_code == 1
     figures = json.loads(result.stdout)
     assert list(figures) == FIGURE_KEYS
@@ -275,7 +273,7 @@ def test_evaluate_measures_folders_and_reports_what_it_left_out(
 
     shutil.rmtree(root / "carboard")
     (root / label / "text.jpg").unlink()
-    people = trashbin_("evaluate", "--wrong", root)
+    people = call("evaluate", "--wrong", root)
     assert people.exit_code == 0
     assert "Accuracy 50.0% on 2 pictures" in people.output
     assert f"{root / other / 'a.png'}: taken for {label}" in people.output.replace("\n", "")
@@ -287,26 +285,26 @@ def test_evaluate_measures_folders_and_reports_what_it_left_out(
 
 def test_evaluate_looks_closely_beside_pictures_of_the_empty_trays(tmp_path: Path) -> None:
     folders.link(tmp_path)
-    close = json.loads(trashbin_("evaluate", "--json", tmp_path).stdout)
+    close = json.loads(call("evaluate", "--json", tmp_path).stdout)
     (tmp_path / "empty" / "broken.jpg").write_text("no picture")
-    told = CliRunner().invoke(main, ["evaluate", "--json", str(tmp_path)])
+    told = call("evaluate", "--json", tmp_path)
     assert told.exit_code == 1 and "empty/broken.jpg: is no picture" in told.stderr
     assert json.loads(told.stdout) == close, "the others are used"
     shutil.rmtree(tmp_path / "empty")
-    whole = json.loads(trashbin_("evaluate", "--json", tmp_path).stdout)
+    whole = json.loads(call("evaluate", "--json", tmp_path).stdout)
     assert close["images"] == whole["images"] == 24
     assert close["accuracy"] > whole["accuracy"]
 
 
 def test_evaluate_of_no_picture_is_told_and_no_success(tmp_path: Path) -> None:
     (tmp_path / "glass").mkdir()
-    result = CliRunner().invoke(main, ["evaluate", "--json", str(tmp_path)])
+    result = call("evaluate", "--json", tmp_path)
     assert result.exit_code == 1 and "no picture to measure" in result.stderr
     assert json.loads(result.stdout)["images"] == 0
 
 
 def test_evaluate_without_labels_folders_is_bad_usage(tmp_path: Path) -> None:
-    result = trashbin_("evaluate", tmp_path)
+    result = call("evaluate", tmp_path)
     assert result.exit_code == 2
     assert "has no folder named cardboard" in result.output
 
@@ -315,10 +313,10 @@ def test_evaluate_without_labels_folders_is_bad_usage(tmp_path: Path) -> None:
 
 
 def test_check_config_says_good_and_what_is_described() -> None:
-    result = trashbin_("check-config", DEMO)
+    result = call("check-config", DEMO)
     assert result.exit_code == 0
     assert f"{DEMO}: good" in result.output and "camera: simulated" in result.output
-    assert json.loads(trashbin_("check-config", "--json", DEMO).output) == []
+    assert json.loads(call("check-config", "--json", DEMO).output) == []
 
 
 def test_check_config_tells_every_mistake_at_once(tmp_path: Path) -> None:
@@ -326,20 +324,20 @@ def test_check_config_tells_every_mistake_at_once(tmp_path: Path) -> None:
     file.write_text(
         "version: 1\ndevice: {id: a b}\ncamera: {kind: none}\nfoo: 1\n", encoding="utf-8"
     )
-    result = trashbin_("check-config", "--json", file)
+    result = call("check-config", "--json", file)
     assert result.exit_code == 2
     mistakes = json.loads(result.output)
     assert len(mistakes) >= 4
     assert {tuple(mistake) for mistake in mistakes} == {
         ("line", "key", "found", "expected", "suggestion", "message")
     }
-    people = trashbin_("check-config", file)
+    people = call("check-config", file)
     assert people.exit_code == 2
     assert all(mistake["key"] in people.output for mistake in mistakes)
 
 
 def test_commands_refuse_a_configuration_with_mistakes(picture: Path, tmp_path: Path) -> None:
-    result = trashbin_("classify", "--config", tmp_path / "none.yaml", picture)
+    result = call("classify", "--config", tmp_path / "none.yaml", picture)
     assert result.exit_code == 2
     assert result.output.startswith("trashbin: ") and "none.yaml" in result.output
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from click.testing import CliRunner
-
+from tests.support_cli import call
 from trashbin.cli import main
 from trashbin.settings import Config
 
@@ -51,7 +50,7 @@ def test_the_tables_name_every_command_and_every_section() -> None:
 def test_the_mistakes_of_a_configuration_are_told_as_shown(tmp_path: Path) -> None:
     file = tmp_path / "trashbin.yaml"
     file.write_text(WRONG)
-    done = CliRunner().invoke(main, ["check-config", str(file)])
+    done = call("check-config", file)
     assert done.exit_code == 2
     shown = README.split(f"trashbin check-config {INSTALLED}\n```\n\ntells every mistake", 1)[1]
     assert shown.split("```")[1].strip() == done.output.replace(str(file), INSTALLED).strip()

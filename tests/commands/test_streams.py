@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.calls import process
+from tests.support_cli import spawn
 from trashbin.cli import main
 
 
@@ -19,7 +19,7 @@ def test_nothing_but_our_own_words_goes_to_standard_error(picture: Path, tmp_pat
     content = bytearray(picture.read_bytes())
     content[200] ^= 0xFF
     torn.write_bytes(content)
-    done = process("classify", picture, torn, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    done = spawn("classify", picture, torn, env=os.environ | {"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 1
     assert [line.partition(" ")[0] for line in done.stderr.splitlines()] == ["trashbin:"]
     assert "####" in done.stdout, "bars where the output has no block characters"
@@ -51,7 +51,7 @@ def test_a_name_that_is_no_text_is_written_escaped(picture: Path, tmp_path: Path
     shutil.copy(picture, name)
     terminal = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as most locales have it
     for arguments in (("classify", name), ("evaluate", "--wrong", folder.parent)):
-        done = process(*arguments, env=terminal)
+        done = spawn(*arguments, env=terminal)
         assert (done.returncode, done.stderr) == (0, "")
         assert "b\\udcff.png" in done.stdout.replace("\n", "")
 
@@ -71,6 +71,6 @@ def test_a_full_disk_under_the_output_is_told_in_one_line(command: str) -> None:
 
 
 def test_a_broker_whose_name_is_no_text_is_told_so() -> None:
-    done = process("demo", "--broker", os.fsdecode(b"\xff:1883"))
+    done = spawn("demo", "--broker", os.fsdecode(b"\xff:1883"))
     assert done.returncode == 2 and "expected HOST:PORT" in done.stderr
     assert "Traceback" not in done.stderr

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from tests.daemon.rig import Rig, sure
+from tests.support_cli import call
 from trashbin import aging, pictures
-from trashbin.cli import main
 
 
 def sorts_and_holds(folder: Path, **keys: Any) -> Rig:
@@ -133,7 +132,7 @@ def test_an_item_lies_in_the_folder_of_its_last_answer_however_often_it_is_expor
         body = json.dumps({"event_id": held, "label": label})
         rig.daemon.request("resolve", body.encode(), False)
         rig.go(2)
-        done = CliRunner().invoke(main, ["export-labels", "--store", str(rig.folder), str(out)])
+        done = call("export-labels", "--store", rig.folder, out)
         assert done.exit_code == 0, done.output
         assert list(out.rglob("*.jpg")) == [out / label / f"{held}.jpg"]
         assert f",{label}/{held}.jpg" in (out / "labels.csv").read_text()

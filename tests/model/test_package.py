@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from trashbin.cli import main
+from tests import support_cli
 from trashbin.errors import FetchError, ModelError
 from trashbin.model import package
 from trashbin.model.manifest import find
@@ -263,7 +263,7 @@ def test_a_download_has_a_limit(
 
 
 def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["model", *map(str, arguments)])
+    return support_cli.call("model", *arguments)
 
 
 def test_install_list_and_rollback(archive: Path, shelf: Shelf) -> None:

@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.model.test_familiarity import a_model, opened, picture
+from tests.support_cli import call
 from trashbin import answers, events, resources, teaching
 from trashbin import config as configuration
-from trashbin.cli import main
 from trashbin.errors import ModelError
 from trashbin.events import Answer, Event, EventType
 from trashbin.model import head, rehearsal
@@ -93,7 +93,7 @@ class Taught:
 
     def trashbin(self, *arguments: str) -> Result:
         given = ["--store", str(self.store), "--model", str(self.path)]
-        return CliRunner().invoke(main, ["teach", *given, *arguments])
+        return call("teach", *given, *arguments)
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def test_evaluate_compares_before_and_after(
 
     def judged(which: str) -> Result:
         given = ["evaluate", "--json", "--head", which, "--config", str(file), str(tray.parent)]
-        return CliRunner().invoke(main, given)
+        return call(*given)
 
     assert "wears no taught head" in judged("after").output
     taught.answer(*taught.tray(10))
@@ -259,7 +259,7 @@ def test_what_a_head_was_taught_with_is_no_test_for_it(taught: Taught, tmp_path:
     assert len([*tray.glob("*/*.png")]) == 66
 
     given = ["--json", "--store", str(taught.store), "--model", str(taught.path), str(tray)]
-    promised = CliRunner().invoke(main, ["calibrate", *given])
+    promised = call("calibrate", *given)
     assert "60 of 66 pictures left out: the head was taught" in promised.stderr
     assert json.loads(promised.stdout)["pictures"] == 6
 
@@ -269,7 +269,7 @@ def test_what_a_head_was_taught_with_is_no_test_for_it(taught: Taught, tmp_path:
     file.write_text(yaml.safe_dump(base | mine))
     for which in ([], ["--head", "before"], ["--head", "after"]):
         given = ["evaluate", "--json", *which, "--config", str(file), str(tray)]
-        result = CliRunner().invoke(main, given)
+        result = call(*given)
         assert "60 of 66 pictures left out" in result.stderr
         assert json.loads(result.stdout)["images"] == 6
 
@@ -287,9 +287,7 @@ def test_a_damaged_head_is_told_and_the_network_wears_its_own(taught: Taught) ->
 def test_what_was_answered_becomes_folders_a_label(taught: Taught, tmp_path: Path) -> None:
     taught.answer(*taught.tray(2))
     out = tmp_path / "out"
-    result = CliRunner().invoke(
-        main, ["export-labels", "--json", "--store", str(taught.store), str(out)]
-    )
+    result = call("export-labels", "--json", "--store", taught.store, out)
     assert result.exit_code == 0, result.output
     assert json.loads(result.output)["items"] == 12
     assert len((out / "labels.csv").read_text().splitlines()) == 13

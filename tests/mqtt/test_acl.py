@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +12,7 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from tests.support_cli import spawn
 from tests.support_processes import Broker, Listener, Start, config, wait_until
 from trashbin.outbox import Outbox
 
@@ -228,12 +226,7 @@ def test_a_password_in_the_wrong_place_is_not_told_either(
         lambda: any(b"mistake(s)" in m.payload for m in operator.on("trashbin/demo/state"))
     )
     assert process.stop() == 0
-    checked = subprocess.run(
-        [sys.executable, "-m", "trashbin", "check-config", str(tmp_path / "trashbin.yaml")],
-        capture_output=True,
-        text=True,
-        env=os.environ,
-    )
+    checked = spawn("check-config", tmp_path / "trashbin.yaml")
     assert checked.returncode == 2 and "password" in checked.stdout + checked.stderr
     said = process.log.read_text() + checked.stdout + checked.stderr
     said += "".join(str(message.payload) for message in operator.seen)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.mqtt.test_acl import publisher
+from tests.support_cli import spawn
 from tests.support_processes import Broker, Start, config, wait_until
 from trashbin.outbox import Outbox
 
@@ -19,12 +18,7 @@ def doctor(folder: Path, content: dict[str, Any]) -> tuple[int, dict[str, dict[s
     """Exit status, the checks by name, and what is said of the daemon."""
     file = folder / "trashbin.yaml"
     file.write_text(yaml.safe_dump(content))
-    done = subprocess.run(
-        [sys.executable, "-m", "trashbin", "doctor", "--json", "--wait", "0", "--config", file],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = spawn("doctor", "--json", "--wait", 0, "--config", file)
     assert "Traceback" not in done.stderr
     told = json.loads(done.stdout)
     return done.returncode, {check["check"]: check for check in told["checks"]}, told["daemon"]

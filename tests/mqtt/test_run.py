@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tests.support_processes import WAIT_S, Broker, Listener, Process, Start, config, wait_until
+from tests.support_cli import spawn
+from tests.support_processes import Broker, Listener, Process, Start, config, wait_until
 from trashbin import events, scenes
 from trashbin.outbox import Outbox
 from trashbin.remembered import HELD
@@ -43,13 +42,8 @@ def without_repeats(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_the_demo_tells_a_broker_every_item_once(broker: Broker, listener: Listener) -> None:
-    done = subprocess.run(
-        f"{sys.executable} -m trashbin demo --items 12 --seed 1 "
-        f"--broker 127.0.0.1:{broker.port}".split(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    at = f"127.0.0.1:{broker.port}"
+    done = spawn("demo", "--items", 12, "--seed", 1, "--broker", at, timeout=240)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     late = Listener(broker, "trashbin/demo/#", "homeassistant/device/demo/config")
@@ -162,12 +156,7 @@ def test_a_bin_that_died_too_often_stays_up_and_neither_looks_nor_moves(
 def test_a_second_bin_on_one_store_is_refused(tmp_path: Path, broker: Broker, start: Start) -> None:
     first = start(config(tmp_path, broker))
     first.wait_ready()
-    done = subprocess.run(
-        [sys.executable, "-m", "trashbin", "run", "--config", str(tmp_path / "trashbin.yaml")],
-        capture_output=True,
-        text=True,
-        timeout=2 * WAIT_S,
-    )
+    done = spawn("run", "--config", tmp_path / "trashbin.yaml")
     assert done.returncode == 3
     assert "another trashbin runs" in done.stderr and "Traceback" not in done.stderr
 
@@ -177,13 +166,8 @@ NOTHING_TO_RUN = "version: 1\npublisher: none\n"
 
 def test_nothing_to_run_is_one_message_and_status_2(tmp_path: Path) -> None:
     (tmp_path / "trashbin.yaml").write_text(NOTHING_TO_RUN)
-    done = subprocess.run(
-        [sys.executable, "-m", "trashbin", "run", "--config", str(tmp_path / "trashbin.yaml")],
-        env={key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"},
-        capture_output=True,
-        text=True,
-        timeout=2 * WAIT_S,
-    )
+    alone = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
+    done = spawn("run", "--config", tmp_path / "trashbin.yaml", env=alone)
     assert done.returncode == 2
     assert "Mend the mistakes" in done.stderr and "Traceback" not in done.stderr
 
@@ -226,12 +210,7 @@ def test_a_broker_that_refuses_the_password_is_said_plainly(
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:1883"])
 def test_the_demo_without_its_broker_ends_with_status_3(address: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "trashbin", "demo", "--items", "1", "--broker", address],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = spawn("demo", "--items", 1, "--broker", address)
     assert done.returncode == 3
     assert "Traceback" not in done.stderr and address.split(":")[0] in done.stderr
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ import pytest
 
 from tests.page import site
 from tests.page.site import DESKTOP, PAGES, PHONE, ready
+from tests.support_cli import spawn
 from tests.support_events import NOON, a_fault, an_event
 from tests.support_processes import Broker, Listener, free_port, running, wait_until
 from trashbin import scenes
@@ -209,14 +208,7 @@ def _log_in(page: Page, password: str = "open sesame") -> None:
 def test_beyond_loopback_it_asks_for_the_password(
     browser: Browser, broker: Broker, bins: None, locked: tuple[str, str], tmp_path: Path
 ) -> None:
-    refused = subprocess.run(
-        [
-            *(sys.executable, "-m", "trashbin", "dashboard", "--store", str(tmp_path)),
-            *("--listen", f"0.0.0.0:{free_port()}"),
-        ],
-        capture_output=True,
-        text=True,
-    )
+    refused = spawn("dashboard", "--store", tmp_path, "--listen", f"0.0.0.0:{free_port()}")
     assert refused.returncode == 2
     assert "asks for a password" in refused.stderr and "--set-password" in refused.stderr
     with (

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,7 @@ import cv2
 import pytest
 
 from tests.page.site import PHONE, ready
+from tests.support_cli import spawn
 from tests.support_processes import Listener, wait_until
 from trashbin import scenes
 from trashbin.dashboard.figures import COLOURS
@@ -40,12 +39,7 @@ def test_a_photograph_gets_the_digits_of_classify(
         cv2.imwrite(str(picture), cv2.imread(str(SCENES / f"{scene}.jpg")))
     else:
         picture.write_bytes((SCENES / f"{scene}.jpg").read_bytes())
-    said = subprocess.run(
-        [sys.executable, "-m", "trashbin", "classify", "--json", str(picture)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    said = spawn("classify", "--json", picture, check=True)
     expected = json.loads(said.stdout)
     page = tab()
     ready(page, f"{url}/try")

@@ -12,11 +12,10 @@ import click
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
+from tests.support_cli import call
 from trashbin import calibrate, calibration
 from trashbin.calibration import Calibration
-from trashbin.cli import main
 from trashbin.errors import ExitCode, StoreError
 from trashbin.promise import Refusal
 from trashbin.settings import Look
@@ -305,7 +304,7 @@ YAML = (
 def test_rules_of_the_yaml_would_stand_above_it(tmp_path: Path) -> None:
     config = tmp_path / "bin.yaml"
     config.write_text(YAML + "rules: {gap: 0.3}\n")
-    refused = CliRunner().invoke(main, ["calibrate", "--config", str(config), str(tmp_path)])
+    refused = call("calibrate", "--config", config, tmp_path)
     assert refused.exit_code == ExitCode.BAD_USAGE
     assert "rules: gap" in refused.output
 
@@ -315,6 +314,6 @@ def test_a_damaged_calibration_is_no_reason_not_to_calibrate_again(tmp_path: Pat
     config.write_text(YAML + f"store: {{path: {tmp_path}}}\n")
     (tmp_path / calibration.NAME).write_text("{")
     (tmp_path / "glass").mkdir()
-    refused = CliRunner().invoke(main, ["calibrate", "--config", str(config), str(tmp_path)])
+    refused = call("calibrate", "--config", config, tmp_path)
     assert refused.exit_code == ExitCode.BAD_INPUT
     assert "on these 0 items" in refused.output and "is no calibration" not in refused.output

@@ -7,18 +7,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from click.testing import CliRunner
 
+from tests.support_cli import call
 from trashbin import changes, preprocess, scene
 from trashbin.bench.counts import Noted, NotedCv2, NotedLeases, Tally, _counted, _noting
-from trashbin.cli import main
 from trashbin.leases import Leases
 
 COST = (Path(__file__).parents[2] / "docs" / "cost.md").read_text(encoding="utf-8")
 
 
 def test_the_counts_in_the_docs_are_what_the_command_prints() -> None:
-    done = CliRunner().invoke(main, ["bench", "--counts"])
+    done = call("bench", "--counts")
     assert done.exit_code == 0, done.output
     shown = COST.split("<!-- counts -->\n")[1].split("\n<!-- /counts -->")[0]
     assert shown == done.stdout.split("\n\n")[0]
@@ -26,7 +25,7 @@ def test_the_counts_in_the_docs_are_what_the_command_prints() -> None:
 
 
 def test_programs_get_them_in_full() -> None:
-    told = json.loads(CliRunner().invoke(main, ["bench", "--counts", "--json"]).stdout)
+    told = json.loads(call("bench", "--counts", "--json").stdout)
     assert told["frames"] == 3
     assert list(told["per_frame"]) == [
         "scene model",

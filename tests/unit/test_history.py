@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support_cli import call
 from tests.support_events import LABELS, NOON, a_fault, an_event
-from trashbin.cli import main
 from trashbin.decision import decide
 from trashbin.errors import NoStoreError
 from trashbin.events import Answer, Detail, Event, EventType, timestamp
@@ -67,10 +66,6 @@ def store(tmp_path: Path) -> Path:
 
 def _dated(event: Event, day: int) -> str:
     return event.to_json().replace(event.ts, timestamp(NOON + timedelta(days=day)))
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def test_events_are_read_while_the_daemon_writes(store: Path) -> None:

@@ -13,12 +13,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support_cli import call
 from trashbin import pictures
-from trashbin.cli import main
 from trashbin.errors import PictureError
 from trashbin.quiet import quiet
 
@@ -252,6 +251,6 @@ def test_a_folder_that_may_not_be_looked_into_is_not_left_out_silently(
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    done = CliRunner().invoke(main, [command, str(tmp_path)])
+    done = call(command, tmp_path)
     assert done.exit_code == 2
     assert f"{tmp_path / 'metal'} cannot be looked into (Permission denied)" in done.output
