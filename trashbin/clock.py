@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -51,6 +52,11 @@ class SystemClock:
         """End this wait and every later one."""
         self.stopped = True
         self.notify()
+
+    def stop_on_signals(self) -> None:
+        """Stop once the process is told to end, by SIGTERM or Ctrl-C."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
 
 
 def is_synchronized() -> bool:

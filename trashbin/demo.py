@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import logging
 import re
-import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,10 +19,10 @@ from rich.live import Live
 from trashbin import app, resources, whole_file
 from trashbin import config as configuration
 from trashbin.address import parse_address
-from trashbin.broker import EmbeddedBroker
+from trashbin.broker import embedded_broker
 from trashbin.clock import SystemClock
 from trashbin.daemon import Daemon
-from trashbin.demo_page import DemoPage
+from trashbin.demo_page import demo_page
 from trashbin.demo_view import View
 from trashbin.errors import BrokerError, ConfigError, ExitCode
 from trashbin.quiet import quiet
@@ -51,21 +50,18 @@ def main(
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     console = Console(stderr=False)
     clock = SystemClock()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: clock.stop())
+    clock.stop_on_signals()
     if picture is not None and not picture.absolute().parent.is_dir():
         raise ConfigError(f"--picture {picture}: there is no folder {picture.parent}")
     with ExitStack() as stack:
-        host, port = (
-            parse_address(broker) if broker else _address(stack.enter_context(EmbeddedBroker()))
-        )
+        host, port = parse_address(broker) if broker else stack.enter_context(embedded_broker())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trashbin-demo-")))
         config = demo_config(folder, host, port, seed, items)
         view = View(config, clock, f"{host}:{port}")
         if not draws(console):
             view.lines_to(console)
         if page and picture is None:
-            stack.enter_context(DemoPage(f"{host}:{port}", folder / "page", view.page))
+            stack.enter_context(demo_page(f"{host}:{port}", folder / "page", view.page))
         with quiet():  # the network's runtime greets on standard error
             daemon = app.build(config, clock, stack, on_event=view.event)
         view.watch(daemon)
@@ -132,10 +128,6 @@ def demo_config(folder: Path, host: str, port: int, seed: int, items: int | None
     publisher = MqttPublisher(kind="mqtt", host=host, port=port)
     store = config.store.model_copy(update={"path": folder})
     return config.model_copy(update={"triggers": triggers, "publisher": publisher, "store": store})
-
-
-def _address(broker: EmbeddedBroker) -> tuple[str, int]:
-    return broker.host, broker.port
 
 
 def _wait_for_broker(daemon: Daemon, clock: SystemClock, host: str, port: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import threading
 
@@ -31,8 +30,7 @@ def main(broker: MqttPublisher, database: str) -> ExitCode:
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
     clock = SystemClock()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: clock.stop())
+    clock.stop_on_signals()
     sink = Postgres(database)
     collector = Collector(broker, sink, clock)
     notify = Notifier()

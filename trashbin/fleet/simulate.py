@@ -139,8 +139,7 @@ def main(
         )
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     clock = SystemClock()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: clock.stop())
+    clock.stop_on_signals()
     with ExitStack() as stack:
         kept = store is not None
         if store is None:
