@@ -278,7 +278,7 @@ def test_evaluate_measures_folders_and_reports_what_it_left_out(
     assert "Accuracy 50.0% on 2 pictures" in people.output
     assert f"{root / other / 'a.png'}: taken for {label}" in people.output.replace("\n", "")
     assert str(root / "unknown") not in people.output, "of no class, and so taken for none wrongly"
-    [wrong] = json.loads(trashbin_("evaluate", "--json", "--wrong", root).stdout)["wrong"]
+    [wrong] = json.loads(call("evaluate", "--json", "--wrong", root).stdout)["wrong"]
     assert list(wrong) == ["file", "truth", "label", "gap", "decision"]
     assert list(wrong.values())[:3] == [str(root / other / "a.png"), other, label]
 
