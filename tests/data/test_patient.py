@@ -27,9 +27,10 @@ def test_a_borrowed_classifier_has_the_features_of_its_file() -> None:
     import torch
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+    from trashbin.pictures import read as read_picture
     from trashbin.training.bank import as_input
     from trashbin.training.borrowed import Borrowed
-    from trashbin.training.data import read_photos, read_picture
+    from trashbin.training.data import read_photos
 
     path = weights_folder() / "efficientnet_lite0_int8.tflite"
     plain = Interpreter(

@@ -18,6 +18,7 @@ from trashbin.errors import ModelError
 from trashbin.model import golden
 from trashbin.model.manifest import find
 from trashbin.model.tflite import TFLiteClassifier
+from trashbin.pictures import read as read_picture
 from trashbin.scene import find_thing
 from trashbin.training import data
 from trashbin.training.backgrounds import FAMILIES
@@ -89,7 +90,7 @@ def test_composites_show_the_object_and_another_ground(
     photos: list[data.Photo], fold: data.Fold
 ) -> None:
     photo = next(p for p in data.fold_photos(photos, fold) if p.label == "metal")
-    found = make_matte(cv2.resize(data.read_picture(ROOT / photo.path), data.CACHE_SIZE))
+    found = make_matte(cv2.resize(read_picture(ROOT / photo.path), data.CACHE_SIZE))
     made = []
     for seed in (1, 1, 2):
         rng = np.random.default_rng(seed)
@@ -127,7 +128,7 @@ def answered(photos: list[data.Photo], fold: data.Fold) -> Answers:
         classifier = TFLiteClassifier(find(f"trashnet-mobilenetv3-large:{variant}"))
         out[variant] = []
         for photo in data.fold_photos(photos, fold):
-            found = judge(data.read_picture(ROOT / photo.path), classifier, Thresholds())
+            found = judge(read_picture(ROOT / photo.path), classifier, Thresholds())
             out[variant].append((photo.label, str(found.label)))
     return out
 
@@ -159,7 +160,7 @@ def test_kernels_agree_on_97_of_100(
     other = TFLiteClassifier(find("trashnet-mobilenetv3-large"), kernels=kernels)  # type: ignore[arg-type]
     same = []
     for photo, (_, answer) in zip(data.fold_photos(photos, "test"), answers["int8"], strict=True):
-        found = judge(data.read_picture(ROOT / photo.path), other, Thresholds())
+        found = judge(read_picture(ROOT / photo.path), other, Thresholds())
         same.append(found.label == answer)
     print(f"\n{kernels}: the same label as XNNPACK's on {sum(same) / len(same):.1%} of {len(same)}")
     assert sum(same) / len(same) >= 0.97

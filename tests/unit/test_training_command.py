@@ -5,11 +5,23 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from trashbin.training import __main__ as command
 from trashbin.training import teaching
-from trashbin.training.data import FOLDS, Photo, split_groups
+from trashbin.training.data import (
+    FOLDS,
+    LABELS,
+    LARGE,
+    LITE,
+    Photo,
+    fold_photos,
+    load_pictures,
+    read_photos,
+    split_groups,
+)
 
 
 @pytest.fixture
@@ -17,8 +29,18 @@ def folders(tmp_path: Path) -> dict[str, Path]:
     found = {name: tmp_path / name for name in ("data", "weights", "work")}
     found["data"].mkdir()
     found["weights"].mkdir()
-    (found["data"] / "groups.csv").write_text("path,label,group\n")
+    listed(found["data"], dict.fromkeys(LABELS, 4))
+    for name in (LARGE, LITE):
+        (found["weights"] / name).touch()
     return found
+
+
+def listed(data: Path, counts: dict[str, int]) -> list[str]:
+    """Writes a groups.csv of so many photographs of each label, each of another thing."""
+    names = [f"{label}-{k}.jpg" for label, count in counts.items() for k in range(count)]
+    rows = [f"{name},{name.partition('-')[0]},{name}" for name in names]
+    (data / "groups.csv").write_text("\n".join(["path,label,group", *rows]) + "\n")
+    return names
 
 
 def given(folders: dict[str, Path], *more: str) -> list[str]:
@@ -88,3 +110,103 @@ def test_what_teaching_is_measured_on_trained_nothing() -> None:
     assert not {"train", "val"} & set(teaching.UNTRAINED)
     photos = [Photo(f"{k}.jpg", "glass", str(k // 2)) for k in range(200)]
     assert set(split_groups(photos).values()) == set(FOLDS)
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (b"", "names no photograph"),
+        (b"path;label;group\na.jpg;glass;1\n", "row 2: expected path, label, group"),
+        (b"path,label,group\na.jpg,glass,1\nb.jpg,glass\n", "row 3: expected path, label, group"),
+        (b"path,label,group\na.jpg,wood,1\n", "row 2: found the label 'wood', expected one of"),
+        (b"path,label,group\n\xff.jpg,glass,1\n", "is no CSV in UTF-8"),
+    ],
+)
+def test_a_list_of_photographs_that_is_none_is_told_with_its_row(
+    folders: dict[str, Path], table: bytes, told: str
+) -> None:
+    (folders["data"] / "groups.csv").write_bytes(table)
+    for verb in ("report", "evaluate", "split"):
+        assert told in (why([verb, f"--data={folders['data']}"]) or "")
+
+
+def test_a_spreadsheets_list_is_read_as_well(folders: dict[str, Path]) -> None:
+    (folders["data"] / "groups.csv").write_bytes(
+        b"\xef\xbb\xbfpath,label,group\r\na.jpg,glass,1\r\n"
+    )
+    assert read_photos(folders["data"]) == [Photo("a.jpg", "glass", "1")]
+
+
+def test_what_leaves_a_fold_empty_or_a_label_untaught_is_told_before_it_is_begun(
+    folders: dict[str, Path],
+) -> None:
+    listed(folders["data"], {label: 4 for label in LABELS if label != "trash"})
+    assert "no photograph of trash for the fold train" in (why(given(folders)) or "")
+    listed(folders["data"], {"glass": 3})
+    assert "no photograph for the fold train" in (why(given(folders)) or "")
+    assert why(["evaluate", f"--data={folders['data']}", "--fold=test"]) is None
+    assert "fold train" in (why(["evaluate", f"--data={folders['data']}", "--fold=train"]) or "")
+
+
+def test_photographs_that_cannot_be_used_are_all_named_before_anything_is_trained(
+    folders: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = listed(folders["data"], dict.fromkeys(LABELS, 8))
+    for name in names:
+        cv2.imwrite(str(folders["data"] / name), np.full((30, 40, 3), 50, np.uint8))
+    whole = (folders["data"] / names[0]).read_bytes()
+    broken = [photo.path for photo in fold_photos(read_photos(folders["data"]), "train")[:2]]
+    (folders["data"] / broken[0]).write_bytes(whole[: len(whole) // 2])
+    (folders["data"] / broken[1]).unlink()
+    cache = folders["work"] / "cache"
+    monkeypatch.setattr(sys, "argv", ["training", *given(folders), f"--cache={cache}"])
+    assert command.main() == 1
+    told = capsys.readouterr().err
+    assert "2 photographs cannot be used" in told and "groups.csv" in told
+    assert (
+        f"{broken[0]}: is a JPEG that breaks off" in told and f"{broken[1]}: no such file" in told
+    )
+    assert not list(cache.glob("*"))
+
+
+def test_a_photograph_that_took_anothers_name_is_not_the_one_in_the_cache(
+    folders: dict[str, Path],
+) -> None:
+    photos, cache = [Photo("a.png", "glass", "1")], folders["work"] / "cache"
+    cv2.imwrite(str(folders["data"] / "a.png"), np.full((30, 40, 3), 50, np.uint8))
+    assert load_pictures(folders["data"], photos, cache).mean() == 50
+    cv2.imwrite(str(folders["data"] / "a.png"), np.full((31, 40, 3), 90, np.uint8))
+    assert load_pictures(folders["data"], photos, cache).mean() == 90
+
+
+@pytest.mark.parametrize(
+    "option", ["--effort=0", "--effort=nan", "--effort=-1", "--workers=0", "--limit=-1"]
+)
+def test_a_number_that_means_nothing_is_refused(folders: dict[str, Path], option: str) -> None:
+    with pytest.raises(SystemExit):
+        command.parser().parse_args(given(folders, option))
+
+
+def test_a_work_folder_that_cannot_be_used_is_no_traceback(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders["work"] /= "begun.json"
+    folders["work"].parent.mkdir()
+    folders["work"].write_text("no folder")
+    monkeypatch.setattr(sys, "argv", ["training", *given(folders)])
+    assert command.main() == 1
+    assert "begun.json: File exists" in capsys.readouterr().err
+    folders["work"] = folders["work"].parent
+    assert "begun.json: is damaged" in (why(given(folders)) or "")
+
+
+def test_start_weights_that_are_not_there_are_named(folders: dict[str, Path]) -> None:
+    (folders["weights"] / LARGE).unlink()
+    assert f"has no {LARGE}" in (why(given(folders)) or "")
+    assert f"has no {LARGE}" in (why(["reference", f"--weights={folders['weights']}"]) or "")
+
+
+def test_a_folder_without_rendered_scenes_is_told(folders: dict[str, Path]) -> None:
+    assert "--drawn" in (why(given(folders, f"--drawn={folders['weights']}")) or "")

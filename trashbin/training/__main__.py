@@ -4,25 +4,56 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from trashbin import whole_file
+from trashbin.errors import TrashbinError
 from trashbin.training.data import (
     FOLDS,
+    LABELS,
+    LARGE,
+    LITE,
     data_folder,
+    empty_fold,
     fold_photos,
     lacking,
+    limited,
     link_fold,
+    load_pictures,
     read_photos,
     weights_folder,
 )
 
 MODEL = Path("models/trashnet-mobilenetv3-large")
 WORK = Path(".cache/training")
+
+
+def count(least: int) -> Callable[[str], int]:
+    """Reads a whole number that is at least so large."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+        return int(text)
+
+    return read
+
+
+def share(text: str) -> float:
+    """Reads a share of the steps: above 0, and 1 for all of them."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return number
 
 
 def parser() -> argparse.ArgumentParser:
@@ -79,17 +110,17 @@ def parser() -> argparse.ArgumentParser:
         "bpy 5.0.1, which is Blender as a module)",
     )
     report.add_argument(
-        "--effort", type=float, default=1.0, help="share of the steps of every training"
+        "--effort", type=share, default=1.0, help="share of the steps of every training"
     )
     report.add_argument(
         "--workers",
-        type=int,
+        type=count(1),
         default=max(1, (os.cpu_count() or 1) - 3),
         help="processes that make composites all the time",
     )
     report.add_argument(
         "--limit",
-        type=int,
+        type=count(0),
         default=0,
         help="photographs a fold, to try it out; with --quick the card stays as it is",
     )
@@ -126,6 +157,9 @@ def parser() -> argparse.ArgumentParser:
 
 def report(args: argparse.Namespace) -> int:
     """The whole way, or its check; the exit status."""
+    photos = read_photos(args.data)
+    for fold in FOLDS:  # a photograph that cannot be used is told now, not when its turn comes
+        load_pictures(args.data, limited(fold_photos(photos, fold), args.limit), args.cache)
     from trashbin.training import recipe
     from trashbin.training.card import write_card
     from trashbin.training.evaluate import tables
@@ -156,17 +190,30 @@ def report(args: argparse.Namespace) -> int:
 
 def refused(args: argparse.Namespace) -> str | None:
     """Why what was asked for cannot be done; None where it can be begun."""
+    trains = args.verb == "report" and not args.quick
     if args.verb != "reference" and (why := lacking(args.data)):
         return why
-    if "weights" in args and not args.weights.is_dir():
-        return f"{args.weights}: no such folder; name the start weights' with --weights"
+    measured = FOLDS if args.verb == "report" else [args.fold] if args.verb == "evaluate" else []
+    if why := empty_fold(args.data, measured):
+        return why
+    for name in ((LARGE, LITE) if trains else (LARGE,)) if "weights" in args else ():
+        if not (args.weights / name).is_file():
+            return (
+                f"{args.weights}: has no {name}; name the folder of the start weights with "
+                "--weights (the model card's Sources tell what they are)"
+            )
     reads = args.verb == "evaluate" or (args.verb == "report" and args.quick)
     if reads and not (args.model / "manifest.json").is_file():
         return f"{args.model}: has no manifest.json; name a model's folder with --model"
-    if args.verb != "report":
-        return None
-    args.work.mkdir(parents=True, exist_ok=True)
-    return None if args.quick else begun_otherwise(args)
+    if (
+        trains
+        and args.drawn
+        and not any(any(args.drawn.glob(f"{label}/*.jpg")) for label in LABELS)
+    ):
+        return f"{args.drawn}: has no <label>/*.jpg; name rendered scenes with --drawn"
+    if args.verb == "report":
+        args.work.mkdir(parents=True, exist_ok=True)
+    return begun_otherwise(args) if trains else None
 
 
 def begun_otherwise(args: argparse.Namespace) -> str | None:
@@ -183,7 +230,10 @@ def begun_otherwise(args: argparse.Namespace) -> str | None:
     if not note.exists():
         whole_file.write(note, json.dumps(given) + "\n")
         return None
-    was = json.loads(note.read_text())
+    try:
+        was = {name: json.loads(note.read_text())[name] for name in given}
+    except (ValueError, TypeError, KeyError):
+        return f"{note}: is damaged; name another --work, or delete the whole folder"
     changed = ", ".join(f"--{name} {was[name]}" for name in given if was[name] != given[name])
     if not changed:
         return None
@@ -194,16 +244,28 @@ def main() -> int:
     """Runs one verb; the exit status."""
     told = parser()
     args = told.parse_args()
-    if why := refused(args):
-        told.error(why)
-    try:
+
+    def begun() -> int:
+        if why := refused(args):
+            told.error(why)
         return run(args)
+
+    return plainly(begun)
+
+
+def plainly(work: Callable[[], int]) -> int:
+    """The exit status of what is done; what stops it is told without a traceback."""
+    try:
+        return work()
     except KeyboardInterrupt:
         print("\nStopped. What is done is kept; the same command goes on there.", file=sys.stderr)
         return 130
     except OSError as error:  # a folder that cannot be written, a full disk
         print(f"error: {error.filename or 'the disk'}: {error.strerror or error}", file=sys.stderr)
         return 1
+    except TrashbinError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return int(error.exit_code)
 
 
 def run(args: argparse.Namespace) -> int:

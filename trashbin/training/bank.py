@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from trashbin.errors import PictureError
+from trashbin.pictures import read as read_picture
 from trashbin.preprocess import close_up, resize, restore
 from trashbin.scene import find_thing
 from trashbin.training import composite, matte
-from trashbin.training.data import LABELS, Fold, Image, Photo, load_pictures, read_picture
+from trashbin.training.data import LABELS, Fold, Image, Photo, load_pictures
 from trashbin.training.model import INPUT_SIZE
 
 Indices = NDArray[np.int64]
@@ -150,10 +152,13 @@ def stranger_bank(count: int, fold: Fold, cache: Path, seed: int = 0, workers: i
 
 def folder_bank(folder: Path) -> Bank:
     """Pictures in `folder/<label>/`, all of one size, such as rendered scenes."""
-    files = [(path, LABELS.index(path.parent.name)) for path in sorted(folder.glob("*/*.jpg"))]
-    pictures = np.stack([read_picture(path) for path, _ in files])
+    found = sorted(path for label in LABELS for path in folder.glob(f"{label}/*.jpg"))
+    files = [(path, LABELS.index(path.parent.name)) for path in found]
+    pictures = [read_picture(path) for path, _ in files]
+    if len({picture.shape for picture in pictures}) > 1:
+        raise PictureError(f"{folder}: its pictures are of several sizes; render them anew")
     targets = np.array([target for _, target in files], np.int64)
-    return Bank(pictures, targets, np.arange(len(files)), False)
+    return Bank(np.stack(pictures), targets, np.arange(len(files)), False)
 
 
 def joined(*banks: Bank) -> Bank:

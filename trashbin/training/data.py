@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trashbin import whole_file
+from trashbin.errors import PictureError
+from trashbin.pictures import read as read_picture
 
 Image = NDArray[np.uint8]
 Fold = Literal["train", "val", "calib", "test"]
@@ -32,6 +34,10 @@ FOLDS: tuple[Fold, ...] = get_args(Fold)
 SHARES: dict[Fold, float] = {"test": 0.15, "calib": 0.10, "val": 0.10, "train": 0.65}
 SPLIT_SEED = "trashnet-2026"
 CACHE_SIZE = (400, 300)  # width, height in pixels: more than any network here is shown
+LITE = "efficientnet_lite0_int8.tflite"  # start weights
+LARGE = "mobilenetv3_large_imagenet_folded.npz"
+COLUMNS = ("path", "label", "group")
+NAMED = 10  # photographs that cannot be used are told by name, so many of them
 
 
 @dataclass(frozen=True)
@@ -60,18 +66,55 @@ def weights_folder() -> Path:
 
 def lacking(root: Path) -> str | None:
     """Why there are no photographs to read in a folder; None where there are."""
-    if (root / "groups.csv").is_file():
-        return None
-    return f"{root}: has no groups.csv; name the TrashNet photographs with --data, or set TRASHNET"
+    if not (root / "groups.csv").is_file():
+        return (
+            f"{root}: has no groups.csv; name the TrashNet photographs with --data, or set TRASHNET"
+        )
+    try:
+        photos = read_photos(root)
+    except PictureError as error:
+        return str(error)
+    return None if photos else f"{root / 'groups.csv'}: names no photograph"
+
+
+def empty_fold(root: Path, folds: Iterable[Fold]) -> str | None:
+    """Which of these folds has no photograph, or which label nothing is learned of; or None."""
+    photos = read_photos(root)
+    for fold in folds:
+        labels = {photo.label for photo in fold_photos(photos, fold)}
+        missing = [label for label in LABELS if label not in labels]
+        if not labels or (fold == "train" and missing):
+            of = f" of {', '.join(missing)}" if labels else ""
+            return (
+                f"{root / 'groups.csv'}: has no photograph{of} for the fold {fold}; each label "
+                "needs four groups or more, so that there is one for each fold"
+            )
+    return None
 
 
 def read_photos(root: Path) -> list[Photo]:
-    """All photographs listed in `root/groups.csv` (columns path, label, group), in file order."""
-    with (root / "groups.csv").open(newline="") as file:
-        photos = [Photo(row["path"], row["label"], row["group"]) for row in csv.DictReader(file)]
-    unknown = {photo.label for photo in photos} - set(LABELS)
-    if unknown:
-        raise ValueError(f"{root / 'groups.csv'}: unknown labels {sorted(unknown)}")
+    """All photographs listed in `root/groups.csv` (columns path, label, group), in file order.
+
+    PictureError names the line that is none.
+    """
+    file, photos = root / "groups.csv", []
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            for number, row in enumerate(csv.DictReader(lines), 2):
+                path, label, group = (row.get(column) for column in COLUMNS)
+                if not (path and label and group):
+                    raise PictureError(
+                        f"{file}: row {number}: expected {', '.join(COLUMNS)}, separated by commas "
+                        "and so named in the first row"
+                    )
+                if label not in LABELS:
+                    raise PictureError(
+                        f"{file}: row {number}: found the label {label!r}, expected one of "
+                        + ", ".join(LABELS)
+                    )
+                photos.append(Photo(path, label, group))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise PictureError(f"{file}: is no CSV in UTF-8 ({error})") from error
     return photos
 
 
@@ -121,30 +164,52 @@ def fold_photos(photos: Sequence[Photo], fold: Fold, seed: str = SPLIT_SEED) -> 
     return [photo for photo in photos if folds[photo.group] == fold]
 
 
-def read_picture(path: Path) -> Image:
-    """(H, W, 3) RGB uint8 of a picture file."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ValueError(f"{path}: not a picture that OpenCV reads")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
 def load_pictures(root: Path, photos: Sequence[Photo], cache: Path) -> NDArray[np.uint8]:
-    """(N, 300, 400, 3) RGB uint8, decoded once and kept in `cache` under a digest of the list."""
+    """(N, 300, 400, 3) RGB uint8, decoded once and kept in `cache`.
+
+    They are kept under a digest of the list and of each file's size and time. PictureError names
+    those that cannot be used.
+    """
     width, height = CACHE_SIZE
-    digest = hashlib.sha256("\n".join(photo.path for photo in photos).encode()).hexdigest()[:12]
+    told = "\n".join(f"{photo.path} {_stamp(root / photo.path)}" for photo in photos)
+    digest = hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:12]
     file = cache / f"pictures-{width}x{height}-{digest}.npy"
     if not file.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        pictures = np.empty((len(photos), height, width, 3), np.uint8)
-        for row, photo in zip(pictures, photos, strict=True):
-            row[:] = cv2.resize(
-                read_picture(root / photo.path), CACHE_SIZE, interpolation=cv2.INTER_AREA
-            )
+        small = np.empty((len(photos), height, width, 3), np.uint8)
+        complaints = []
+        for row, photo in zip(small, photos, strict=True):
+            try:
+                picture = read_picture(root / photo.path)
+            except PictureError as error:
+                complaints.append(str(error))
+                continue
+            row[:] = cv2.resize(picture, CACHE_SIZE, interpolation=cv2.INTER_AREA)
+        if complaints:
+            raise PictureError(_complained(complaints, root))
         with whole_file.writing(file) as out:
-            np.save(out, pictures)
+            np.save(out, small)
     loaded: NDArray[np.uint8] = np.load(file, mmap_mode="r")
     return loaded
+
+
+def _stamp(path: Path) -> str:
+    """Tells a photograph from another of the same name; nothing where there is none."""
+    try:
+        of = path.stat()
+    except (OSError, ValueError):  # ValueError: a NUL byte in the name
+        return ""
+    return f"{of.st_size} {of.st_mtime_ns}"
+
+
+def _complained(complaints: Sequence[str], root: Path) -> str:
+    """All of them in one message."""
+    more = [f"and {len(complaints) - NAMED} more"] if len(complaints) > NAMED else []
+    lines = "".join(f"\n  {each}" for each in [*complaints[:NAMED], *more])
+    return (
+        f"{len(complaints)} photographs cannot be used; copy them again, or take their lines out "
+        f"of {root / 'groups.csv'}:{lines}"
+    )
 
 
 def link_fold(root: Path, fold: Fold, out: Path) -> int:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from trashbin.looking import TURNS
 from trashbin.model.familiarity import Familiarity, parse
 from trashbin.model.runtime import Output
+from trashbin.pictures import read as read_picture
 from trashbin.preprocess import InputSpec, to_tensor
 from trashbin.training.bank import Bank, away_bank, home_bank, stranger_bank
 from trashbin.training.data import (
@@ -26,7 +27,6 @@ from trashbin.training.data import (
     fold_photos,
     limited,
     read_photos,
-    read_picture,
 )
 from trashbin.training.scores import (
     Floats,

@@ -19,13 +19,11 @@ from tqdm import tqdm
 
 from trashbin.training.bank import NO_CLASS
 from trashbin.training.borrowed import Borrowed
-from trashbin.training.data import LABELS
+from trashbin.training.data import LABELS, LARGE
 from trashbin.training.model import MobileNetV3, load_start_weights, without_dead_gates
 from trashbin.training.quantize import Exported
 from trashbin.training.stock import Stock, sized
 
-LITE = "efficientnet_lite0_int8.tflite"
-LARGE = "mobilenetv3_large_imagenet_folded.npz"
 START_SIZE = 192  # at which the start network's features are recalled
 
 

@@ -33,11 +33,9 @@ from torch import Tensor, nn
 from trashbin import whole_file
 from trashbin.training import export, prune, recipe
 from trashbin.training.bank import NO_CLASS
-from trashbin.training.data import fold_photos, limited, read_photos
+from trashbin.training.data import LARGE, LITE, fold_photos, limited, read_photos
 from trashbin.training.equalize import SHARE, calm, equalize, relu_stem
 from trashbin.training.lessons import (
-    LARGE,
-    LITE,
     Asked,
     Course,
     Student,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from trashbin.errors import ModelError
 from trashbin.training import export
-from trashbin.training.data import LABELS
+from trashbin.training.data import LABELS, LARGE
 from trashbin.training.model import INPUT_SIZE, MobileNetV3, load_start_weights
 from trashbin.training.quantize import PIXEL
 
@@ -88,7 +88,7 @@ def write_reference(weights: Path, out: Path) -> Path:
     file = out / "float32.tflite"
     if not file.exists():
         model = MobileNetV3()
-        load_start_weights(model, weights / "mobilenetv3_large_imagenet_folded.npz")
+        load_start_weights(model, weights / LARGE)
         nn.init.normal_(model.head.weight, std=0.01, generator=torch.Generator().manual_seed(0))
         export.convert(_Both(model.eval()).eval(), INPUT_SIZE, file)
     export.write_manifest(

@@ -23,19 +23,21 @@ from trashbin.fitting import Items, Last, teach
 from trashbin.looking import mean_features, turned
 from trashbin.model import tflite
 from trashbin.model.tflite import TFLiteClassifier
+from trashbin.pictures import read as read_picture
 from trashbin.scene import find_thing
 from trashbin.settings import Model
 from trashbin.training import backgrounds, composite, matte
+from trashbin.training.__main__ import count, plainly
 from trashbin.training.data import (
     LABELS,
     Fold,
     Image,
     Photo,
     data_folder,
+    empty_fold,
     fold_photos,
     lacking,
     read_photos,
-    read_picture,
 )
 from trashbin.types import Frame
 
@@ -246,11 +248,16 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, default=data_folder(), help="TrashNet folder")
     parser.add_argument("--model", help="NAME[:VARIANT] or a .tflite; the shipped one if left out")
-    parser.add_argument("--times", type=int, default=5, help="draws of the answers, a tray")
+    parser.add_argument("--times", type=count(1), default=5, help="draws of the answers, a tray")
     args = parser.parse_args()
-    if why := lacking(args.data):
+    if why := lacking(args.data) or empty_fold(args.data, UNTRAINED):
         parser.error(why)
-    measure(args.data, args.model, args.times)
+
+    def measured() -> int:
+        measure(args.data, args.model, args.times)
+        return 0
+
+    raise SystemExit(plainly(measured))
 
 
 if __name__ == "__main__":
