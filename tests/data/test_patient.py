@@ -76,9 +76,21 @@ if __name__ == "__main__":
 """
 
 
-def test_a_killed_run_leaves_no_worker_behind(tmp_path: Path) -> None:
+POOL = """
+import os, time
+from trashbin.training.bank import _pool
+
+if __name__ == "__main__":
+    with _pool(1) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("child", [CHILD, POOL])
+def test_a_killed_run_leaves_no_worker_behind(child: str, tmp_path: Path) -> None:
     script = tmp_path / "child.py"
-    script.write_text(CHILD)
+    script.write_text(child)
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         worker = Path("/proc", run.stdout.readline().strip())

@@ -8,13 +8,15 @@ network.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import cv2
@@ -74,6 +76,24 @@ def placed(rng: np.random.Generator, tray: composite.Tray) -> Placed:
     return picture, find_thing(picture, [empty]) or NOWHERE
 
 
+def _pool(workers: int) -> ProcessPoolExecutor:
+    """Processes that end with the one that began them, a killed one too."""
+    # spawned, not forked: OpenCV's threads do not survive a fork
+    return ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent)
+
+
+def end_with_parent() -> None:
+    """From now on this process ends as its parent does: one that waits for work would wait on."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
 def _composites(picture: Image, photo: Photo, fold: Fold, each: int, seed: int) -> list[Placed]:
     """The draws depend on the photograph's name and the seed alone."""
     cv2.setNumThreads(1)
@@ -98,8 +118,7 @@ def away_bank(
     if not file.exists():
         pictures = load_pictures(root, photos, cache)
         work = partial(_composites, fold=fold, each=each, seed=seed)
-        # spawned, not forked: OpenCV's threads do not survive a fork
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        with _pool(workers) as pool:
             results = pool.map(work, (np.array(p) for p in pictures), photos, chunksize=8)
             counted = tqdm(results, f"composites ({fold})", len(photos), mininterval=5)
             _save(file, [one for result in counted for one in result])
@@ -141,7 +160,7 @@ def stranger_bank(count: int, fold: Fold, cache: Path, seed: int = 0, workers: i
     if not file.exists():
         cache.mkdir(parents=True, exist_ok=True)
         work = partial(_stranger, fold=fold, seed=seed)
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        with _pool(workers) as pool:
             made = pool.map(work, range(count), chunksize=16)
             _save(file, list(tqdm(made, f"strangers ({fold})", count, mininterval=5)))
     targets = np.full(count, NO_CLASS, np.int64)
