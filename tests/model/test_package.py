@@ -105,6 +105,25 @@ def test_a_tflite_with_its_manifest_beside_it_and_a_variant(shelf: Shelf) -> Non
     assert shelf.find(install(SHIPPED.path, shelf, variant=other)).variant == other
 
 
+def test_a_tflite_with_metadata_which_ends_like_a_zip_is_no_package(
+    archive: Path, shelf: Shelf
+) -> None:
+    folder = archive.with_name("with-metadata")
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(folder)
+    path = folder / SHIPPED.path.name
+    with zipfile.ZipFile(path, "a") as appended:
+        appended.writestr("labels.txt", "glass")
+
+    def fitted(content: dict[str, Any]) -> None:
+        entry = content["variants"][SHIPPED.variant]
+        entry |= {"sha256": digest(path), "bytes": path.stat().st_size}
+
+    manifested(fitted)(folder)
+    assert zipfile.is_zipfile(path)
+    assert shelf.find(install(path, shelf)).path.read_bytes() == path.read_bytes()
+
+
 def test_a_folder_within_the_zip_will_do(archive: Path, shelf: Shelf) -> None:
     def into_a_folder(folder: Path) -> None:
         (folder / "inner").mkdir()

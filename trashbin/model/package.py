@@ -154,7 +154,8 @@ def _bring(source: str, sha256: str, coming: Path, folder: Path) -> None:
             f"{_shown(source)}: has the sha256 {found}, not {sha256.lower()}. "
             "It was damaged on its way or is another file; nothing was installed."
         )
-    if zipfile.is_zipfile(path):
+    # a .tflite with metadata ends like a ZIP
+    if path.suffix != ".tflite" and zipfile.is_zipfile(path):
         _unpack(path, _shown(source), folder)
     else:
         beside = manifest.find(str(path))  # ModelError where it is no .tflite with a manifest
