@@ -135,7 +135,7 @@ def choose(items: Items, risk: float, confidence: float, seed: int = 0) -> Promi
     Items must be drawn like those to come, each by itself; ``seed`` deals them out.
     """
     order = np.random.default_rng(seed).permutation(len(items))
-    planning = min(int(len(items) * PLANNING), PLANNING_AT_MOST)
+    planning = _planning(len(items))
     plan, test = items[order[:planning]], items[order[planning:]]
     if planning == 0:
         return Refusal(_needed(risk, confidence, 0.0, 1.0), len(test), 0, 0)
@@ -150,6 +150,11 @@ def choose(items: Items, risk: float, confidence: float, seed: int = 0) -> Promi
             break
         found = Promise(gap, familiarity, risk, confidence, len(test), acted, wrong, planning)
     return found or _refused(items, test, points, risk, confidence)
+
+
+def _planning(count: int) -> int:
+    """How many of so many items lay the path down."""
+    return min(int(count * PLANNING), PLANNING_AT_MOST)
 
 
 def _path(plan: Items) -> list[Point]:
@@ -234,7 +239,18 @@ def _needed(risk: float, confidence: float, error: float, coverage: float) -> in
     """How many items in all are likely to do where ``error`` is that among acted ones."""
     if error > 0.9 * risk:  # from there on it takes tens of thousands
         return None
-    acted = 1
-    while (limit := allowed(acted, risk, confidence)) < 0 or tail(limit, acted, error) < LIKELY:
-        acted = math.ceil(acted * 1.02)
-    return math.ceil(acted / coverage / (1 - PLANNING))
+
+    def enough(acted: int) -> bool:
+        limit = allowed(acted, risk, confidence)
+        return limit >= 0 and tail(limit, acted, error) >= LIKELY
+
+    before, acted = 0, 1
+    while not enough(acted):
+        before, acted = acted, math.ceil(acted * 1.02)
+    while acted - before > 1:
+        middle = (before + acted) // 2
+        before, acted = (before, middle) if enough(middle) else (middle, acted)
+    count = tested = math.ceil(acted / coverage)
+    while _planning(count) == 0 or count - _planning(count) < tested:
+        count += 1
+    return count

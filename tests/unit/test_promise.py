@@ -87,6 +87,22 @@ def test_twenty_items_are_refused_for_one_percent_and_it_says_how_many_would_do(
     assert isinstance(choose(enough, 0.01, 0.95), Promise)
 
 
+@pytest.mark.parametrize(
+    ("risk", "confidence", "least"),
+    [(0.03, 0.95, 131), (0.01, 0.95, 398), (0.0005, 0.95, 6990), (0.5, 0.51, 4)],
+)
+def test_a_refusal_tells_the_fewest_items_that_do_where_none_is_wrong(
+    risk: float, confidence: float, least: int
+) -> None:
+    def without_error(count: int) -> Items:
+        return Items(np.full(count, 0.9), None, *(np.ones(count, np.bool_) for _ in range(2)))
+
+    refused = choose(without_error(3), risk, confidence)
+    assert isinstance(refused, Refusal) and refused.needed == least
+    assert isinstance(choose(without_error(least), risk, confidence), Promise)
+    assert isinstance(choose(without_error(least - 1), risk, confidence), Refusal)
+
+
 def test_as_many_items_as_a_refusal_tells_do_more_often_than_not() -> None:
     """Of many thresholds the luckiest seems to need the fewest items."""
     enough = told = 0
