@@ -31,7 +31,7 @@ UPLOAD = "POST /try/judge HTTP/1.1\r\nContent-Length: 100000\r\n"
 def test_nothing_is_drawn_for_who_never_came(
     watch: Watch, path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = pages._page(watch, path, pages.DRAWN[path], False)
+    shown = pages._page(watch, path, pages.DRAWN[path], pages.Unseen(), False)
     request = Request({"type": "http", "path": path, "headers": [], "query_string": b""})
 
     async def draw(client: Client) -> None:
@@ -49,6 +49,36 @@ def test_nothing_is_drawn_for_who_never_came(
     with caplog.at_level(logging.WARNING):
         asyncio.run(open_and_leave())
     assert caplog.text == ""
+
+
+def test_of_pages_that_nobody_comes_for_a_few_are_kept(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each ``curl`` cost a megabyte for a minute."""
+    unseen = pages.Unseen(3)
+    shown = pages._page(watch, "/", pages.DRAWN["/"], unseen, False)
+    request = Request({"type": "http", "path": "/", "headers": [], "query_string": b""})
+
+    async def ask(times: int) -> list[Client]:
+        made = [Client(ui.page(""), request=request) for _ in range(times)]
+        for client in made:
+            with client:
+                await shown(request)
+        return made
+
+    async def flood() -> None:
+        monkeypatch.setattr(core, "loop", asyncio.get_running_loop())
+        (early,) = await ask(1)
+        for handler in early.connect_handlers:  # a browser comes for it
+            early.safe_invoke(handler)
+        first, left, *others = await ask(4)
+        assert (first.is_deleted, early.is_deleted) == (True, False)
+        left.delete()  # as NiceGUI does after a minute
+        assert not any(client.is_deleted for client in (*others, *await ask(1)))
+        await ask(1)
+        assert others[0].is_deleted and not others[1].is_deleted
+
+    asyncio.run(flood())
 
 
 class Browser:

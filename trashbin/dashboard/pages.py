@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from nicegui import app, ui
+from nicegui import Client, app, ui
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +22,8 @@ NO_PICTURE = (
     'stroke="#808a84" stroke-width="4" d="M115 85h90v70h-90zM115 155l90-70"/></svg>'
 )
 
+UNSEEN = 40  # pages, of 1.1 MB at most; a browser opens its socket within a second or so
+
 DRAWN: dict[str, Draw] = {
     "/": live.live,
     "/queue": live.queue,
@@ -35,8 +37,9 @@ DRAWN: dict[str, Draw] = {
 
 def register(watch: Watch, judge: Judge, *, logout: bool) -> None:
     """Let NiceGUI know them all."""
+    unseen = Unseen()
     for path, draw in DRAWN.items():
-        ui.page(path)(_page(watch, path, draw, logout))
+        ui.page(path)(_page(watch, path, draw, unseen, logout))
     here = Path(__file__).parent
     for name in ("style.css", "page.js"):
         app.add_static_file(local_file=here / name, url_path=f"/look/{name}")
@@ -54,10 +57,31 @@ def register(watch: Watch, judge: Judge, *, logout: bool) -> None:
         return Response(found, media_type="image/jpeg", headers={**safe, **keep})
 
 
+class Unseen:
+    """Pages that were asked for and that no browser shows yet: NiceGUI keeps each for a minute.
+
+    Of more than ``most`` the oldest goes. Whoever asks and never opens a socket, as curl does,
+    would cost a megabyte each time; a browser that comes too late loads its page again.
+    """
+
+    def __init__(self, most: int = UNSEEN) -> None:
+        self._most = most
+        self._clients: dict[str, Client] = {}
+
+    def add(self, client: Client) -> None:
+        """One more."""
+        self._clients[client.id] = client
+        client.on_connect(lambda: self._clients.pop(client.id, None))
+        client.on_delete(lambda: self._clients.pop(client.id, None))
+        while len(self._clients) > self._most:
+            next(iter(self._clients.values())).delete()
+
+
 def _page(
-    watch: Watch, path: str, draw: Draw, logout: bool
+    watch: Watch, path: str, draw: Draw, unseen: Unseen, logout: bool
 ) -> Callable[[Request], Awaitable[None]]:
     async def page(request: Request) -> None:
+        unseen.add(ui.context.client)
         with sheet(watch, request, path, logout=logout) as made:
             drawn = draw(made)
             if inspect.isawaitable(drawn):
