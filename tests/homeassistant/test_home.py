@@ -24,6 +24,8 @@ pytestmark = pytest.mark.homeassistant
 LABELS = resources.labels()
 CONFIG = configuration.read(resources.root() / "config" / "demo.yaml")
 EVERY_ITEM_WAITS = {
+    # nothing falls before Home Assistant listens: an event is sent once, and kept for nobody
+    "device": {"id": "demo", "name": "Demo bin", "mode": "paused"},
     "rules": {"gap": 0.999},
     "look": {"settle_s": 0.8, "refractory_s": 0.2, "hold_s": 600},
     "actuators": [{"kind": "simulated", "person_s": 600}, {"kind": "servo", "pin": 18}],
@@ -74,14 +76,20 @@ def test_a_bin_is_found_shows_its_items_and_does_what_it_is_told(
     )
     within(5, lambda: home.render("{{ states('automation.seen') }}") == "on")
 
-    # an item falls, and the bin is not sure
+    # the bin is let go, an item falls, and it is not sure
+    mode = "select.trashbin_demo_mode"
+    within(IN_TIME_S, lambda: home.state(mode) == "paused")
+    home.call("select.select_option", mode, option="auto")
     uncertain = "binary_sensor.trashbin_demo_uncertain"
     within(30, lambda: home.state(uncertain) == "on")
-    event = home.states()["event.trashbin_demo_decision"]["attributes"]
-    assert (event["event_type"], event["reason"]) == ("uncertain", "low_gap")
-    assert home.state("sensor.trashbin_demo_class") == event["label"]
+    # what comes on other topics, and what else of this one it shows, comes by itself
+    within(IN_TIME_S, lambda: decided(home)["event_type"] == "uncertain")
+    event = decided(home)
+    assert event["reason"] == "low_gap"
+    within(IN_TIME_S, lambda: home.state("sensor.trashbin_demo_class") == event["label"])
     triggered = "{{ state_attr('automation.seen', 'last_triggered') }}"
     within(IN_TIME_S, lambda: home.render(triggered) != "None")
+    within(IN_TIME_S, lambda: home.state("image.trashbin_demo_image") != "unknown")
     assert picture(home.url, home.states()["image.trashbin_demo_image"])[:2] == b"\xff\xd8"
 
     # the shipped automations ask on the phone, and take the answer to the bin
@@ -99,12 +107,12 @@ def test_a_bin_is_found_shows_its_items_and_does_what_it_is_told(
     home.call("select.select_option", "select.trashbin_demo_resolve_as", option="metal")
     within(IN_TIME_S, lambda: home.state("select.trashbin_demo_resolve_as") == "metal")
     within(IN_TIME_S, lambda: home.state("sensor.trashbin_demo_status") == "idle")
-    event = home.states()["event.trashbin_demo_decision"]["attributes"]
-    assert event["event_type"] == "resolved"
-    assert event["answer"] == {"label": "metal", "way": "homeassistant"}
+    corrected = {"label": "metal", "way": "homeassistant"}
+    within(IN_TIME_S, lambda: decided(home).get("answer") == corrected, lambda: decided(home))
+    assert decided(home)["event_type"] == "resolved"
 
     # select and number act, and come back as state
-    mode, threshold = "select.trashbin_demo_mode", "number.trashbin_demo_gap_threshold"
+    threshold = "number.trashbin_demo_gap_threshold"
     for option in ("advisory", "paused", "auto"):
         home.call("select.select_option", mode, option=option)
         within(IN_TIME_S, lambda option=option: home.state(mode) == option)  # type: ignore[misc]
@@ -125,14 +133,14 @@ def test_a_bin_is_found_shows_its_items_and_does_what_it_is_told(
     within(
         IN_TIME_S, lambda: home.states()[last]["attributes"]["data"].get("event_type") == "empty"
     )
-    within(IN_TIME_S, lambda: event_type(home) == "empty")
+    within(IN_TIME_S, lambda: decided(home)["event_type"] == "empty")
 
     # and it is forgotten when asked
     asker = Listener(here.broker, "trashbin/demo/response/remove")
     asker.send("trashbin/demo/request/remove", b"{}")
     took = within(IN_TIME_S, lambda: not home.states())
     tell(capsys, f"removed after {took:.1f} s")
-    assert asker.wait_for("trashbin/demo/response/remove", asker.seen[0].payload)
+    within(IN_TIME_S, lambda: bool(asker.seen))
     asker.close()
     assert home.render("{{ integration_entities('mqtt') | list }}") == "[]"
     within(IN_TIME_S, lambda: here.told() == {})
@@ -232,8 +240,10 @@ def choices_template(event: dict[str, Any]) -> str:
     return actions.replace("trigger.to_state.attributes", item)
 
 
-def event_type(home: Any) -> str:
-    return str(home.states()["event.trashbin_demo_decision"]["attributes"]["event_type"])
+def decided(home: Any) -> dict[str, Any]:
+    """What the bin's event entity shows; its ``event_type`` is None before the first."""
+    shown: dict[str, Any] = home.states()["event.trashbin_demo_decision"]["attributes"]
+    return shown
 
 
 def picture(url: str, image: dict[str, Any]) -> bytes:
