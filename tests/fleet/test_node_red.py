@@ -65,9 +65,12 @@ def test_the_flow_imports_and_shows_the_events_of_the_demo_bin(
             items = [event for event in listener.events() if event["label"]]
             for event in items:
                 row = events.filter(has_text=event["label"]).filter(has_text=f"{event['gap']:.2f}")
-                assert row.count() > 0
+                row.first.wait_for(timeout=SOON_MS)
             last = page.locator(".trash-last")
-            assert last.locator(".trash-what").inner_text() in {e["label"] for e in items}
+            what = last.locator(".trash-what")
+            assert wait_until(
+                lambda: what.inner_text() in {event["label"] for event in listener.events()}
+            )
             assert last.locator(".trash-row").count() == 6
     finally:
         demo.terminate()  # its page ends with it
