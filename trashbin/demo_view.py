@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trashbin.daemon import Daemon
-from trashbin.events import Event, EventType
+from trashbin.events import ITEM_EVENTS, Event
 from trashbin.ports import Clock
 from trashbin.scenes import Item
 from trashbin.settings import Config, LampsActuator, Servo
@@ -73,14 +73,13 @@ class View:
     def event(self, event: Event) -> None:
         """An event was committed."""
         self.events.append(event)
-        if event.event_type in (EventType.SORTED, EventType.UNCERTAIN):
+        if event.event_type in ITEM_EVENTS:
             self.last = event
             self.item_events += 1
             self.counts[str(event.label) if event.bin else "uncertain"] += 1
             if event.timing_ms:
-                judging = ("preprocess", "invoke", "decide")
                 frames = max(1, sum(event.votes.values()))
-                self.totals_ms.append(sum(event.timing_ms[key] for key in judging) / frames)
+                self.totals_ms.append(event.think_ms or 0.0)
                 self.invokes_ms.append(event.timing_ms["invoke"] / frames)
         if self._console is not None:
             self._console.print(self._line(event), soft_wrap=True)

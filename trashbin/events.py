@@ -54,7 +54,7 @@ class Answer:
     way: Way
 
 
-ITEM_EVENTS = frozenset({EventType.SORTED, EventType.UNCERTAIN})
+ITEM_EVENTS = (EventType.SORTED, EventType.UNCERTAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,13 @@ class Event:
             return self.label
         # an answer without a bin only labels: it may be the second one for an item
         return self.answer.label if self.answer is not None and self.bin is not None else None
+
+    @property
+    def think_ms(self) -> float | None:
+        """Milliseconds of preprocessing, network and rules for each frame; None where untold."""
+        timing = self.timing_ms or {}
+        told = [timing[stage] for stage in ("preprocess", "invoke", "decide") if stage in timing]
+        return sum(told) / max(1, sum(self.votes.values())) if told else None
 
     def to_json(self) -> str:
         """Compact JSON; shares have six digits, times three. ValueError on NaN, never written."""

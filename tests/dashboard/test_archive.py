@@ -16,10 +16,10 @@ import pytest
 from tests.support_events import NOON, an_event
 from tests.support_processes import WAIT_S
 from trashbin.dashboard.archive import NAME, Archive, _opened
-from trashbin.dashboard.filter import ANSWERED, ITEMS, Filter
+from trashbin.dashboard.filter import ANSWERED, Filter
 from trashbin.dashboard.live import OTHERS
 from trashbin.errors import StoreError
-from trashbin.events import Answer, Event, EventType, new_event_id
+from trashbin.events import ITEM_EVENTS, Answer, Event, EventType, new_event_id
 from trashbin.types import Action, Reason
 
 Opened = Callable[..., Archive]
@@ -312,7 +312,7 @@ def test_filters_name_bin_kind_label_and_text(opened: Opened) -> None:
     archive.add(events(1, 10, device_id="bin-2", label="glass", bin="the left one"))
     assert archive.count(Filter("bin-2")) == 1
     assert archive.count(Filter(kinds=[EventType.UNCERTAIN])) == 0
-    assert archive.count(Filter(kinds=ITEMS, label="paper")) == 2
+    assert archive.count(Filter(kinds=ITEM_EVENTS, label="paper")) == 2
     assert archive.count(Filter(text="The LEFT")) == 1
     assert archive.count(Filter(text="%")) == 0
     assert archive.count(Filter(text="familiarity")) == 0, "a key of JSON is no text"
@@ -354,7 +354,8 @@ def test_the_newest_of_several_kinds_cost_no_more_where_there_are_many(
     def asked() -> tuple[list[int], int]:
         nonlocal steps
         steps = 0
-        found = archive.newest(3, Filter(device, ITEMS)) + archive.newest(3, Filter(device, OTHERS))
+        items, others = (Filter(device, kinds) for kinds in (ITEM_EVENTS, OTHERS))
+        found = archive.newest(3, items) + archive.newest(3, others)
         return [event.seq for event in found], steps
 
     def add(first: int) -> None:

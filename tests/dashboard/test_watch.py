@@ -6,7 +6,6 @@ import json
 import socket
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from paho.mqtt.client import MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from tests.support_events import NOON, an_event
+from tests.support_events import an_event
 from tests.support_processes import wait_until
 from trashbin.dashboard import watch as module
 from trashbin.dashboard import wire
@@ -155,16 +154,6 @@ def test_what_a_broker_kept_and_what_another_says_are_no_bins_events(watch: Watc
     assert heard(watch, "trashbin/bin-1/event", event, retain=True) == []
     assert heard(watch, "trashbin/bin-2/event", event) == []
     assert watch.ignored == 2
-
-
-def test_an_event_that_comes_late_is_not_a_bins_last(watch: Watch) -> None:
-    watch._said("bin-1", "availability", b"online")
-    late, newest = (
-        an_event(NOON + timedelta(hours=hour), seq=1 + hour, store_id="s") for hour in (0, 1)
-    )
-    for event in (newest, late, replace(newest, event_type=EventType.EMPTY, event_id="other")):
-        watch._write([event])
-        assert watch.bins["bin-1"].last == newest
 
 
 def test_a_bin_that_comes_back_is_asked_anew_and_what_it_lacks_is_remembered(

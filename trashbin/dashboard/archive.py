@@ -18,9 +18,9 @@ from typing import Any
 
 from trashbin import database
 from trashbin.clock import is_synchronized
-from trashbin.dashboard.filter import ANSWERED, EVERY, ITEMS, Filter
+from trashbin.dashboard.filter import ANSWERED, EVERY, Filter
 from trashbin.errors import StoreError
-from trashbin.events import Event, timestamp
+from trashbin.events import ITEM_EVENTS, Event, timestamp
 
 log = logging.getLogger(__name__)
 
@@ -271,7 +271,7 @@ class Archive:
 
     def by_hour(self, since: datetime, device: str | None = None) -> list[tuple[str, str, int]]:
         """``(YYYY-MM-DD HH`` in this machine's zone``, label or "uncertain", items)``; long."""
-        where, values = Filter(device, ITEMS, since=since).where()
+        where, values = Filter(device, ITEM_EVENTS, since=since).where()
         query = (
             "SELECT strftime('%Y-%m-%d %H', ts, 'localtime'),"
             " CASE kind WHEN 'sorted' THEN label ELSE 'uncertain' END, count(*)"
@@ -283,7 +283,7 @@ class Archive:
         self, since: datetime, device: str | None = None, limit: int = 2000
     ) -> list[tuple[str, float, float]]:
         """``(ts, total, think)`` in milliseconds of the newest items, oldest first; long."""
-        where, values = Filter(device, ITEMS, since=since).where()
+        where, values = Filter(device, ITEM_EVENTS, since=since).where()
         query = (
             f"SELECT ts, total_ms, think_ms FROM event WHERE {where} AND total_ms IS NOT NULL"
             " ORDER BY ts DESC LIMIT ?"
@@ -338,8 +338,6 @@ def _events(rows: Iterable[Sequence[Any]]) -> list[Event]:
 
 
 def _row(event: Event, ts: str) -> tuple[Any, ...]:
-    timing = event.timing_ms or {}
-    think = [timing[key] for key in ("preprocess", "invoke", "decide") if key in timing]
     return (
         event.event_id,
         event.device_id,
@@ -349,8 +347,8 @@ def _row(event: Event, ts: str) -> tuple[Any, ...]:
         str(event.event_type),
         event.label,
         event.reason,
-        timing.get("total"),
-        sum(think) / max(1, sum(event.votes.values())) if think else None,
+        (event.timing_ms or {}).get("total"),
+        event.think_ms,
         event.resolves,
         event.to_json(),
     )

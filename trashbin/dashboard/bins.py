@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trashbin.dashboard import wire
-from trashbin.events import Event
 
 MAX_BINS = 5000  # more than that and somebody plays with topics
 
@@ -27,7 +26,6 @@ class Bin:
     info: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
     health: dict[str, Any] = field(default_factory=dict)
-    last: Event | None = None  # item event, of those heard here
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from trashbin.events import EventType, timestamp
+from trashbin.events import timestamp
 
 # of an event: what a person said, what of the bin it is about, and what is searched for a text, its
 # time in this machine's zone
@@ -21,8 +21,6 @@ TEXTS = " || ' ' || ".join(
         *(f"json_extract(json, '$.{key}')" for key in ("bin", "detail.message")),
     )
 )
-
-ITEMS = (EventType.SORTED, EventType.UNCERTAIN)
 
 
 @dataclass(frozen=True, slots=True)

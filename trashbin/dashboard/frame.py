@@ -18,7 +18,7 @@ from starlette.requests import Request
 
 from trashbin.dashboard import cards, elements, glyphs, wire
 from trashbin.dashboard.bins import Bin, in_order
-from trashbin.dashboard.watch import Answer, Watch
+from trashbin.dashboard.watch import Reply, Watch
 from trashbin.dashboard.words import LANGUAGES, Words, for_whom
 from trashbin.settings import ID_PATTERN
 
@@ -83,7 +83,7 @@ class Sheet:
         bins = list(self.watch.bins.values())
         return bins[0] if len(bins) == 1 else None
 
-    async def ask(self, device: str, verb: str, data: Mapping[str, Any]) -> Answer | None:
+    async def ask(self, device: str, verb: str, data: Mapping[str, Any]) -> Reply | None:
         """Ask a bin: its answer, or None where there was none. Says what went wrong."""
         words, watch, name = self.words, self.watch, self.name(device)
         bin = watch.bins.get(device)

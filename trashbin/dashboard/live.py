@@ -11,9 +11,9 @@ from trashbin.dashboard import cards, elements
 from trashbin.dashboard.bins import Bin, in_order
 from trashbin.dashboard.controls import Controls
 from trashbin.dashboard.feed import Feed
-from trashbin.dashboard.filter import ITEMS, Filter
+from trashbin.dashboard.filter import Filter
 from trashbin.dashboard.frame import Sheet
-from trashbin.events import EventType
+from trashbin.events import ITEM_EVENTS, EventType
 
 CARDS = 10
 WAITING = 20
@@ -37,7 +37,7 @@ def live(sheet: Sheet) -> None:
 
     def draw() -> None:
         archive = sheet.watch.archive
-        items = archive.newest(CARDS, Filter(sheet.device, ITEMS))
+        items = archive.newest(CARDS, Filter(sheet.device, ITEM_EVENTS))
         nothing.set_visibility(not items)
         feed.show(items)
         bins = _bins(sheet)

@@ -13,9 +13,9 @@ from nicegui.events import GenericEventArguments
 
 from trashbin import history
 from trashbin.dashboard import elements, wire
-from trashbin.dashboard.filter import ITEMS, Filter
+from trashbin.dashboard.filter import Filter
 from trashbin.dashboard.frame import Sheet
-from trashbin.events import Event
+from trashbin.events import ITEM_EVENTS, Event
 from trashbin.types import Thresholds
 
 NEWEST = 2_000  # items that are judged again; each page that somebody sees holds them, about 9 MB
@@ -68,7 +68,7 @@ class _Replay:
         """The items that are judged; kept as long as somebody sees the page."""
         items = self._items
         if items is None:
-            newest, which = self.sheet.watch.archive.newest, Filter(self.sheet.device, ITEMS)
+            newest, which = self.sheet.watch.archive.newest, Filter(self.sheet.device, ITEM_EVENTS)
             items = await asyncio.to_thread(newest, NEWEST, which, long=True)
             if self.client.has_socket_connection:
                 self._items = items

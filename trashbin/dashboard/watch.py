@@ -24,7 +24,6 @@ from trashbin import mqtt_access
 from trashbin.dashboard import wire
 from trashbin.dashboard.archive import Archive
 from trashbin.dashboard.bins import MAX_BINS, Bin
-from trashbin.dashboard.filter import ITEMS
 from trashbin.dashboard.holes import Holes
 from trashbin.errors import StoreError
 from trashbin.events import Event, Topics
@@ -45,7 +44,7 @@ STORE_RETRY_S = 2.0
 MAX_PENDING = 10_000  # events that wait for a file that cannot be written, some 50 MB
 COUNT_S = 1.0
 
-Answer = dict[str, Any]
+Reply = dict[str, Any]  # of a bin to a request
 
 
 class Watch:
@@ -65,7 +64,7 @@ class Watch:
         self._inbox: queue.SimpleQueue[MQTTMessage | None] = queue.SimpleQueue()
         self._holes: dict[tuple[str, str], Holes] = {}
         self._begun = archive.begun
-        self._asked: dict[str, Future[Answer]] = {}
+        self._asked: dict[str, Future[Reply]] = {}
         self._client = BoundedClient(f"trashbin-page-{token_hex(4)}", READ_BYTES)
         self._client.connect_timeout = CONNECT_S
         self._sessions = Sessions(self._client, RECONNECT_S)
@@ -103,13 +102,13 @@ class Watch:
             self._count_again = True
         return count
 
-    def ask(self, device: str, verb: str, data: Mapping[str, Any]) -> Future[Answer]:
+    def ask(self, device: str, verb: str, data: Mapping[str, Any]) -> Future[Reply]:
         """Send a request; the future holds the bin's answer. From any thread.
 
         Cancelled where there is no broker: it would get the request whenever it is back.
         """
         transaction = f"page-{token_hex(8)}"
-        future: Future[Answer] = Future()
+        future: Future[Reply] = Future()
         if not self.connected:
             future.cancel()
             return future
@@ -231,7 +230,7 @@ class Watch:
         else:
             self._said(device, what, payload)
 
-    def _answered(self, answer: Answer) -> None:
+    def _answered(self, answer: Reply) -> None:
         future = self._asked.pop(wire.text(answer, "transaction"), None)
         if future is not None and future.set_running_or_notify_cancel():
             future.set_result(answer)
@@ -267,9 +266,6 @@ class Watch:
         now = time.monotonic()
         for event in pending:
             self._holes_of(event.device_id, event.store_id).came(event.seq, now)
-            bin = self.bins.get(event.device_id)
-            if bin and event.event_type in ITEMS and (not bin.last or event.ts >= bin.last.ts):
-                bin.last = event
         pending.clear()
 
     def _holes_of(self, device: str, store: str) -> Holes:
