@@ -172,6 +172,10 @@ class Listener:
     def on(self, topic: str) -> list[MQTTMessage]:
         return [message for message in self.seen if message.topic == topic]
 
+    def told(self, topic: str) -> list[dict[str, Any]]:
+        """What the messages on a topic say in JSON."""
+        return [json.loads(message.payload) for message in self.on(topic)]
+
     def events(self) -> list[dict[str, Any]]:
         """Every event as it came, a repeat too; ``request/events`` is none."""
         told = ("/event", "/event/backlog")

@@ -20,6 +20,7 @@ from typing import Any
 from tests.faults.bin import SHORT, Bin
 from tests.faults.subscriber import PATIENCE, Subscriber
 from tests.support_processes import Broker
+from trashbin.events import ITEM_EVENTS
 
 LIFE_S = 10.0  # the longest that the broker lives, and the daemon once it is ready
 START_S = 120.0  # then it is killed in its start all the same
@@ -27,7 +28,6 @@ IN_START = 0.25  # of the daemon's kills: before it is ready
 BROKER = ("listener 8883", "set_tcp_nodelay true", "allow_anonymous true")
 KILLS_HEAD = """| daemon and broker killed at random points | |
 |---|---|"""
-ITEM = ("sorted", "uncertain")
 
 
 @dataclass
@@ -206,7 +206,7 @@ def compared(
     store_id = stored[0]["store_id"] if stored else ""
     moves = [line for line in witness if line.get("moves") == "sort"]
     return Tally(
-        items=sum(event["event_type"] in ITEM for event in stored),
+        items=sum(event["event_type"] in ITEM_EVENTS for event in stored),
         committed=len(committed),
         repeats=subscriber.repeats,
         asked_for=subscriber.asked_for,

@@ -16,6 +16,8 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from trashbin.events import ITEM_EVENTS
+
 ANSWER_S = 15.0  # a request or its answer may be lost with a connection; a busy machine is slow
 PATIENCE = 10  # rounds that bring nothing new, until what is missing is lost
 AT_ONCE = 500  # the most events that a bin sends again for one request
@@ -53,7 +55,7 @@ class Subscriber:
     def items(self) -> int:
         """Item events so far."""
         with self._changed:
-            return sum(e["event_type"] in ("sorted", "uncertain") for e in self.events.values())
+            return sum(e["event_type"] in ITEM_EVENTS for e in self.events.values())
 
     def faults(self, part: str, since: float = 0.0) -> list[str]:
         """The messages of the fault events about a part that came since then, monotonic."""

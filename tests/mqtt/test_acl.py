@@ -97,8 +97,7 @@ def test_a_bin_is_alone_with_its_own_topics(
         before = len(operator.on(topic))
         operator.send(f"trashbin/demo/request/{verb}", json.dumps(keys))
         assert wait_until(lambda: len(operator.on(topic)) > before)
-        answer: dict[str, Any] = json.loads(operator.on(topic)[-1].payload)
-        return answer
+        return operator.told(topic)[-1]
 
     assert ask("mode", mode="advisory", transaction="1")["transaction"] == "1"
 
@@ -119,7 +118,7 @@ def test_a_bin_is_alone_with_its_own_topics(
     assert not [message for message in operator.seen if message.payload == forged]
     assert ask("identify")["status"] == "ok"
     assert len(operator.on("trashbin/demo/response/mode")) == 1
-    assert json.loads(operator.on("trashbin/demo/state")[-1].payload)["mode"] == "advisory"
+    assert operator.told("trashbin/demo/state")[-1]["mode"] == "advisory"
 
     # nor can it read
     operator.send("trashbin/bin-2/request/look", b"to bin-2")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support_processes import WAIT_S, Broker, Listener, Process, Start, config, wait_until
+from trashbin.events import ITEM_EVENTS
 
 FLOOD = (
     ("look", b"not json"),
@@ -37,7 +38,7 @@ def memory_mb(process: Process) -> float:
 
 
 def items(listener: Listener) -> list[dict[str, Any]]:
-    return [e for e in listener.events() if e["event_type"] in ("sorted", "uncertain")]
+    return [e for e in listener.events() if e["event_type"] in ITEM_EVENTS]
 
 
 def seconds_an_item(events: list[dict[str, Any]]) -> float:
@@ -97,9 +98,7 @@ def test_a_flood_is_refused_and_the_bin_sorts_on(
     assert wait_until(healthy)
 
     def counted() -> int:
-        told = listener.on("trashbin/demo/health")
-        count: int = json.loads(told[-1].payload)["requests_refused"]
-        return count
+        return int(listener.told("trashbin/demo/health")[-1]["requests_refused"])
 
     assert wait_until(lambda: counted() > 0.5 * sent)
     refusals = [

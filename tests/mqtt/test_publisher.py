@@ -93,10 +93,10 @@ def test_what_a_consumer_sees_of_a_good_day(
     publisher.close()
     assert listener.wait_for(f"{ROOT}/availability", OFFLINE)
     assert [m.payload for m in listener.on(f"{ROOT}/availability")] == [ONLINE, OFFLINE]
-    live = listener.on(f"{ROOT}/event")
-    assert [json.loads(m.payload)["seq"] for m in live] == [1, 2, 3]
-    assert all(m.qos == 1 for m in live)
-    assert not any(json.loads(m.payload)["historical"] for m in live)
+    live = listener.told(f"{ROOT}/event")
+    assert [event["seq"] for event in live] == [1, 2, 3]
+    assert not any(event["historical"] for event in live)
+    assert all(m.qos == 1 for m in listener.on(f"{ROOT}/event"))
     assert listener.on(f"{ROOT}/event/backlog") == []
     order = [m.topic.removeprefix(f"{ROOT}/") for m in listener.seen]
     assert order[:3] == ["availability", "info", "health"]
@@ -137,8 +137,8 @@ def test_a_killed_broker_loses_nothing_and_hears_requests_again(
     tell(outbox, publisher)
     assert publisher.drain(WAIT_S)
     assert wait_until(lambda: {e["seq"] for e in listener.events()} >= set(range(3, 304)))
-    late = [json.loads(m.payload) for m in listener.on(f"{ROOT}/event/backlog")]
-    live = [json.loads(m.payload) for m in listener.on(f"{ROOT}/event")]
+    late = listener.told(f"{ROOT}/event/backlog")
+    live = listener.told(f"{ROOT}/event")
     assert [e["seq"] for e in late] == list(range(3, 303))
     assert all(e["historical"] for e in late)
     assert [(e["seq"], e["historical"]) for e in live] == [(303, False)]
@@ -203,8 +203,8 @@ def test_a_span_comes_again_when_asked_for(
     assert publisher.drain(WAIT_S)
     assert publisher.resend(after_seq=2, limit=2) == 2
     assert wait_until(lambda: len(listener.on(f"{ROOT}/event/backlog")) == 2)
-    again = [json.loads(m.payload) for m in listener.on(f"{ROOT}/event/backlog")]
-    first = [json.loads(m.payload) for m in listener.on(f"{ROOT}/event")]
+    again = listener.told(f"{ROOT}/event/backlog")
+    first = listener.told(f"{ROOT}/event")
     assert again == [event | {"historical": True} for event in first[2:4]]
 
 
@@ -219,7 +219,7 @@ def test_a_bin_under_a_new_name_tells_its_earlier_events_under_it(
     assert publisher.drain(WAIT_S)
     assert publisher.resend(after_seq=0, limit=1) == 1
     assert wait_until(lambda: len(listener.events()) == 3)
-    told = [json.loads(message.payload) for message in listener.on(f"{ROOT}/event/backlog")]
+    told = listener.told(f"{ROOT}/event/backlog")
     kept = [json.loads(events[number].to_json()) for number in (1, 2, 0)]
     new = {"device_id": ROOT.split("/")[1], "historical": True}
     assert told == [event | new for event in kept]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def test_what_is_refused_is_answered_and_counted_and_changes_nothing(
     process.wait_ready()
 
     def answers(verb: str) -> list[dict[str, Any]]:
-        return [json.loads(m.payload) for m in listener.on(f"{ROOT}/response/{verb}")]
+        return listener.told(f"{ROOT}/response/{verb}")
 
     assert wait_until(lambda: bool(answers("mode")))
     assert (answers("mode")[0]["status"], "retained" in answers("mode")[0]["error"]) == (
@@ -59,8 +58,8 @@ def test_what_is_refused_is_answered_and_counted_and_changes_nothing(
         assert answer["transaction"] == ("t" if b'"t"' in payload else None)
 
     def refused() -> int:
-        told = listener.on(f"{ROOT}/health")
-        return int(json.loads(told[-1].payload)["requests_refused"]) if told else 0
+        told = listener.told(f"{ROOT}/health")
+        return int(told[-1]["requests_refused"]) if told else 0
 
     listener.send(f"{ROOT}/request/threshold", b'{"gap": null}')  # tells health anew
     assert wait_until(lambda: refused() == len(REFUSED) + 2)

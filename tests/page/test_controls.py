@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +24,7 @@ def state(broker: Broker) -> Iterator[State]:
     heard = Listener(broker, "trashbin/yard/state")
 
     def last() -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(heard.on("trashbin/yard/state")[-1].payload)
-        return told
+        return heard.told("trashbin/yard/state")[-1]
 
     assert wait_until(lambda: bool(heard.on("trashbin/yard/state")))
     yield last

@@ -247,7 +247,7 @@ def test_a_bins_state_and_health_are_shown(tab: Open, url: str, listener: Listen
     yard = page.locator("article.card", has_text="Yard")
     yard.get_by_text("Holding: needs an answer").wait_for()
     assert page.locator("article.card").count() == 2
-    info = json.loads(listener.on("trashbin/yard/info")[-1].payload)
+    info = listener.told("trashbin/yard/info")[-1]
     assert info["model"]["name"] in yard.inner_text()
     for compartment in info["bins"]:
         assert yard.get_by_role("rowheader", name=compartment).is_visible()

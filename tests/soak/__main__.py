@@ -21,9 +21,9 @@ from tests.soak import daemon
 from tests.soak.samples import Sample, growth, leaks, take
 from tests.support_processes import Listener, Process, config, running, wait_until
 from trashbin.devices.simulated import FALLS
+from trashbin.events import ITEM_EVENTS
 
 ROOT = "trashbin/demo"
-ITEM = ("sorted", "uncertain")
 WARM_UP_S = 600.0  # or a fifth of a run that is shorter than fifty minutes
 
 
@@ -40,7 +40,7 @@ class Run:
     @property
     def items(self) -> int:
         """Item events, each counted once."""
-        return len({e["event_id"] for e in self.events if e["event_type"] in ITEM})
+        return len({e["event_id"] for e in self.events if e["event_type"] in ITEM_EVENTS})
 
     def warm(self) -> list[Sample]:
         """The samples after the warm-up."""
@@ -56,7 +56,7 @@ class Run:
         if self.fallen != self.items:
             found.append(f"{self.fallen} items fell, {self.items} were told")
         for event in self.events:
-            if event["event_type"] not in ITEM:
+            if event["event_type"] not in ITEM_EVENTS:
                 found.append(
                     f"event {event['seq']} of type {event['event_type']}: "
                     f"{event['detail'] or 'trigger ' + str(event['trigger'])}"

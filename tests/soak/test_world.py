@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from tests.soak import daemon
-from tests.soak.__main__ import ITEM, SHORT
+from tests.soak.__main__ import SHORT
 from tests.support import FakeClock
 from trashbin import app, resources
 from trashbin.devices import world
+from trashbin.events import ITEM_EVENTS
 from trashbin.settings import Config
 
 
@@ -36,4 +37,4 @@ def test_each_item_is_one_event_however_slow_a_look_is(
         clock.at(60, clock.stop)
         bin.run()
         told = bin.recorder.outbox.span(0, 100)
-    assert len(told) == 8 and {event.event_type for event in told} <= set(ITEM), told
+    assert len(told) == 8 and {event.event_type for event in told} <= set(ITEM_EVENTS), told
