@@ -319,9 +319,12 @@ class Rig:
         self.clock.due.clear()  # the end of that run
 
     def answer(self, event: Event, label: str) -> None:
-        """Somebody says what an item is; it is read with the next ``go``."""
-        asked = {"event_id": event.event_id, "label": label}
-        self.daemon.request("resolve", json.dumps(asked).encode(), False)
+        """Somebody says what an item is."""
+        self.request("resolve", event_id=event.event_id, label=label)
+
+    def request(self, verb: str, **data: Any) -> None:
+        """A request comes over MQTT; it is read with the next ``go``."""
+        self.daemon.request(verb, json.dumps(data).encode(), False)
 
     def go(self, seconds: float = 20.0) -> None:
         """Let the daemon run for a while."""

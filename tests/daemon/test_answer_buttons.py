@@ -52,11 +52,11 @@ def test_a_button_that_is_pressed_again_and_again_answers_once(rig: Rig) -> None
 
 
 def test_a_button_sorts_what_was_only_labelled_while_the_bin_was_paused(rig: Rig) -> None:
-    rig.daemon.request("mode", b'{"mode": "paused"}', False)
+    rig.request("mode", mode="paused")
     rig.go(10)
     rig.daemon.press("glass")
     rig.go(1)
-    rig.daemon.request("mode", b'{"mode": "auto"}', False)
+    rig.request("mode", mode="auto")
     rig.go(10)
     rig.daemon.press("glass")
     rig.go(10)

@@ -33,7 +33,7 @@ def make(tmp_path: Path) -> Callable[..., Rig]:
 
 
 def ask(rig: Rig, verb: str = "resolve", **data: Any) -> Mapping[str, Any]:
-    rig.daemon.request(verb, json.dumps(data).encode(), False)
+    rig.request(verb, **data)
     rig.go(10)
     return rig.told.answers[-1][1]
 

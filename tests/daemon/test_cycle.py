@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,11 +12,6 @@ import pytest
 from tests.daemon.rig import Rig, sure
 from trashbin.status import Status
 from trashbin.types import Action, Reason, Signal, Source
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
 
 
 @pytest.fixture
@@ -110,7 +104,7 @@ def test_a_second_pulse_for_one_hand_is_no_news_and_a_later_one_is(
 
 def test_whoever_asks_for_a_look_is_told_of_an_empty_tray_each_time(rig: Rig) -> None:
     for _ in range(2):
-        rig.daemon.request("look", b"{}", False)
+        rig.request("look")
     rig.go()
     assert rig.kinds() == ["empty", "empty"]
     assert [answer["status"] for _, answer in rig.told.answers] == ["ok", "ok"]
@@ -264,12 +258,12 @@ def test_what_fell_in_while_it_was_paused_is_sorted_once_it_is_not(
     rig = make(device={"id": "rig", "mode": "paused"})
     rig.drop()
     rig.go()
-    rig.daemon.request("mode", b'{"mode": "auto"}', False)
+    rig.request("mode", mode="auto")
     rig.go()
     assert rig.kinds() == ["sorted"] and not rig.tray.things
-    rig.daemon.request("mode", b'{"mode": "paused"}', False)
+    rig.request("mode", mode="paused")
     rig.go()
-    rig.daemon.request("mode", b'{"mode": "auto"}', False)
+    rig.request("mode", mode="auto")
     rig.go()
     assert rig.kinds() == ["sorted"], "nothing lay there, which is no news"
 
@@ -279,7 +273,7 @@ def test_what_was_held_as_it_was_paused_is_asked_about_again(rig: Rig) -> None:
     rig.drop()
     rig.go(5)
     for mode in ("paused", "auto"):
-        rig.daemon.request("mode", json.dumps({"mode": mode}).encode(), False)
+        rig.request("mode", mode=mode)
         rig.go(5)
     assert rig.kinds() == ["uncertain"] and rig.daemon.status is Status.HOLDING
 

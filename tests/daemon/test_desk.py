@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ LEVELS = {"bins": {"rest": {"labels": ["metal"], "capacity": 3}}}
 
 
 def ask(rig: Rig, asked: str, **data: Any) -> Mapping[str, Any]:
-    rig.daemon.request(asked, json.dumps(data).encode(), False)
+    rig.request(asked, **data)
     rig.go(1)
     verb, answer = rig.told.answers[-1]
     assert verb == asked

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +12,6 @@ from trashbin import record
 from trashbin.errors import CameraError, ModelError
 from trashbin.status import Status
 from trashbin.types import Mode, Reason
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
 
 
 def test_a_camera_that_fails_is_told_and_comes_back_by_itself(rig: Rig) -> None:
@@ -182,7 +175,7 @@ def test_a_network_that_fails_is_a_fault_and_tried_again(
 
 def test_requests_are_answered_with_status_and_transaction(rig: Rig) -> None:
     def ask(verb: str, **data: object) -> dict[str, object]:
-        rig.daemon.request(verb, json.dumps(data).encode(), False)
+        rig.request(verb, **data)
         rig.go(15)
         return dict(rig.told.answers[-1][1])
 
@@ -204,8 +197,8 @@ def test_requests_are_answered_with_status_and_transaction(rig: Rig) -> None:
 def test_mode_thresholds_and_counts_outlive_a_restart(rig: Rig) -> None:
     rig.drop()
     rig.go()
-    rig.daemon.request("mode", b'{"mode": "advisory"}', False)
-    rig.daemon.request("threshold", b'{"gap": 0.7}', False)
+    rig.request("mode", mode="advisory")
+    rig.request("threshold", gap=0.7)
     rig.go()
     rig.outbox.close()
     rig.start()
@@ -254,7 +247,7 @@ def test_a_start_in_safe_mode_is_told_as_nothing_else_before(
 
 
 def set_mode(rig: Rig, mode: str) -> None:
-    rig.daemon.request("mode", json.dumps({"mode": mode}).encode(), False)
+    rig.request("mode", mode=mode)
     rig.go(1)
 
 

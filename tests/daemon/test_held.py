@@ -83,12 +83,12 @@ def test_a_person_who_was_to_carry_it_is_still_awaited(tmp_path: Path) -> None:
 
 def test_a_paused_bin_remembers_it_too(tmp_path: Path) -> None:
     rig = holding(tmp_path)
-    rig.daemon.request("mode", b'{"mode": "paused"}', False)
+    rig.request("mode", mode="paused")
     rig.go(2)
     power_cut(rig)
     assert rig.daemon.status is Status.PAUSED
     rig.tray.clear()
-    rig.daemon.request("mode", b'{"mode": "auto"}', False)
+    rig.request("mode", mode="auto")
     rig.go(2)
     rig.sorts_the_next()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ def sort(rig: Rig, label: str = "metal", times: int = 1) -> None:
 
 
 def ask(rig: Rig, **data: Any) -> Mapping[str, Any]:
-    rig.daemon.request("emptied", json.dumps(data).encode(), False)
+    rig.request("emptied", **data)
     rig.go(1)
     return rig.told.answers[-1][1]
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.daemon.rig import Rig, sure
 from trashbin.status import Status
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
 
 
 def test_the_lid_stops_a_move_at_once_and_closing_it_lets_the_bin_go_on(rig: Rig) -> None:
@@ -145,11 +139,11 @@ def test_what_is_held_as_the_lid_is_opened_is_asked_about_again_or_gone(rig: Rig
 
 @pytest.mark.parametrize("mode", ["advisory", "paused"])
 def test_a_lid_is_no_problem_where_nothing_is_to_move(rig: Rig, mode: str) -> None:
-    rig.daemon.request("mode", json.dumps({"mode": mode}).encode(), False)
+    rig.request("mode", mode=mode)
     rig.lid.active = True
     rig.go(10)
     assert rig.told.topics["state"]["problem"] is False
-    rig.daemon.request("mode", b'{"mode": "auto"}', False)
+    rig.request("mode", mode="auto")
     rig.go(10)
     assert "stop" in rig.told.topics["state"]["problems"]
 

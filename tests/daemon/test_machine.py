@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -125,7 +124,7 @@ class Machine(RuleBasedStateMachine):
     def somebody_asks(self, asked: tuple[str, dict[str, object]], then: float = 3.0) -> None:
         verb, data = asked
         self.asked += 1
-        self.rig.daemon.request(verb, json.dumps(data).encode(), False)
+        self.rig.request(verb, **data)
         self.time_passes(then)
 
     @rule(seconds=st.sampled_from([9.0, 65.0]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +27,7 @@ def sorts_and_holds(folder: Path, **keys: Any) -> Rig:
 
 
 def ask(rig: Rig, image_id: str | None) -> Mapping[str, Any]:
-    rig.daemon.request("image", json.dumps({"image_id": image_id}).encode(), False)
+    rig.request("image", image_id=image_id)
     rig.go(1)
     return rig.told.answers[-1][1]
 
@@ -129,8 +128,7 @@ def test_an_item_lies_in_the_folder_of_its_last_answer_however_often_it_is_expor
     for label in ("glass", "metal", "paper"):
         if label == "paper":  # by now the bin keeps it no more
             rig.daemon.recorder.album.prune(list)
-        body = json.dumps({"event_id": held, "label": label})
-        rig.daemon.request("resolve", body.encode(), False)
+        rig.request("resolve", event_id=held, label=label)
         rig.go(2)
         done = call("export-labels", "--store", rig.folder, out)
         assert done.exit_code == 0, done.output

@@ -33,11 +33,6 @@ def calibrated(
     calibration.write(folder, made)
 
 
-@pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
-
-
 def notices(rig: Rig) -> list[str]:
     return [event.detail.message for event in rig.events() if event.detail]
 
@@ -76,7 +71,7 @@ def test_a_threshold_set_by_hand_withdraws_the_promise_once_and_clearing_it_brin
 ) -> None:
     calibrated(rig.folder)
     rig.daemon.tell()
-    rig.daemon.request("threshold", b'{"gap": 0.2}', False)
+    rig.request("threshold", gap=0.2)
     rig.go(2 * HEALTH_EVERY_S)
     promise = rig.told.topics["info"]["calibration"]
     assert promise["holds"] is False and "gap is 0.2" in promise["why"]
@@ -85,14 +80,14 @@ def test_a_threshold_set_by_hand_withdraws_the_promise_once_and_clearing_it_brin
     rig.start()
     rig.go(2 * HEALTH_EVERY_S)
     assert len(notices(rig)) == 2  # it was told before the restart
-    rig.daemon.request("threshold", b'{"gap": null}', False)
+    rig.request("threshold", gap=None)
     rig.go()
     assert rig.told.topics["info"]["calibration"]["holds"] is True
     assert "promised" in notices(rig)[-1]
 
 
 def test_a_new_calibration_ends_what_a_request_had_set(rig: Rig) -> None:
-    rig.daemon.request("threshold", b'{"gap": 0.2}', False)
+    rig.request("threshold", gap=0.2)
     rig.go()
     calibrated(rig.folder, 0.6)
     rig.go(HEALTH_EVERY_S)

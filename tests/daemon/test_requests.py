@@ -14,11 +14,6 @@ from trashbin.desk import WAITING_LIMIT
 from trashbin.requests import MAX_BYTES, RATE
 
 
-@pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
-
-
 def refused(rig: Rig) -> list[Mapping[str, Any]]:
     return [answer for _, answer in rig.told.answers if answer["status"] == "refused"]
 
@@ -30,10 +25,10 @@ def health(rig: Rig) -> Mapping[str, Any]:
 
 def test_a_flood_does_not_push_out_what_a_trigger_said(rig: Rig) -> None:
     for _ in range(1000):
-        rig.daemon.request("dance", b"{}", False)
+        rig.request("dance")
     rig.drop()
     for _ in range(1000):
-        rig.daemon.request("dance", b"{}", False)
+        rig.request("dance")
     rig.go()
     assert rig.kinds() == ["sorted"]
     assert (health(rig)["requests_refused"], health(rig)["messages_dropped"]) == (2000, 0)
@@ -62,7 +57,7 @@ def test_a_thousand_a_second_are_told_once_a_second_and_cost_no_time(tmp_path: P
     assert 5 <= len(told) <= 6
     assert len(refused(busy)) <= len(told) + 6 * RATE
     # afterwards it listens again
-    busy.daemon.request("identify", b'{"transaction": "t"}', False)
+    busy.request("identify", transaction="t")
     busy.go()
     assert (busy.told.answers[-1][1]["status"], busy.told.answers[-1][1]["transaction"]) == (
         "ok",
@@ -74,7 +69,7 @@ def test_a_flood_does_not_fill_the_log_and_it_says_how_many_it_left_out(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    rig.daemon.request("mode", b'{"mode": "paused"}', False)
+    rig.request("mode", mode="paused")
     rig.go(1)
     for tenth in range(20 * 60):  # two minutes of what is read, and of what is turned away
         for verb in ("look", "dance"):
@@ -92,7 +87,7 @@ def test_a_flood_does_not_fill_the_log_and_it_says_how_many_it_left_out(
 def test_while_a_driver_hangs_only_so_many_wait_for_their_answer(rig: Rig) -> None:
     for _ in range(3 * WAITING_LIMIT):
         rig.clock.advance(1)  # slow enough to be read, and nobody answers
-        rig.daemon.request("identify", b"{}", False)
+        rig.request("identify")
     assert len(rig.daemon._desk.waiting) == WAITING_LIMIT
     assert rig.daemon.recorder.turned_away == 2 * WAITING_LIMIT
     assert "may wait" in rig.told.answers[-1][1]["error"]
@@ -104,7 +99,7 @@ def test_signals_without_end_leave_requests_their_turn(rig: Rig) -> None:
         rig.clock.at(rig.clock.elapsed + 0.05, again)
 
     again()
-    rig.daemon.request("identify", b"{}", False)
+    rig.request("identify")
     rig.go(10)
     assert [answer["status"] for _, answer in rig.told.answers] == ["ok"]
 
@@ -119,7 +114,7 @@ def test_a_megabyte_is_refused_and_not_kept(rig: Rig) -> None:
 
 def test_a_removed_bin_takes_back_what_it_told(rig: Rig) -> None:
     assert rig.told.topics
-    rig.daemon.request("remove", b"{}", False)
+    rig.request("remove")
     rig.go(0.1)
     assert rig.told.answers[-1][1]["status"] == "ok"
     assert rig.told.topics == {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,8 +18,7 @@ def test_a_restart_does_not_forget_the_last_item_and_its_answer(tmp_path: Path) 
     rig.drop()
     rig.go(5)
     item = rig.events()[0].event_id
-    answer = {"event_id": item, "label": "metal"}
-    rig.daemon.request("resolve", json.dumps(answer).encode(), False)
+    rig.request("resolve", event_id=item, label="metal")
     rig.go(10)
     before = rig.told.topics["state"]
     rig.outbox.close()

@@ -19,11 +19,6 @@ from trashbin.types import Mode
 BROKER = {"kind": "mqtt", "host": "localhost"}
 
 
-@pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
-
-
 def fill_disk(rig: Rig) -> int:
     """Not a page more for the file; the last ``seq`` that found room."""
     connection(rig.outbox).execute("PRAGMA max_page_count = 1")  # SQLite makes it what there is
@@ -85,7 +80,7 @@ def test_a_camera_that_fails_while_the_disk_is_full_is_told_too(rig: Rig) -> Non
 
 
 def test_a_store_that_cannot_even_be_read_ends_nothing(rig: Rig) -> None:
-    rig.daemon.request("mode", b'{"mode": "advisory"}', False)
+    rig.request("mode", mode="advisory")
     rig.go(1)
     rig.outbox.close()
     rig.drop()
@@ -93,7 +88,7 @@ def test_a_store_that_cannot_even_be_read_ends_nothing(rig: Rig) -> None:
     state = rig.told.topics["state"]
     assert (state["status"], state["mode"], state["counts"]) == ("fault", "advisory", None)
     assert rig.told.topics["health"]["outbox_depth"] is None
-    rig.daemon.request("threshold", b'{"gap": 0.5}', False)
+    rig.request("threshold", gap=0.5)
     rig.go(1)
     assert rig.told.answers[-1][1]["status"] == "error"
     assert rig.servo.visited == []
@@ -254,8 +249,8 @@ def test_a_move_that_failed_is_told_once(rig: Rig) -> None:
 
 
 def test_a_bin_stays_paused_though_its_store_gives_way_to_a_new_one(rig: Rig) -> None:
-    rig.daemon.request("mode", b'{"mode": "paused"}', False)
-    rig.daemon.request("threshold", b'{"gap": 0.8}', False)
+    rig.request("mode", mode="paused")
+    rig.request("threshold", gap=0.8)
     rig.go(2)
     before = rig.outbox.store_id
     rig.tray.put()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +16,6 @@ from trashbin.settings import PirTrigger as PirSettings
 from trashbin.status import Status
 
 PIN = 25
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
 
 
 def test_the_broker_lamp_is_lit_while_the_broker_is_there(rig: Rig) -> None:

@@ -228,7 +228,7 @@ def test_what_a_fault_left_there_is_judged_by_the_next_start(tmp_path: Path, wha
 def test_what_fell_in_while_it_could_not_look_is_not_learned(tmp_path: Path, why: str) -> None:
     rig = Rig(tmp_path)
     if why == "paused":
-        rig.daemon.request("mode", b'{"mode": "paused"}', False)
+        rig.request("mode", mode="paused")
     else:
         rig.tray.broken = "unplugged"
     if why == "no camera at the start":
@@ -240,7 +240,7 @@ def test_what_fell_in_while_it_could_not_look_is_not_learned(tmp_path: Path, why
     rig.tray.broken = None
     if why != "no camera at the start":
         rig.start()
-    rig.daemon.request("mode", b'{"mode": "auto"}', False)
+    rig.request("mode", mode="auto")
     rig.go(60)
     assert rig.kinds()[-1] == "sorted" and not rig.tray.things
     rig.sorts_the_next()
@@ -277,7 +277,7 @@ def test_a_self_test_learns_no_tray(tmp_path: Path) -> None:
     rig.go(4)
     rig.tray.broken = None
     for _ in range(3):
-        rig.daemon.request("selftest", b"{}", False)
+        rig.request("selftest")
     rig.go(60)
     assert rig.daemon.status is Status.HOLDING and rig.kinds().count("uncertain") == 1
 

@@ -20,11 +20,6 @@ from trashbin.types import Frame, Pixels
 NOISE: Pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 
 
-@pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
-
-
 def faults(rig: Rig) -> list[tuple[str, str]]:
     return [
         (event.detail.part, event.detail.message)
