@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from trashbin.errors import ModelError
+from trashbin.model import state_file
 from trashbin.model.manifest import find
 from trashbin.model.shelf import BACK, STARTS, Ref, Shelf, State
 from trashbin.settings import Model
@@ -35,6 +36,20 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_an_update_the_configuration_holds(shelf: Shelf) -> None:
     assert shelf.start(Model()) == (CONFIGURED, [])
     assert not shelf.folder.exists(), "looking changes nothing"
+
+
+def test_one_that_another_process_never_stops_changing_is_told(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bin's loop would have waited for a command that somebody stopped with Ctrl-Z."""
+    monkeypatch.setattr(state_file, "CHANGED_S", 0.0)
+    with (
+        shelf.locked(),
+        pytest.raises(ModelError, match=f"is being changed .process {os.getpid()} has had"),
+    ):
+        shelf.switch(ref("m"), "")
+    shelf.switch(ref("m"), "")
+    assert shelf.state().active == ref("m")
 
 
 def test_each_change_can_be_taken_back_up_to_a_limit(shelf: Shelf) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +85,40 @@ def test_of_two_that_write_it_at_once_the_second_waits_and_begins_anew(
     whole_file.write(file, "second")
     assert file.read_text() == "second"
     assert list(tmp_path.iterdir()) == [file]
+
+
+WRITES = """
+import signal, sys
+from pathlib import Path
+from trashbin import whole_file
+with whole_file.writing(Path(sys.argv[1])):
+    print(flush=True)
+    signal.pause()
+"""
+
+
+def test_who_is_stopped_while_it_writes_holds_up_nobody_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "state.json"
+    monkeypatch.setattr(whole_file, "WRITTEN_S", 0.1)
+    command = [sys.executable, "-c", WRITES, str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline()
+        other.send_signal(signal.SIGSTOP)
+        with pytest.raises(TimeoutError, match=f"process {other.pid} has had it for 0.1 s"):
+            whole_file.write(file, "ours")
+        other.kill()
+    whole_file.write(file, "ours")
+    assert file.read_text() == "ours" and list(tmp_path.iterdir()) == [file]
+
+
+def test_where_there_are_no_locks_it_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    whole_file.write(tmp_path / "state.json", "ours")
+    assert (tmp_path / "state.json").read_text() == "ours"

@@ -5,7 +5,6 @@ One at a time and at one stroke; what root writes there belongs to the store's o
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -20,6 +19,8 @@ from trashbin import whole_file
 from trashbin.errors import ModelError
 
 log = logging.getLogger(__name__)
+
+CHANGED_S = 5.0  # another's change; the daemon's loop may wait for it
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -59,13 +60,10 @@ class StateFile(Generic[S]):
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else changes the folder meanwhile. ModelError where it cannot be written to."""
-        with self._lock() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        """Nobody else changes the folder meanwhile.
 
-    @contextmanager
-    def _lock(self) -> Iterator[int]:
+        ModelError where it cannot be written to, or another process does not come to an end.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.give_to_owner(self.folder)
@@ -75,7 +73,11 @@ class StateFile(Generic[S]):
             raise ModelError(f"{self.folder}: cannot be written ({error.strerror})") from error
         try:
             self.give_to_owner(self.folder / "lock")
-            yield lock
+            try:
+                whole_file.lock(lock, self.folder / "lock", CHANGED_S)
+            except OSError as error:
+                raise ModelError(f"{self.folder}: is being changed ({error.strerror})") from error
+            yield
         finally:
             os.close(lock)
 
