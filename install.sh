@@ -43,7 +43,6 @@ at_work() {
     [ -e "$RECORD/stopped" ] ||
         { has_systemd && systemctl is-active trashbin | grep -Eqx 'active|activating|reloading'; }
 }
-packages() { dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort; }
 
 # ---------------------------------------------------------------- is this the right machine?
 
@@ -76,8 +75,8 @@ folder() { # MODE OWNER PATH
     if [ ! -d "$3" ]; then
         parent=$(dirname "$3")
         [ -d "$parent" ] || folder 755 root "$parent"
+        echo "$3" >>"$RECORD/folders" # first: a run may be killed in between
         mkdir "$3"
-        echo "$3" >>"$RECORD/folders"
         changed new "$3"
     fi
     [ "$(stat -c %a:%U "$3")" = "$1:$2" ] || {
@@ -134,22 +133,25 @@ apt_packages() {
     # Bookworm's comes with the lock; PyPI has none for Trixie's Python
     [ "$RELEASE" = bookworm ] || optional "python3-lgpio" "no GPIO pin can be reached"
     if [ -n "$missing" ]; then
-        packages >"$RECORD/before.tmp"
         # netbase, which Trixie's Python brings, writes one where none is, and leaves it behind
         [ -e /etc/hosts ] || : >"$RECORD/hosts"
+        # before it is done, or nothing would know of it where this is killed meanwhile; and not by what
+        # has come when it is done, as another apt may have been at work
+        # shellcheck disable=SC2086
+        apt-get install -s --no-install-recommends $missing | sed -n 's/^Inst \([^ :]*\)[^ ]* (.*/\1/p' |
+            sort -u - "$RECORD/packages" >"$RECORD/packages.tmp"
+        mv "$RECORD/packages.tmp" "$RECORD/packages"
         # shellcheck disable=SC2086
         apt-get install -y -q -o DPkg::Lock::Timeout=$WAIT_S --no-install-recommends $missing \
             >"$RECORD/apt.tmp" 2>&1 || {
             tail -n 20 "$RECORD/apt.tmp" >&2
             die "apt-get install$missing failed."
         }
-        packages | comm -13 "$RECORD/before.tmp" - | sort -u - "$RECORD/packages" >"$RECORD/after.tmp"
-        mv "$RECORD/after.tmp" "$RECORD/packages"
-        rm -f "$RECORD/before.tmp" "$RECORD/apt.tmp"
-        [ ! -e "$RECORD/hosts" ] || [ -s "$RECORD/hosts" ] || [ ! -e /etc/hosts ] ||
-            sha256sum </etc/hosts >"$RECORD/hosts"
+        rm -f "$RECORD/apt.tmp"
         changed packages "${missing# }"
     fi
+    [ ! -e "$RECORD/hosts" ] || [ -s "$RECORD/hosts" ] || [ ! -e /etc/hosts ] ||
+        sha256sum </etc/hosts >"$RECORD/hosts"
     python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     [ "$python" = $WANTED_PYTHON ] ||
         die "python3 is $python here; $RELEASE has $WANTED_PYTHON, and the locked wheels are for that."
@@ -157,8 +159,8 @@ apt_packages() {
 
 group_there() { # GROUP
     getent group "$1" >/dev/null || {
-        groupadd --system "$1"
         echo "$1" >>"$RECORD/groups"
+        groupadd --system "$1"
         changed new "group $1"
     }
 }
@@ -166,8 +168,8 @@ group_there() { # GROUP
 account() {
     if ! getent passwd $USER_NAME >/dev/null; then
         keep_backups
-        useradd --system --user-group --home-dir $STORE --no-create-home --shell /usr/sbin/nologin $USER_NAME
         echo "$USER_NAME" >>"$RECORD/users"
+        useradd --system --user-group --home-dir $STORE --no-create-home --shell /usr/sbin/nologin $USER_NAME
         changed new "user $USER_NAME"
     fi
     for group in $DEVICE_GROUPS; do

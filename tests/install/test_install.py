@@ -16,7 +16,7 @@ from threading import Timer
 
 import pytest
 
-from tests.install.conftest import Tree
+from tests.install.conftest import PATH, Tree
 from tests.support_processes import mosquitto
 
 DATA = ("etc/trashbin", "etc/credstore", "var/lib/trashbin")
@@ -81,6 +81,33 @@ def test_a_32_bit_system_is_refused_with_the_reason_and_left_alone(
     assert "64-bit Raspberry Pi OS" in done.stderr
     assert tree.listing() == before
     shutil.rmtree(fake)
+
+
+KILLED = """\
+#!/bin/sh
+/usr/bin/apt-get "$@"
+status=$?
+case " $* " in *" install -y "*) kill -9 $PPID ;; esac
+exit $status
+"""
+
+
+def test_what_a_run_that_was_killed_added_goes_too(tree: Tree, before: dict[str, str]) -> None:
+    """As apt was done, and nothing of it was written down yet."""
+    fake = tree.root / "src" / "fake"
+    fake.mkdir(exist_ok=True)
+    (fake / "apt-get").write_text(KILLED)
+    (fake / "apt-get").chmod(0o755)
+    try:
+        done = tree.run("./install.sh", variables={"PATH": f"/src/fake:{PATH}"})
+    finally:
+        shutil.rmtree(fake)
+    assert done.returncode == -9, done.stderr
+    assert "install ok installed" in tree.ok("dpkg-query", "-s", "python3-venv")
+    tree.ok("./install.sh", "--uninstall")
+    if "./etc/hosts" not in before:  # netbase's: it stays, as a person may have written it since
+        (tree.root / "etc/hosts").unlink(missing_ok=True)
+    assert tree.listing() == before
 
 
 def test_one_command_installs(tree: Tree, installed: dict[str, str]) -> None:
