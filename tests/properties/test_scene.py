@@ -168,6 +168,38 @@ def test_a_thing_of_nearly_the_trays_own_colour_is_seen(tray: str) -> None:
     assert run(scene, camera.frames(alike, 5))[-1].state is SceneState.SETTLED
 
 
+@pytest.mark.parametrize("across", [0, 1])
+def test_what_shows_by_its_edges_alone_is_seen_whichever_way_they_run(across: int) -> None:
+    """Ribbed clear plastic: neither brighter nor darker than the tray by much, anywhere."""
+    camera, empty = Camera(), np.full((*SIZE, 3), 200, np.uint8)
+    scene = learned(empty, camera)
+    ribs = np.abs(np.indices(SIZE)[across] % 26 / 13 - 1)  # from 1 to 0 and back
+    clear = empty.copy()
+    clear[70:150, 90:200] = (181 + 38 * ribs)[70:150, 90:200, None]
+    view = run(scene, camera.frames(clear, 5))[-1]
+    assert (view.state, view.items) == (SceneState.SETTLED, 1)
+    assert view.thing == pytest.approx((90 / 320, 70 / 240, 200 / 320, 150 / 240), abs=0.06)
+
+
+@pytest.mark.parametrize("across", [0, 1])
+def test_what_has_sharp_edges_is_no_shadow_whichever_way_they_run(across: int) -> None:
+    """Grey stripes with ends that fade, and a shadow beside them."""
+    camera, empty = Camera(), np.full((*SIZE, 3), 120, np.uint8)
+    scene = learned(empty, camera)
+    places = np.indices(SIZE)
+    striped = (places[across] // 8 % 2 == 0) & (places[across] >= 64) & (places[across] < 120)
+    dark = 0.4 * striped * np.exp(-(((places[1 - across] - 100) / 45) ** 4))
+    shadow = np.zeros(SIZE, np.float32)
+    cv2.circle(shadow, (100, 170) if across == 0 else (170, 100), 45, 0.35, -1)
+    dark = np.maximum(dark, cv2.GaussianBlur(shadow, (0, 0), 12))
+    seen = empty * (1 - dark[..., None])
+    thing = run(scene, (camera.frame(seen) for _ in range(5)))[-1].thing
+    assert thing is not None
+    left_top, right_bottom = thing[1 - across], thing[3 - across]
+    assert left_top * SIZE[across] == pytest.approx(64, abs=10)
+    assert right_bottom * SIZE[across] == pytest.approx(120, abs=10)
+
+
 @pytest.mark.parametrize("channel", range(3))
 def test_a_thing_of_the_trays_brightness_but_of_another_colour_is_seen(channel: int) -> None:
     camera = Camera()
