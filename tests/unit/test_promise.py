@@ -150,6 +150,15 @@ def test_a_risk_that_no_count_reaches_is_refused() -> None:
     assert isinstance(choose(few, 1e-30, 0.95), Refusal)
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_of_items_too_few_to_plan_with_none_was_acted_on(count: int) -> None:
+    few = Items(np.ones(count), None, np.ones(count, np.bool_), np.ones(count, np.bool_))
+    refused = choose(few, 0.01, 0.95)
+    assert isinstance(refused, Refusal)
+    assert (refused.items, refused.acted, refused.wrong) == (count, 0, 0)
+    assert refused.needed is not None and refused.needed >= 299
+
+
 @settings(max_examples=50)
 @given(st.integers(0, 60), st.floats(0.01, 0.5), st.integers(0, 9))
 def test_any_few_items_give_an_answer(count: int, risk: float, seed: int) -> None:
