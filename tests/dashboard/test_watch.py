@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.support_events import an_event
-from tests.support_processes import wait_until
+from tests.support_processes import free_port, wait_until
 from trashbin.dashboard import watch as module
 from trashbin.dashboard import wire
 from trashbin.dashboard.archive import NAME, Archive
@@ -198,9 +197,7 @@ def test_ids_that_somebody_makes_up_take_no_room_for_ever(
 def test_it_says_why_a_broker_cannot_be_reached(tmp_path: Path) -> None:
     """A certificate of somebody else's is another matter than a cable."""
     archive = Archive(tmp_path / NAME)
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-    watch = Watch(archive, MqttPublisher(kind="mqtt", host="127.0.0.1", port=port))
+    watch = Watch(archive, MqttPublisher(kind="mqtt", host="127.0.0.1", port=free_port()))
     try:
         watch.open()
         assert wait_until(lambda: "cannot be reached" in watch.problem)

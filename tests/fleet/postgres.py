@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from tests.support_processes import end, wait_until
+from tests.support_processes import end, free_port, wait_until
 
 WHAT_HELPS = "PostgreSQL is needed: sudo apt-get install postgresql"
 
@@ -38,9 +37,7 @@ class Server:
             self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
         self._data = self.folder / "data"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._run("initdb", "-N", "-D", str(self._data), "-U", "test", "-A", "trust", "-E", "UTF8")
 

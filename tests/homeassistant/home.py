@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,7 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.support_processes import Broker
+from tests.support_processes import Broker, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 HASS = ROOT / ".venv-ha" / "bin" / "hass"
@@ -62,9 +61,7 @@ class Home:
 
     def __init__(self, folder: Path, broker: Broker) -> None:
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.token = _token()
         self.log = folder / "hass.log"
