@@ -356,6 +356,20 @@ def test_bench_with_one_model_is_that_models_object(
     assert told == {"runs": 12, "cold_start_s": None, "start": None, "idle": None}
 
 
+def test_bench_tells_of_each_model_its_own_way_to_the_actuation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def way(classifier: float, items: int) -> bench.Way:
+        return bench.Way(items, 3, classifier, exposure_ms=5.0, bare_ms=2.0, commit_ms=1.0)
+
+    monkeypatch.setattr(bench, "way", way)
+    monkeypatch.setattr(bench, "start", lambda: None)
+    monkeypatch.setattr(bench, "measure", lambda classifiers, runs: [{} for _ in classifiers])
+    assert bench.run([cast(Any, 7.0), cast(Any, 9.0)], 12, as_json=True) == 0
+    told = json.loads(capsys.readouterr().out)["models"]
+    assert [each["trigger_to_actuation"]["total_ms"] for each in told] == [7.0, 9.0]
+
+
 def test_bench_tells_what_it_has_where_a_single_turn_was_calm(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -365,7 +379,7 @@ def test_bench_tells_what_it_has_where_a_single_turn_was_calm(
     assert (told["runs"], told["disturbed"]) == (1, 49)
     assert told["stages_ms"]["total"]["p95"] >= told["stages_ms"]["total"]["median"] > 0
     found = bench.Way(items=10, frames=3, total_ms=8.0, exposure_ms=5.0, bare_ms=2.0, commit_ms=1.0)
-    bench.show([told], bench.Whole(found, None, None))
+    bench.show([told], [found], bench.Whole(None, None))
     assert "1 runs, 49 disturbed\nA busy machine" in capsys.readouterr().out
 
 

@@ -41,13 +41,14 @@ def run(
 ) -> ExitCode:
     """Measure each network, interleaved run by run, then the bin as a whole; print the figures."""
     reports = measure(classifiers, runs)
-    whole = Whole(way(classifiers[0], max(10, runs // 10)), start(), idle(idle_s))
-    for report in reports:
-        report |= whole.figures()
+    ways = [way(classifier, max(10, runs // 10)) for classifier in classifiers]
+    whole = Whole(start(), idle(idle_s))
+    for report, own in zip(reports, ways, strict=True):
+        report |= whole.figures(own)
     if as_json:
         click.echo(json.dumps(reports[0] if len(reports) == 1 else {"models": reports}))
     else:
-        show(reports, whole)
+        show(reports, ways, whole)
     return ExitCode.GOOD
 
 
@@ -55,16 +56,15 @@ def run(
 class Whole:
     """What is measured of a whole bin; None where it was not asked for, or did not come up."""
 
-    way: Way
     start: Start | None
     idle: Idle | None
 
-    def figures(self) -> dict[str, Any]:
-        """What ``--json`` has of it."""
+    def figures(self, way: Way) -> dict[str, Any]:
+        """What ``--json`` has of it, and of one network's way to the actuation."""
         return {
             "cold_start_s": None if self.start is None else self.start.ready_s,
             "start": None if self.start is None else self.start.figures(),
-            "trigger_to_actuation": self.way.figures(),
+            "trigger_to_actuation": way.figures(),
             "idle": None if self.idle is None else asdict(self.idle),
         }
 
@@ -109,10 +109,10 @@ def measure(classifiers: Sequence[TFLiteClassifier], runs: int) -> list[dict[str
     return [bench.report(runs) for bench in benches]
 
 
-def show(reports: Sequence[dict[str, Any]], whole: Whole) -> None:
+def show(reports: Sequence[dict[str, Any]], ways: Sequence[Way], whole: Whole) -> None:
     """Print the figures for people, in at most 80 columns."""
     console = Console(highlight=False)
-    for report in reports:
+    for report, own in zip(reports, ways, strict=True):
         model, runtime = report["model"], report["runtime"]
         console.print(f"{model['name']}:{model['variant']}, {runtime['name']} {runtime['version']}")
         console.print(
@@ -132,8 +132,8 @@ def show(reports: Sequence[dict[str, Any]], whole: Whole) -> None:
         console.print(table)
         console.print(f"total / limit        {report['ratio_total_over_limit']:.3f} (at most 1)")
         console.print(f"total / bare invoke  {report['ratio_total_over_invoke']:.3f}")
+        console.print(str(own))
         console.print()
-    console.print(str(whole.way))
     console.print(str(whole.start or "`trashbin run` did not come up"))
     if whole.idle is not None:
         console.print(str(whole.idle))
