@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trashbin.errors import ModelError
 from trashbin.model import golden
 from trashbin.model.manifest import find
 from trashbin.model.tflite import TFLiteClassifier
@@ -54,6 +55,22 @@ def test_a_borrowed_classifier_has_the_features_of_its_file() -> None:
             found = network.features(x)[0].double().numpy()
         cosine = found @ wanted / np.linalg.norm(found) / np.linalg.norm(wanted)
         assert cosine > 0.99
+
+
+def test_what_is_no_parent_and_no_network_is_told_in_a_message(tmp_path: Path) -> None:
+    from trashbin.training.evaluate import TFLite
+    from trashbin.training.export import read_parent
+
+    shipped = find().path
+    for name in ("parent.npz", shipped.name):
+        content = (shipped.parent / name).read_bytes()
+        (tmp_path / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ModelError, match=r"parent\.npz: is damaged"):
+        read_parent(tmp_path / "parent.npz")
+    with pytest.raises(ModelError, match="no parent of a model"):
+        read_parent(shipped.with_name("familiarity.npz"))
+    with pytest.raises(ModelError, match="refuses it"):
+        TFLite(tmp_path / shipped.name, 160, "int8")
 
 
 CHILD = """
@@ -101,6 +118,21 @@ def test_a_killed_run_leaves_no_worker_behind(child: str, tmp_path: Path) -> Non
             return
         time.sleep(0.1)
     pytest.fail("the worker goes on")
+
+
+def test_a_line_of_the_log_stands_by_itself_where_a_bar_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tqdm import tqdm
+
+    from trashbin.training.recipe import Work
+
+    nowhere = tmp_path / "none"
+    work = Work(nowhere, nowhere, nowhere, tmp_path, nowhere)
+    for _ in tqdm(range(1), "student", file=sys.stdout):
+        work.log("student", {"step": 1})
+    lines = capsys.readouterr().out.replace("\r", "\n").splitlines()
+    assert sum(line.startswith('{"stage": "student"') for line in lines) == 1
 
 
 def test_a_tiny_run_goes_from_photographs_to_a_card_through_a_cut_and_is_made_again_byte_by_byte(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from trashbin.errors import ModelError
+from trashbin.model.manifest import find
 from trashbin.training import __main__ as command
 from trashbin.training import teaching
 from trashbin.training.data import (
@@ -22,6 +25,8 @@ from trashbin.training.data import (
     read_photos,
     split_groups,
 )
+
+SHIPPED = json.loads(find().path.with_name("manifest.json").read_text())
 
 
 @pytest.fixture
@@ -206,6 +211,21 @@ def test_start_weights_that_are_not_there_are_named(folders: dict[str, Path]) ->
     (folders["weights"] / LARGE).unlink()
     assert f"has no {LARGE}" in (why(given(folders)) or "")
     assert f"has no {LARGE}" in (why(["reference", f"--weights={folders['weights']}"]) or "")
+
+
+def test_a_model_that_cannot_be_measured_is_told(folders: dict[str, Path]) -> None:
+    reference = {key: value for key, value in SHIPPED.items() if key != "familiarity"}
+    reference["variants"] = {
+        name: entry | {"golden": []} for name, entry in SHIPPED["variants"].items()
+    }
+    (folders["work"] / "none").mkdir(parents=True)
+    (folders["work"] / "none" / "manifest.json").write_text(json.dumps(reference))
+    arguments = ["evaluate", f"--data={folders['data']}", "--fold=test"]
+    told = why([*arguments, f"--model={folders['work'] / 'none'}"])
+    assert "has no familiarity index" in (told or "")
+    (folders["work"] / "manifest.json").write_text("{")
+    with pytest.raises(ModelError, match="no valid JSON"):
+        why([*arguments, f"--model={folders['work']}"])
 
 
 def test_a_folder_without_rendered_scenes_is_told(folders: dict[str, Path]) -> None:

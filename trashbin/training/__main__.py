@@ -14,6 +14,7 @@ from typing import Any
 
 from trashbin import whole_file
 from trashbin.errors import TrashbinError
+from trashbin.model import manifest
 from trashbin.training.data import (
     FOLDS,
     LABELS,
@@ -202,9 +203,11 @@ def refused(args: argparse.Namespace) -> str | None:
                 f"{args.weights}: has no {name}; name the folder of the start weights with "
                 "--weights (the model card's Sources tell what they are)"
             )
-    reads = args.verb == "evaluate" or (args.verb == "report" and args.quick)
-    if reads and not (args.model / "manifest.json").is_file():
-        return f"{args.model}: has no manifest.json; name a model's folder with --model"
+    if args.verb == "evaluate" or (args.verb == "report" and args.quick):
+        if not (args.model / "manifest.json").is_file():
+            return f"{args.model}: has no manifest.json; name a model's folder with --model"
+        if manifest.read_manifest(args.model / "manifest.json").familiarity is None:
+            return f"{args.model}: has no familiarity index, which is measured too"
     if (
         trains
         and args.drawn

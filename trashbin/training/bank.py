@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 def end_with_parent() -> None:
     """From now on this process ends as its parent does: one that waits for work would wait on."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends it
     parent = parent_process()
     assert parent is not None
 

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
+from tqdm import tqdm
 
+from trashbin.errors import ModelError
 from trashbin.looking import TURNS
 from trashbin.model.familiarity import Familiarity, parse
 from trashbin.model.runtime import Output
@@ -64,8 +66,13 @@ class TFLite:
         restored: bool = True,
     ) -> None:
         kind = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
-        self.interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=kind)
-        self.interpreter.allocate_tensors()
+        try:
+            self.interpreter = Interpreter(
+                str(path), num_threads=1, experimental_op_resolver_type=kind
+            )
+            self.interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"{path}: ai-edge-litert refuses it ({error})") from error
         self.spec = InputSpec(size, size, "RGB", dtype, 1 / 127.5, -128 / 127.5, restored)  # type: ignore[arg-type]
         self.input = self.interpreter.get_input_details()[0]["index"]
         details = self.interpreter.get_output_details()
@@ -105,7 +112,8 @@ def strangers(cache: Path, fold: Fold, limit: int = 0) -> Bank:
 
 def run_bank(file: TFLite, bank: Bank) -> Scores:
     """What the file says to every picture of a bank, or to what lies there."""
-    said = [file.views(picture) for picture in bank.shown()]
+    shown = tqdm(bank.shown(), "asking the file", len(bank), mininterval=5, leave=False)
+    said = [file.views(picture) for picture in shown]
     logits, features = (np.stack(part) for part in zip(*said, strict=True))
     return Scores(logits, features, bank.targets, bank.photos)
 
@@ -128,7 +136,11 @@ def report(
     """
     manifest = json.loads((folder / "manifest.json").read_text())
     rules = rules_of(manifest)
-    index = parse((folder / manifest["familiarity"]["file"]).read_bytes())
+    known = folder / manifest["familiarity"]["file"]
+    try:
+        index = parse(known.read_bytes())
+    except ValueError as error:
+        raise ModelError(f"{known}: {error}") from error
     out: dict[str, Any] = {"fold": fold, "model": manifest["name"], "version": manifest["version"]}
     files = {name: open_variant(folder, name) for name in manifest["variants"]}
     sizes = {name: entry["bytes"] for name, entry in manifest["variants"].items()}

@@ -15,6 +15,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -22,8 +23,10 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
 
 from trashbin import whole_file
+from trashbin.errors import ModelError
 from trashbin.model import golden
 from trashbin.preprocess import restore
+from trashbin.quiet import quiet
 from trashbin.training.data import LABELS
 from trashbin.training.evaluate import TFLite
 from trashbin.training.model import Architecture, MobileNetV3
@@ -69,13 +72,16 @@ def write_parent(model: MobileNetV3, ranges: Sequence[tuple[float, float]], path
 
 
 def read_parent(path: Path) -> tuple[MobileNetV3, Exported]:
-    """The network, and what is exported of it with its ranges set."""
-    with np.load(path, allow_pickle=False) as kept:
-        model = MobileNetV3(Architecture.from_dict(json.loads(str(kept["architecture"]))))
-        model.load_state_dict(
-            {k[2:]: torch.from_numpy(kept[k].astype(np.float32)) for k in kept if k[:2] == "w/"}
-        )
-        ranges = kept["ranges"]
+    """The network, and what is exported of it with its ranges set. ModelError where it is none."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            model = MobileNetV3(Architecture.from_dict(json.loads(str(kept["architecture"]))))
+            model.load_state_dict(
+                {k[2:]: torch.from_numpy(kept[k].astype(np.float32)) for k in kept if k[:2] == "w/"}
+            )
+            ranges = kept["ranges"]
+    except (ValueError, KeyError, TypeError, EOFError, RuntimeError, BadZipFile) as error:
+        raise ModelError(f"{path}: is damaged, or no parent of a model ({error})") from error
     exported = Exported(model.eval()).eval()
     for place, (low, high) in zip(exported.ranges(), ranges, strict=True):
         place.low.fill_(float(low))
@@ -88,14 +94,16 @@ def read_parent(path: Path) -> tuple[MobileNetV3, Exported]:
 
 def convert(module: torch.nn.Module, size: int, path: Path) -> None:
     """Writes the float32 .tflite of a module that takes (N, 3, size, size)."""
-    import litert_torch
-
     plain = module.to(memory_format=torch.contiguous_format).eval()
-    with contextlib.redirect_stdout(io.StringIO()):
+    part = path.with_suffix(".part")  # one that is there is not made again
+    with contextlib.redirect_stdout(io.StringIO()), quiet():
+        import litert_torch
+
         litert_torch.convert(
             litert_torch.to_channel_last_io(plain, args=[0]).eval(),
             (torch.zeros(1, size, size, 3),),
-        ).export(str(path))
+        ).export(str(part))
+    part.replace(path)
 
 
 def float16_recipe() -> list[dict[str, Any]]:
@@ -149,7 +157,7 @@ def write_variants(exported: Exported, out: Path, float32: Path) -> dict[str, Pa
     exported.set_mode("pass")
     convert(exported, exported.architecture.input_size, float32)
     files = {name: out / f"{name}.tflite" for name in VARIANTS}
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), quiet():
         write_int8(float32, exported, files["int8"])
         halved = quantizer.Quantizer(str(float32), float16_recipe()).quantize()
     files["float16"].write_bytes(bytes(halved.quantized_model))

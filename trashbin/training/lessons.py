@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from trashbin import whole_file
 from trashbin.training.bank import NO_CLASS
 from trashbin.training.borrowed import Borrowed
 from trashbin.training.data import LABELS, LARGE
@@ -193,8 +194,8 @@ def train(
             told(step + 1, float(loss.detach()), run.mean)
             state = {name: part.state_dict() for name, part in run.parts().items()}
             state |= {"solver": solver.state_dict(), "step": step + 1}
-            torch.save(state, saved.with_suffix(".part"))
-            saved.with_suffix(".part").replace(saved)
+            with whole_file.writing(saved) as file:
+                torch.save(state, file)
     return run.mean.eval()
 
 

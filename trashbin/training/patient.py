@@ -76,6 +76,11 @@ class Plan:
     refined: int = 16  # of them, that ranges are narrowed by
     effort: float = 1.0  # share of the steps of every training
 
+    @property
+    def courses(self) -> tuple[Course, ...]:
+        """Every training, in its order."""
+        return *self.teachers, self.student, self.settle
+
     def course(self, full: AnyCourse) -> AnyCourse:
         """With the steps that it is to have."""
         return replace(full, steps=max(1, round(full.steps * self.effort)))
@@ -198,7 +203,8 @@ def everything(work: recipe.Work, plan: Plan) -> Path:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
     else:
-        print("There is no GPU here: this takes days.", flush=True)
+        steps = sum(plan.course(each).steps for each in plan.courses)
+        print(f"There is no GPU here: {steps:,} steps, each of some seconds at best.", flush=True)
     torch.set_num_threads(max(1, (os.cpu_count() or 1) - plan.stock.workers))
     photos = read_photos(work.root)
     parts = [limited(fold_photos(photos, fold), plan.cut.limit) for fold in FOLDS]

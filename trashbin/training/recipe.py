@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from trashbin.model.familiarity import parse
 from trashbin.training import export, speed
@@ -58,7 +59,7 @@ class Work:
     def log(self, stage: str, facts: Mapping[str, Any]) -> None:
         """Prints a line, and adds it to the log."""
         entry = {"stage": stage, "at": time.strftime("%H:%M:%S"), **facts}
-        print(json.dumps(entry), flush=True)
+        tqdm.write(json.dumps(entry))  # above the bar, where one is shown
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
 
