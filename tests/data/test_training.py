@@ -233,3 +233,20 @@ def test_the_softmax_temperature_is_not_in_the_file_twice() -> None:
     logits = np.array(entry.logits_reference) / file.manifest.output.temperature
     shares = np.sort(np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum())
     assert shares[-1] - shares[-2] == pytest.approx(entry.gap, abs=1e-5)
+
+
+def test_no_label_of_the_stages_plot_lies_on_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trashbin.training import card, plots
+
+    log = find().path.with_name("training-log.jsonl").read_text().splitlines()
+    told = card.stages([json.loads(line) for line in log])
+    drawn: list[plots.Axes] = []
+    monkeypatch.setattr(plots, "_save", lambda axes, path: drawn.append(axes))
+    plots.frontier([(str(k), home, away) for k, (_, _, home, away) in enumerate(told)], tmp_path)
+    drawn[0].figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in drawn[0].texts]
+    plots.plt.close("all")
+    assert len(boxes) == len({(home, away) for _, _, home, away in told})
+    assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])

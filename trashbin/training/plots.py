@@ -106,10 +106,15 @@ def known_unknown(curves: dict[str, Any], rules: dict[str, float], path: Path) -
 def frontier(points: list[tuple[str, float, float]], path: Path) -> None:
     """Accuracy on other backgrounds against accuracy at home: (name, home, away) in 0..1."""
     axes = _figure("Home and away, calib fold", "home, %", "away, %")
+    there: dict[tuple[float, float], list[str]] = {}
     for name, home, away in points:
-        axes.plot([100 * home], [100 * away], "o", color=HOME, markersize=5)
-        axes.annotate(
-            name, (100 * home, 100 * away), (4, 4), textcoords="offset points", fontsize=8
-        )
+        there.setdefault((100 * home, 100 * away), []).append(name)
+    crowded = 1.2  # percent: so near to the right of a point another one's label would begin
+    for (x, y), names in there.items():
+        axes.plot([x], [y], "o", color=HOME, markersize=5)
+        near = any(0 < other - x < crowded and abs(at - y) < crowded for other, at in there)
+        place, side = ((-5, -3), "right") if near else ((5, -3), "left")
+        label, how = ", ".join(names), {"textcoords": "offset points", "ha": side}
+        axes.annotate(label, (x, y), place, fontsize=8, **how)
     axes.margins(0.15)
     _save(axes, path)
