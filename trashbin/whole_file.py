@@ -34,8 +34,10 @@ def writing(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(descriptor)
             part.replace(path)
-        except BaseException:
+        except BaseException as error:
             part.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.filename is None:  # of a descriptor
+                error.filename = str(path)
             raise
     with suppress(OSError):  # some file systems know no such thing
         folder = os.open(path.parent, os.O_RDONLY)

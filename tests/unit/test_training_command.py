@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sys
 from pathlib import Path
 
@@ -205,6 +206,24 @@ def test_a_work_folder_that_cannot_be_used_is_no_traceback(
     assert "begun.json: File exists" in capsys.readouterr().err
     folders["work"] = folders["work"].parent
     assert "begun.json: is damaged" in (why(given(folders)) or "")
+
+
+def test_a_full_disk_is_told_with_the_file_that_found_no_room(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in listed(folders["data"], dict.fromkeys(LABELS, 4)):
+        cv2.imwrite(str(folders["data"] / name), np.full((30, 40, 3), 50, np.uint8))
+    cache = folders["work"] / "cache"
+    monkeypatch.setattr(sys, "argv", ["training", *given(folders), f"--cache={cache}"])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        assert command.main() == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {cache}/pictures-400x300-") and "written" in told
+    assert not list(cache.iterdir())
 
 
 def test_start_weights_that_are_not_there_are_named(folders: dict[str, Path]) -> None:

@@ -264,7 +264,8 @@ def plainly(work: Callable[[], int]) -> int:
         print("\nStopped. What is done is kept; the same command goes on there.", file=sys.stderr)
         return 130
     except OSError as error:  # a folder that cannot be written, a full disk
-        print(f"error: {error.filename or 'the disk'}: {error.strerror or error}", file=sys.stderr)
+        why = error.strerror or f"cannot be written whole {error.args}"  # NumPy's own
+        print(f"error: {error.filename or 'the disk'}: {why}", file=sys.stderr)
         return 1
     except TrashbinError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from trashbin import whole_file
 from trashbin.errors import PictureError
 from trashbin.pictures import read as read_picture
 from trashbin.preprocess import close_up, resize, restore
@@ -142,9 +143,8 @@ def _save(file: Path, made: Sequence[Placed]) -> None:
     """The places first: where pictures are found, so are theirs."""
     pictures, places = zip(*made, strict=True)
     for path, array in ((_places(file), np.array(places, np.float64)), (file, np.stack(pictures))):
-        part = path.with_suffix(".part.npy")
-        np.save(part, array)
-        part.replace(path)
+        with whole_file.writing(path) as out:
+            np.save(out, array)
 
 
 NO_CLASS = -1  # the target of a thing of none of the classes, and of an empty tray
