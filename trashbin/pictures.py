@@ -127,6 +127,8 @@ def decode(content: bytes) -> Pixels:
             raise PictureError(f"is too large: {_AT_MOST}", _MEGAPIXELS) from error
         raise PictureError("cannot be decoded ({})", _reason(error)) from error
     if pixels is None:
+        if content[4:8] == b"ftyp" and content[8:11] in (b"hei", b"hev", b"mif"):
+            raise PictureError("is a HEIC picture, as phones make them; save it as a JPEG first")
         raise PictureError("is no picture that can be read (it is damaged, or something else)")
     _check_pixels(pixels.shape[1], pixels.shape[0])
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]

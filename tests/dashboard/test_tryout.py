@@ -53,7 +53,8 @@ def test_each_broken_file_is_told_in_indonesian_too(monkeypatch: pytest.MonkeyPa
     png = cv2.imencode(".png", np.zeros((9, 9, 3), np.uint8))[1].tobytes()
     huge, none = (png[:16] + size + png[24:] for size in (b"\0\0\x75\x30" * 2, bytes(8)))
     told = {}
-    for content in (b"", bytes(5_000_001), huge, none, png[:40], b"\xff\xd8\xff", b"text"):
+    heic = b"\0\0\0\x18ftypheic" + bytes(300)
+    for content in (b"", bytes(5_000_001), huge, none, png[:40], b"\xff\xd8\xff", heic, b"text"):
         with pytest.raises(PictureError) as caught:
             pictures.decode(content)
         error = caught.value

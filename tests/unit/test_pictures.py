@@ -109,6 +109,7 @@ def test_what_is_transparent_lies_on_white(dtype: type[np.uint8] | type[np.uint1
         (b"", "is empty"),
         (b"just a text\n", "is no picture"),
         (b"\0" * 5000, "is no picture"),
+        (b"\0\0\0\x18ftypheic" + b"\0" * 300, "save it as a JPEG"),
         (JPEG[:2], "breaks off"),
         (JPEG[:100], "breaks off"),
         (JPEG[: len(JPEG) // 2], "breaks off"),

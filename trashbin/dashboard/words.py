@@ -260,6 +260,9 @@ PICTURES = {
     ),
     "is a picture without pixels": "adalah gambar tanpa piksel",
     "cannot be decoded ({})": "tidak dapat dibaca ({})",
+    "is a HEIC picture, as phones make them; save it as a JPEG first": (
+        "adalah gambar HEIC dari ponsel; simpan dahulu sebagai JPEG"
+    ),
     "is no picture that can be read (it is damaged, or something else)": (
         "bukan gambar yang dapat dibaca (rusak, atau berkas lain)"
     ),
