@@ -15,6 +15,7 @@ ITEMS = 8
 PERSON = [{"kind": "simulated", "person_s": 1}, {"kind": "servo", "pin": 18}]
 SCENE = Path(scenes.__file__).parent / "metal-can-red.jpg"
 STILL = site.LOOK | {"settle_s": 1.5}  # tests do not wait until a thing lies still
+WHOLE_ITEM = 1120  # pixels of a phone's page: a phone shows its buttons once it is scrolled
 # name, size, dark, address
 SHOTS = (
     ("page-desktop.png", DESKTOP, False, "/"),
@@ -51,7 +52,7 @@ def main(folder: Path) -> None:
                 page.set_input_files("#picture", SCENE)
                 page.locator("#digits").wait_for(state="attached")
             else:
-                page.locator("article.item .asks").first.scroll_into_view_if_needed()
+                page.set_viewport_size({"width": size[0], "height": WHOLE_ITEM})
             page.wait_for_function(
                 "() => [...document.images].slice(0, 3).every(one => one.naturalWidth > 0)"
             )
