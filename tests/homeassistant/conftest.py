@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.homeassistant.home import CLIENT, Home
-from tests.support_processes import Broker, Listener, Process, config, started
+from tests.support_processes import WAIT_S, Broker, Listener, Process, config, started
 
 CLIENTS = {"home": CLIENT, "bin": "trashbin-demo"}  # who they are in the broker's log
 IN_TIME_S = 5.0  # what is promised, from the last party's reconnection
@@ -62,7 +62,7 @@ class Site:
 
     def wait_connected(self) -> None:
         """Until both have connected to the broker, since it and they were started last."""
-        within(60, lambda: all(
+        within(WAIT_S, lambda: all(
             f" as {client} ".encode() in self.broker_log.read_bytes()[self._log_end[name] :]
             for name, client in CLIENTS.items()
         ))  # fmt: skip
@@ -71,7 +71,7 @@ class Site:
         """What the broker keeps of the bin."""
         listener = Listener(self.broker, "trashbin/demo/#")
         listener.send("trashbin/demo/mark", b"")  # comes after everything that was kept
-        within(5, lambda: bool(listener.on("trashbin/demo/mark")))
+        within(WAIT_S, lambda: bool(listener.on("trashbin/demo/mark")))
         listener.close()
         return {
             m.topic.removeprefix("trashbin/demo/"): json.loads(m.payload)

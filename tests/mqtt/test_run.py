@@ -184,7 +184,7 @@ def test_under_systemd_nothing_to_run_is_no_crash_loop_and_over_once_it_is_mende
     mended = tmp_path / "mended"
     mended.write_text(yaml.safe_dump(config(tmp_path, broker)))
     mended.rename(tmp_path / "trashbin.yaml")
-    assert process.process.wait(20) == 2  # systemd starts it again
+    assert process.process.wait(WAIT_S) == 2  # systemd starts it again
     assert process.log.read_text().count("Mend the mistakes") == 1
 
 
