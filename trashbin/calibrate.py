@@ -220,6 +220,7 @@ def _show(chosen: Promise, top1: float, found: Found, count: int, written: Path 
         f"Rules      gap {chosen.gap:g}, top-1 {top1:g}{familiarity}",
         "",
         "It holds for items like these, on this tray, in this light, with these rules.",
+        "Each picture counted as an item: several pictures of one thing would break it.",
         f"Written to {written}: the bin takes it up by itself."
         if written
         else "Nothing was written: say which bin with --config FILE or --store FOLDER.",

@@ -90,6 +90,7 @@ def test_it_prints_the_promise_and_writes_what_the_daemon_reads(
     assert run(tray, 0.05, None, as_json=False) == ExitCode.GOOD
     people = capsys.readouterr().out
     assert "at most 5.00%" in people and "food" in people and "Nothing was written" in people
+    assert "Each picture counted as an item" in people
     assert max(map(len, people.splitlines())) <= 80
 
 
