@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -28,6 +30,15 @@ from trashbin.training.data import (
 )
 
 SHIPPED = json.loads(find().path.with_name("manifest.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 @pytest.fixture
@@ -97,11 +108,16 @@ def test_a_folder_that_cannot_be_written_is_no_traceback(
     assert "groups.csv/glass: Not a directory" in capsys.readouterr().err
 
 
-def test_ctrl_c_is_no_traceback(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_a_kill_are_no_traceback(
+    number: signal.Signals,
+    folders: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def stopped(args: object) -> int:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
+        return 0
 
     monkeypatch.setattr(command, "report", stopped)
     monkeypatch.setattr(sys, "argv", ["training", *given(folders)])

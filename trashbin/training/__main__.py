@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -258,6 +259,7 @@ def main() -> int:
 
 def plainly(work: Callable[[], int]) -> int:
     """The exit status of what is done; what stops it is told without a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the workers are ended as well
     try:
         return work()
     except KeyboardInterrupt:
