@@ -14,7 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.support_cli import spawn
-from tests.support_processes import Broker, Listener, Process, Start, config, wait_until
+from tests.support_processes import WAIT_S, Broker, Listener, Process, Start, config, wait_until
 from trashbin import events, scenes
 from trashbin.outbox import Outbox
 from trashbin.remembered import HELD

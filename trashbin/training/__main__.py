@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import shutil
-import signal
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from trashbin import whole_file
-from trashbin.errors import TrashbinError
 from trashbin.model import manifest
+from trashbin.training.command import count, plainly, share
 from trashbin.training.data import (
     FOLDS,
     LABELS,
@@ -34,28 +30,6 @@ from trashbin.training.data import (
 
 MODEL = Path("models/trashnet-mobilenetv3-large")
 WORK = Path(".cache/training")
-
-
-def count(least: int) -> Callable[[str], int]:
-    """Reads a whole number that is at least so large."""
-
-    def read(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
-        return int(text)
-
-    return read
-
-
-def share(text: str) -> float:
-    """Reads a share of the steps: above 0, and 1 for all of them."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return number
 
 
 def parser() -> argparse.ArgumentParser:
@@ -255,23 +229,6 @@ def main() -> int:
         return run(args)
 
     return plainly(begun)
-
-
-def plainly(work: Callable[[], int]) -> int:
-    """The exit status of what is done; what stops it is told without a traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the workers are ended as well
-    try:
-        return work()
-    except KeyboardInterrupt:
-        print("\nStopped. What is done is kept; the same command goes on there.", file=sys.stderr)
-        return 130
-    except OSError as error:  # a folder that cannot be written, a full disk
-        why = error.strerror or f"cannot be written whole {error.args}"  # NumPy's own
-        print(f"error: {error.filename or 'the disk'}: {why}", file=sys.stderr)
-        return 1
-    except TrashbinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return int(error.exit_code)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ from trashbin.pictures import read as read_picture
 from trashbin.scene import find_thing
 from trashbin.settings import Model
 from trashbin.training import backgrounds, composite, matte
-from trashbin.training.__main__ import count, plainly
+from trashbin.training.command import count, plainly
 from trashbin.training.data import (
     LABELS,
     Fold,
