@@ -153,7 +153,9 @@ def test_a_removed_bin_leaves_nothing_however_it_ends(
         assert socket is not None
         publisher._closing.set()  # it does not come back
         socket.shutdown(2)
-    left = b"Client trashbin-bin-1 " + (b"disconnected" if end == "closed" else b"closed its")
+    # of one that is cut off Mosquitto says, by what it was at, that it closed its connection or
+    # that a write to it went wrong
+    left = b"Client trashbin-bin-1 disconnected" if end == "closed" else b"lient trashbin-bin-1"
     assert wait_until(lambda: left in (broker.folder / "mosquitto.log").read_bytes()[log_end:])
     assert retained(broker) == {}
 
