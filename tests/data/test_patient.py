@@ -210,7 +210,9 @@ def test_a_tiny_run_goes_from_photographs_to_a_card_through_a_cut_and_is_made_ag
     again = replace(work, folder=tmp_path / "again", out=tmp_path / "made" / "tiny")
     again.folder.mkdir()
     assert recipe.check(again, plan.cut, work.out) == 0
-    assert "DIFFERS" not in capsys.readouterr().out
+    told_of = capsys.readouterr()
+    assert "DIFFERS" not in told_of.out
+    assert "whole run: 0.0 h left" in told_of.err
     facts = recipe.facts(again, plan.cut, work.out)
     text = card.write_card(data_folder(), work.out, facts).read_text()
     assert "| float16 | 64 |" in text and "{" not in text

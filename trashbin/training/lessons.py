@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,7 @@ class Course:
     bfloat16: bool = True  # of the forward pass; rounding to int8 needs float32
     seed: int = 0
     save_every: int = 300
+    later: int = 0  # steps of the trainings after this one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,9 +178,9 @@ def train(
         first = state["step"]
     torch.manual_seed(course.seed * 1_000_000 + first)
     run.model.train()
-    for step in tqdm(
-        range(first, course.steps), initial=first, total=course.steps, mininterval=10, desc=out.name
-    ):
+    begun, steps = time.monotonic(), range(first, course.steps)
+    bar = tqdm(steps, initial=first, total=course.steps, mininterval=10, desc=out.name)
+    for step in bar:
         for group, top in zip(solver.param_groups, tops, strict=True):
             group["lr"] = top * cycle(step / course.steps, course.warm)
         loss = loss_of()
@@ -190,6 +192,9 @@ def train(
             decay = min(course.average, (1 + step) / (10 + step))
             pair = (list(each.parameters()) for each in (run.mean, run.model))
             torch._foreach_lerp_(*pair, 1 - decay)
+        pace = (time.monotonic() - begun) / (step + 1 - first)
+        left = pace * (course.steps - step - 1 + course.later)
+        bar.set_postfix_str(f"whole run: {left / 3600:.1f} h left", refresh=False)
         if (step + 1) % course.save_every == 0 or step + 1 == course.steps:
             told(step + 1, float(loss.detach()), run.mean)
             state = {name: part.state_dict() for name, part in run.parts().items()}

@@ -82,8 +82,13 @@ class Plan:
         return *self.teachers, self.student, self.settle
 
     def course(self, full: AnyCourse) -> AnyCourse:
-        """With the steps that it is to have."""
-        return replace(full, steps=max(1, round(full.steps * self.effort)))
+        """With the steps that it and those after it are to have."""
+        later = self.courses[self.courses.index(full) + 1 :]
+        return replace(full, steps=self.steps(full), later=sum(map(self.steps, later)))
+
+    def steps(self, full: Course) -> int:
+        """How many it is to have."""
+        return max(1, round(full.steps * self.effort))
 
 
 class Stages:
@@ -203,7 +208,7 @@ def everything(work: recipe.Work, plan: Plan) -> Path:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
     else:
-        steps = sum(plan.course(each).steps for each in plan.courses)
+        steps = sum(map(plan.steps, plan.courses))
         print(f"There is no GPU here: {steps:,} steps, each of some seconds at best.", flush=True)
     torch.set_num_threads(max(1, (os.cpu_count() or 1) - plan.stock.workers))
     photos = read_photos(work.root)
