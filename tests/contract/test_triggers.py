@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,13 @@ from tests.contract.toy_world import toy_world
 from tests.support import FakeClock
 from trashbin import settings
 from trashbin.devices import TABLE, load
-from trashbin.devices.gpio import STUCK_S, Buttons, Lamp, StopInput
-from trashbin.errors import ActuatorError, CameraError, ConfigError, TriggerError
+from trashbin.devices.gpio import STUCK_S
+from trashbin.errors import CameraError, ConfigError, TriggerError
 from trashbin.ports import Context, Trigger
 from trashbin.scene import Scene
 from trashbin.types import Frame, Pixels, Signal, Source
 
-PIR, BUTTON, STOP, LAMP = 4, 17, 22, 23
+PIR, BUTTON = 4, 17
 SECTION: TypeAdapter[Any] = TypeAdapter(settings.Trigger)
 USUAL: dict[str, dict[str, Any]] = {
     "pir": {"pin": PIR},
@@ -221,105 +220,8 @@ def test_motion_without_a_camera_or_an_empty_tray_is_told(bench: Bench) -> None:
         bench.make("motion")
 
 
-def test_the_stop_switch_tells_at_once_each_time_and_shows_its_state(bench: Bench) -> None:
-    stops: list[bool] = []
-    told: list[Callable[[], None]] = []
-    stop = StopInput(STOP, bench.context, lambda: told[0]())
-    told.append(lambda: stops.append(stop.active))
-    assert not stop.active
-    for count in (1, 2):
-        bench.pin(STOP).drive_low()
-        assert stops == [True] * count
-        assert stop.active
-        bench.pin(STOP).drive_high()
-        assert not stop.active
-    stop.close()
-    stop.close()
-    bench.pin(STOP).drive_low()
-    assert stops == [True] * 2
-    assert not stop.active
-
-
-def test_a_stop_switch_that_is_closed_at_the_start_is_active(bench: Bench) -> None:
-    pin = bench.pin(STOP)
-    stop = StopInput(STOP, bench.context, lambda: None)
-    pin.drive_low()
-    assert stop.active
-    with pytest.raises(TriggerError, match="stop switch on pin 22"):
-        StopInput(STOP, bench.context, lambda: None)
-    stop.close()
-
-
-def test_a_stop_switch_that_cannot_be_read_counts_as_closed(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    stop = StopInput(STOP, bench.context, lambda: None)
-    with monkeypatch.context() as patch:
-        patch.setattr(type(bench.pin(STOP)), "_get_state", _raises)
-        assert stop.active and stop.active
-        told = stop.problem or ""
-    assert "switch on pin 22 cannot be read" in told and "pigpiod is gone" in told
-    assert caplog.messages == [told]
-    assert not stop.active and stop.problem is None
-    stop.close()
-
-
 def _raises(pin: object) -> None:
     raise ConnectionResetError("pigpiod is gone")
-
-
-def test_an_answer_button_tells_its_label_once_a_press(bench: Bench) -> None:
-    pressed: list[str] = []
-    buttons = Buttons({"glass": BUTTON, "metal": STOP}, "for", bench.context)
-    for _ in range(2):
-        buttons.open(pressed.append)
-    for pin in (STOP, BUTTON):
-        bench.pin(pin).drive_low()
-        bench.pin(pin).drive_high()
-    assert pressed == ["metal", "glass"]
-    with pytest.raises(TriggerError, match="button for metal on pin 22"):
-        Buttons({"metal": STOP}, "for", bench.context).open(pressed.append)
-    buttons.close()
-    buttons.close()
-    bench.pin(STOP).drive_low()
-    assert len(pressed) == 2
-    LED(BUTTON, pin_factory=bench.context.pins).close()
-
-
-@pytest.mark.parametrize("may_stay", [False, True])
-def test_a_button_that_stays_pressed_is_a_problem_and_a_closed_door_is_none(
-    bench: Bench, may_stay: bool
-) -> None:
-    pins = {"glass": BUTTON, "metal": STOP}
-    buttons = Buttons(pins, "for", bench.context, may_stay=may_stay)
-    buttons.open(lambda name: None)
-    bench.pin(STOP).drive_low()
-    bench.clock.advance(STUCK_S - 1)
-    assert buttons.problem is None
-    bench.clock.advance(1)
-    told = buttons.problem or ""
-    assert told.startswith("" if may_stay else "The button for metal on pin 22 has been on for 10")
-    assert ("jammed" in told) != may_stay and "glass" not in told
-    bench.pin(STOP).drive_high()
-    assert buttons.problem is None
-    buttons.close()
-
-
-def test_a_button_whose_pin_is_taken_is_tried_again_and_the_others_work(bench: Bench) -> None:
-    pressed: list[str] = []
-    other = LED(BUTTON, pin_factory=bench.context.pins)
-    buttons = Buttons({"glass": BUTTON, "metal": STOP}, "for", bench.context)
-    with pytest.raises(TriggerError, match="button for glass on pin 17 cannot be opened"):
-        buttons.open(pressed.append)
-    assert buttons.problem is not None and "metal" not in buttons.problem
-    other.close()
-    assert buttons.problem is None
-    for pin in (STOP, BUTTON):
-        bench.pin(pin).drive_low()
-    assert pressed == ["metal", "glass"]
-    buttons.close()
-    assert buttons.problem is None
-    LED(BUTTON, pin_factory=bench.context.pins).close()
 
 
 @pytest.mark.parametrize("kind", ["pir", "button"])
@@ -390,21 +292,3 @@ def test_a_pin_that_is_on_as_the_bin_starts_has_its_time_too(
     bench.clock.advance(STUCK_S)
     assert trigger.problem is not None
     trigger.close()
-
-
-def test_the_tray_lamp_is_dark_until_lit_and_dark_when_closed(bench: Bench) -> None:
-    lamp = Lamp("tray lamp", LAMP, bench.context)
-    pin = bench.pin(LAMP)
-    assert not pin.state
-    lamp.on()
-    assert pin.state
-    lamp.off()
-    assert not pin.state
-    lamp.on()
-    with pytest.raises(ActuatorError, match="tray lamp on pin 23"):
-        Lamp("tray lamp", LAMP, bench.context)
-    lamp.close()
-    lamp.close()
-    assert not pin.state
-    with pytest.raises(ActuatorError, match="cannot be lit"):
-        lamp.on()
