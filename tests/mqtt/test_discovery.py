@@ -165,7 +165,7 @@ def test_a_removed_bin_that_ends_while_it_connects_anew_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(mqtt, "RENEW_S", 0.0)
     publisher = make()
-    assert wait_until(lambda: f"{ROOT}/availability" in retained(broker))
+    assert wait_until(lambda: {f"{ROOT}/availability", CONFIG} <= retained(broker).keys())
     monkeypatch.setattr(publisher, "_connect", lambda: None)  # it never gets that far
     publisher.forget()
     assert wait_until(lambda: not publisher.connected)

@@ -170,7 +170,7 @@ def refused(args: argparse.Namespace) -> str | None:
     if args.verb != "reference" and (why := lacking(args.data)):
         return why
     measured = FOLDS if args.verb == "report" else [args.fold] if args.verb == "evaluate" else []
-    if why := empty_fold(args.data, measured):
+    if measured and (why := empty_fold(args.data, measured)):
         return why
     for name in ((LARGE, LITE) if trains else (LARGE,)) if "weights" in args else ():
         if not (args.weights / name).is_file():
