@@ -180,9 +180,11 @@ def build(
         made.open("trigger", trigger, stack, daemon.emit)
     if made.camera is not None:
         made.open("camera", made.camera, stack)
-    for switch in (made.tray_lamp, made.broker_lamp, made.actuation.stop):
+    for switch in (made.tray_lamp, made.broker_lamp):
         if switch is not None:
             stack.callback(close, switch)
+    if made.actuation.stop is not None:
+        made.open("stop", made.actuation.stop, stack)
     for actuator in made.actuation.actuators:
         made.open("actuator" if actuator.moves else "lamps", actuator, stack)
     if made.answers is not None:

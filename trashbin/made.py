@@ -73,15 +73,12 @@ class Made:
         self.camera = self._camera(context)
         self.classifier = self._try("model", self._model)
         context = replace(context, camera=self.camera, scene=scene)
-        if config.gpio.stop is not None and context.pins is None:
-            # a servo on a board needs no pin, and must not move past a switch that nobody reads
-            problems["stop"] = f"The stop switch on pin {config.gpio.stop} cannot be read: see gpio"
-        elif config.gpio.stop is not None:
+        if config.gpio.stop is not None:
             pin = config.gpio.stop
             # looked up when it fires: the actuators are made below
-            stop = self._try(
-                "stop", lambda: _gpio().StopInput(pin, context, lambda: self.actuation.halt())
-            )
+            stop = _gpio().StopInput(pin, context, lambda: self.actuation.halt())
+            # without a way to the pins, too: a servo on a board needs none of them, and must not
+            # move past a switch that nobody reads
             context = replace(context, stop=stop)
         for section in config.triggers:
             self.triggers += filter(None, [self._make("trigger", section, context)])

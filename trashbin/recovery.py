@@ -94,8 +94,6 @@ class Recovery:
     def _went_home(self, may_move: bool) -> bool:
         """The lid is closed again: what was stopped half-way goes back to rest, if it may."""
         actuation = self.parts.actuation
-        if actuation.stop is None:
-            return False
         off, before = actuation.switched_off, self._unread
         self._unread = actuation.unread
         if off:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
@@ -21,6 +22,7 @@ def test_the_stop_switch_tells_at_once_each_time_and_shows_its_state(context: Co
     told: list[Callable[[], None]] = []
     stop = StopInput(STOP, context, lambda: told[0]())
     told.append(lambda: stops.append(stop.active))
+    stop.open()
     assert not stop.active
     for count in (1, 2):
         context.pins.pin(STOP).drive_low()
@@ -38,10 +40,38 @@ def test_the_stop_switch_tells_at_once_each_time_and_shows_its_state(context: Co
 def test_a_stop_switch_that_is_closed_at_the_start_is_active(context: Context) -> None:
     pin = context.pins.pin(STOP)
     stop = StopInput(STOP, context, lambda: None)
+    stop.open()
     pin.drive_low()
     assert stop.active
     with pytest.raises(TriggerError, match="stop switch on pin 22"):
-        StopInput(STOP, context, lambda: None)
+        StopInput(STOP, context, lambda: None).open()
+    stop.close()
+
+
+def test_a_stop_switch_whose_pin_is_taken_counts_as_closed_until_it_can_be_read(
+    context: Context,
+) -> None:
+    stops: list[bool] = []
+    other = LED(STOP, pin_factory=context.pins)
+    stop = StopInput(STOP, context, lambda: stops.append(True))
+    with pytest.raises(TriggerError, match="pin 22 cannot be opened, and counts as closed") as told:
+        stop.open()
+    assert stop.active and stop.active and stop.problem == str(told.value)
+    other.close()
+    context.pins.pin(STOP).drive_high()
+    assert not stop.active and stop.problem is None
+    context.pins.pin(STOP).drive_low()
+    assert stop.active and stops == [True], "it tells at once from now on"
+    stop.close()
+    LED(STOP, pin_factory=context.pins).close()
+    assert not stop.active
+
+
+def test_a_stop_switch_without_a_way_to_its_pin_is_not_sought_elsewhere(context: Context) -> None:
+    stop = StopInput(STOP, replace(context, pins=None), lambda: None)
+    with pytest.raises(TriggerError, match="pin 22 cannot be read: see gpio"):
+        stop.open()
+    assert stop.active
     stop.close()
 
 
@@ -49,6 +79,7 @@ def test_a_stop_switch_that_cannot_be_read_counts_as_closed(
     context: Context, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     stop = StopInput(STOP, context, lambda: None)
+    stop.open()
     with monkeypatch.context() as patch:
         patch.setattr(
             type(context.pins.pin(STOP)), "_get_state", Mock(side_effect=OSError("pigpiod is gone"))

@@ -104,6 +104,7 @@ def test_a_servo_that_is_not_open_cannot_sort(bench: Bench) -> None:
 
 def with_stop_switch(bench: Bench, on_stop: Callable[[], None]) -> StopInput:
     stop = StopInput(STOP, bench.context, on_stop)
+    stop.open()
     bench.context = replace(bench.context, stop=stop)
     return stop
 

@@ -189,6 +189,7 @@ def test_what_still_runs_from_before_a_crash_ends_as_it_is_opened(bench: Bench) 
 def test_the_stop_switch_ends_the_pulse_and_nothing_moves_until_it_is_off(bench: Bench) -> None:
     made: list[Any] = []
     stop = StopInput(STOP, bench.context, lambda: made[0].release())
+    stop.open()
     bench.context = replace(bench.context, stop=stop)
     servo = bench.make()
     made.append(servo)

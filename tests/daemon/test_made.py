@@ -7,12 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from gpiozero import LED
 
 from tests.support import FakeClock
 from trashbin import app, config, made
 from trashbin.devices.gpio import STUCK_S
 from trashbin.devices.pins import pin_factory
-from trashbin.errors import StoreError
+from trashbin.errors import StoppedError, StoreError
 from trashbin.status import Status
 
 NO_PINS = """\
@@ -44,6 +45,41 @@ def test_nothing_moves_where_the_stop_switch_cannot_be_read(tmp_path: Path) -> N
         daemon.begin()
         assert {"gpio", "stop"} <= daemon.parts.problems.keys()
         assert daemon.status is Status.FAULT
+        # nor does what goes back to rest from a move that the power cut off
+        with pytest.raises(StoppedError, match="switch on pin 27 cannot be read: see gpio"):
+            daemon.parts.actuation.home()
+
+
+def test_a_stop_switch_whose_pin_another_program_has_is_read_as_soon_as_it_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "trashbin.yaml"
+    file.write_text(NO_PINS.replace("pigpio", "mock"))
+    clock, pins = FakeClock(), pin_factory("mock")
+    monkeypatch.setattr(made, "_pins", lambda config: pins)
+    other = LED(27, pin_factory=pins)
+    with ExitStack() as stack:
+        daemon = app.build(config.read(file), clock, stack)
+
+        def state() -> tuple[Status, str | None]:
+            clock.stopped = False
+            clock.at(clock.elapsed + 3, clock.stop)
+            daemon.run()
+            return daemon.status, daemon.parts.problems.get("stop")
+
+        daemon.begin()
+        taken = daemon.parts.problems["stop"]
+        assert "pin 27 cannot be opened, and counts as closed" in taken
+        assert state() == (Status.FAULT, taken)
+        with pytest.raises(StoppedError, match="counts as closed"):
+            daemon.parts.actuation.home()
+        other.close()
+        status, why = state()
+        assert status is not Status.FAULT and why is None
+        pins.pin(27).drive_low()
+        status, why = state()
+        assert status is Status.FAULT and why is not None and "the lid is open" in why
+    LED(27, pin_factory=pins).close()
 
 
 def test_a_doctor_that_looks_at_the_lock_turns_no_bin_away(tmp_path: Path) -> None:

@@ -204,26 +204,47 @@ class Buttons:
 
 
 class StopInput:
-    """A lid or hand switch that closes its pin to ground; takes the pin when made.
+    """A lid or hand switch that closes its pin to ground.
 
-    ``on_stop`` runs at once, on the GPIO thread, each time the switch closes.
-    TriggerError if the pin can't be had.
+    ``on_stop`` runs at once, on the GPIO thread, each time the switch closes. While its pin
+    cannot be had it counts as closed, and is tried again whenever it is asked.
     """
 
     def __init__(self, pin: int, context: Context, on_stop: Callable[[], None]) -> None:
         self._what = f"The stop switch on pin {pin}"
-        with told_as(TriggerError, f"{self._what} cannot be opened"):
-            self._button: Button | None = Button(pin, pin_factory=context.pins)
-            self._button.when_activated = lambda: on_stop()
+        self._pins = context.pins
+        self._make = partial(Button, pin, pin_factory=context.pins)
+        self._on_stop = on_stop
+        self._button: Button | None = None
+        self._closed = False
         self.problem: str | None = None
+
+    def open(self) -> None:
+        """Take the pin. TriggerError if it can't be had."""
+        if self._pins is None:  # gpiozero would choose a way to it by itself
+            raise TriggerError(f"{self._what} cannot be read: see gpio")
+        cannot = f"{self._what} cannot be opened, and counts as closed"
+        with told_as(TriggerError, cannot), ExitStack() as undo:
+            button = self._make()
+            undo.callback(button.close)  # RPi.GPIO has a pin, and may fail to watch it
+            button.when_activated = self._on_stop
+            undo.pop_all()
+            self._button = button
 
     @property
     def active(self) -> bool:
         """True while the switch is closed, read from the pin itself; or cannot be read."""
-        if self._button is None:
+        if self._closed:
             return False
         try:
-            active = bool(self._button.is_active)
+            if self._button is None:
+                self.open()
+            button = self._button
+            assert button is not None
+            active = bool(button.is_active)
+        except TriggerError as error:
+            self.problem = self.problem or str(error)
+            return True
         except Exception as error:  # the libraries raise what they please
             if self.problem is None:  # the first of them, or it would be another each time
                 self.problem = f"{self._what} cannot be read, and counts as closed: {error}"
@@ -234,6 +255,7 @@ class StopInput:
 
     def close(self) -> None:
         """Free the pin."""
+        self._closed = True
         if self._button is not None:
             self._button.close()
             self._button = None

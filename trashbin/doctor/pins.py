@@ -60,6 +60,7 @@ def stoppable(context: Context) -> Iterator[Context]:
         yield context
         return
     with closing(StopInput(pin, context, lambda: None)) as switch:
+        switch.open()
         yield replace(context, stop=switch)
 
 
