@@ -15,6 +15,7 @@ from trashbin.cli_options import (
     give_one,
     json_option,
     model_option,
+    same_bin,
     store_option,
 )
 from trashbin.errors import NoStoreError
@@ -157,7 +158,8 @@ def teach(
             classifier = tflite.open_model(section, model)
     if back:
         return teaching.back(where, classifier, as_json=as_json)
-    return teaching.run(where, classifier, dry=dry, as_json=as_json)
+    of = same_bin(config, store, model)
+    return teaching.run(where, classifier, of=of, dry=dry, as_json=as_json)
 
 
 @click.command("export-labels", epilog=EXIT_STATUSES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trashbin.cli_options import EXIT_STATUSES, FILE, FOLDER, F, give_one, json_option
+from trashbin.cli_options import EXIT_STATUSES, FILE, FOLDER, F, give_one, json_option, same_bin
 from trashbin.errors import ExitCode, ModelError
 
 if TYPE_CHECKING:
@@ -114,8 +114,9 @@ def install(
         click.echo("It takes over between two items, or as the bin starts.")
     else:
         click.echo(f"It judges {items} items beside the running network, and then takes over.")
+    of = same_bin(config, store)
     click.echo(
-        "How it goes: sudo trashbin model list.  The way back: sudo trashbin model rollback."
+        f"How it goes: sudo trashbin model list{of}\nThe way back: sudo trashbin model rollback{of}"
     )
 
 

@@ -6,6 +6,7 @@ import errno
 import io
 import math
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,12 @@ def give_one(config: object, store: Path | None) -> None:
     """UsageError where ``--config`` and ``--store`` are both given."""
     if config is not None and store is not None:
         raise click.UsageError("--config and --store both say where the store is: give one.")
+
+
+def same_bin(config: Path | None, store: Path | None, model: str | None = None) -> str:
+    """What ends a command that is told as the next one, so that it is about the same bin."""
+    given = {"config": config, "store": store, "model": model}
+    return "".join(f" --{key} {shlex.quote(str(value))}" for key, value in given.items() if value)
 
 
 def json_option(function: F) -> F:

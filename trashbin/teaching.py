@@ -117,10 +117,12 @@ def _layer(worn: Head) -> Layer:
     return Layer(last, worn.gate.astype(np.float64), worn.lean)
 
 
-def run(store: Path, classifier: TFLiteClassifier, *, dry: bool, as_json: bool) -> ExitCode:
+def run(
+    store: Path, classifier: TFLiteClassifier, *, of: str = "", dry: bool, as_json: bool
+) -> ExitCode:
     """Learn from the store's answers and let the bin wear what is better; BAD_INPUT if nothing is.
 
-    ``dry`` installs nothing.
+    ``of`` ends the commands that are told, naming the bin; ``dry`` installs nothing.
     """
     heads = Heads(store)
     network = classifier.file.id.sha256
@@ -133,7 +135,7 @@ def run(store: Path, classifier: TFLiteClassifier, *, dry: bool, as_json: bool) 
     if as_json:
         click.echo(json.dumps(_told(learned, installed)))
     else:
-        _show(learned, installed, store)
+        _show(learned, installed, of)
     return ExitCode.GOOD if learned.content is not None else ExitCode.BAD_INPUT
 
 
@@ -167,7 +169,7 @@ def _told(learned: Lesson, installed: Head | None) -> dict[str, Any]:
     return told | {"head": None if installed is None else installed.digest}
 
 
-def _show(learned: Lesson, installed: Head | None, store: Path) -> None:
+def _show(learned: Lesson, installed: Head | None, of: str) -> None:
     count = sum(learned.counts.values())
     named = ", ".join(f"{label} {n}" for label, n in sorted(learned.counts.items()))
     click.echo(f"{count} answered items{f': {named}' if named else ''}")
@@ -187,6 +189,6 @@ def _show(learned: Lesson, installed: Head | None, store: Path) -> None:
         click.echo(
             f"The bin wears the new head {installed.digest[:12]} from the next item on.\n"
             "What was promised by an earlier calibration is withdrawn. Calibrate again on items "
-            f"of this tray that it was not taught with:\n  trashbin calibrate --store {store} DIR\n"
-            f"The way back: trashbin teach --back --store {store}"
+            f"of this tray that it was not taught with:\n  trashbin calibrate{of} DIR\n"
+            f"The way back: trashbin teach --back{of}"
         )

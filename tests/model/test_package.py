@@ -298,6 +298,8 @@ def test_install_list_and_rollback(archive: Path, shelf: Shelf) -> None:
     store = ["--store", shelf.folder.parent]
     done = call("install", archive, "--sha256", digest(archive), "--items", 7, *store)
     assert done.exit_code == 0 and "judges 7 items" in done.output
+    for verb in ("list", "rollback"):
+        assert f"sudo trashbin model {verb} --store {shelf.folder.parent}\n" in done.output
     told = json.loads(call("list", "--json", *store).output)
     assert told["trial"]["items"] == 7
     states = {(m["installed"], m["variant"]): m["state"] for m in told["models"]}

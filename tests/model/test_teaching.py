@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -218,6 +220,18 @@ def test_a_dry_run_installs_nothing(taught: Taught) -> None:
     taught.answer(*taught.tray(10))
     assert taught.trashbin("--dry-run").exit_code == 0
     assert Heads(taught.store).worn(taught.network.file.id.sha256) is None
+
+
+def test_the_commands_that_it_tells_are_about_the_same_bin(taught: Taught, tmp_path: Path) -> None:
+    file = tmp_path / "my bin.yaml"
+    base = yaml.safe_load((resources.root() / "config" / "demo.yaml").read_text())
+    mine = {"model": {"name": str(taught.path)}, "store": {"path": str(taught.store)}}
+    file.write_text(yaml.safe_dump(base | mine))
+    taught.answer(*taught.tray(10))
+    told = call("teach", "--config", str(file)).output
+    assert f"trashbin calibrate --config '{file}' DIR" in told
+    (back,) = re.findall("The way back: trashbin (.+)", told)
+    assert "own head instead" in call(*shlex.split(back)).output
 
 
 def test_evaluate_compares_before_and_after(
