@@ -26,6 +26,7 @@ STARTS = 3  # of the bin without one item compared: then the new model ends the 
 SAME = 0.8  # of the items on which both would act, at least so many must get the same label ...
 SAME_FROM = 5  # ... once there are so many
 ACTED = 0.5  # of the items on which the running one acts, it must act on at least so many
+_LEFT = ". What that one was taught stays with it: this one learns from the answers to what it sees"
 
 
 class Canary:
@@ -172,6 +173,7 @@ class Canary:
             f"{classifier.model.name} ({classifier.model.sha256[:12]}) runs now, instead of "
             + ("none" if before is None else f"{before.model.name} ({before.model.sha256[:12]})")
             + f": {why}"
+            + (_LEFT if before and before.model.head and not classifier.model.head else "")
         )
         self.condition.tell()
 

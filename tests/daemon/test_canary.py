@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,18 @@ def test_it_judges_beside_the_running_one_and_then_takes_over(bench: Bench) -> N
     last = bench.events()[-1]
     assert last.model == Candidate.model and last.top1 == pytest.approx(0.8)
     assert bench.shelf.state().starts is None, "it has judged an item: it is no longer new"
+
+
+def test_what_the_one_before_was_taught_is_told_to_stay_with_it(bench: Bench) -> None:
+    bench.network.model = replace(bench.network.model, head="a" * 64)  # type: ignore[misc]
+    bench.shelf.begin_trial(NEW, 1)
+    bench.items(1)
+    assert bench.running() == "new"
+    (said,) = bench.said()
+    assert "What that one was taught stays with it" in said
+    bench.shelf.go_back("by hand")
+    bench.go(3)
+    assert bench.running() == "fake" and "taught" not in bench.said()[-1]
 
 
 @pytest.mark.parametrize(
