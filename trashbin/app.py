@@ -27,7 +27,7 @@ from trashbin.config import Loaded
 from trashbin.daemon import Daemon
 from trashbin.errors import ExitCode, GivenUpError, StoreError
 from trashbin.events import Event, boot_id
-from trashbin.made import Made, close
+from trashbin.made import Made
 from trashbin.outbox import Outbox
 from trashbin.ports import Clock
 from trashbin.record import Recorder
@@ -180,11 +180,13 @@ def build(
         made.open("trigger", trigger, stack, daemon.emit)
     if made.camera is not None:
         made.open("camera", made.camera, stack)
-    for switch in (made.tray_lamp, made.broker_lamp):
+    for name, switch in (
+        ("tray_lamp", made.tray_lamp),
+        ("broker_lamp", made.broker_lamp),
+        ("stop", made.actuation.stop),
+    ):
         if switch is not None:
-            stack.callback(close, switch)
-    if made.actuation.stop is not None:
-        made.open("stop", made.actuation.stop, stack)
+            made.open(name, switch, stack)
     for actuator in made.actuation.actuators:
         made.open("actuator" if actuator.moves else "lamps", actuator, stack)
     if made.answers is not None:

@@ -105,8 +105,7 @@ class Made:
             )
 
     def _lamp(self, name: str, pin: int | None, context: Context) -> Switch | None:
-        what = name.replace("_", " ")
-        return None if pin is None else self._try(name, lambda: _gpio().Lamp(what, pin, context))
+        return None if pin is None else _gpio().Lamp(name.replace("_", " "), pin, context)
 
     def _at_the_bin(self, context: Context) -> None:
         """What people press, and what sees how full the bins are."""

@@ -160,7 +160,12 @@ class Actuator(Protocol):
 
 
 class Switch(Protocol):
-    """Something that is on or off: the lamp over the tray."""
+    """Something that is on or off: the lamp over the tray, or the broker's."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be had, and does nothing; it is tried again. None where it works."""
+        ...
 
     def on(self) -> None:
         """Switch on."""

@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 
 CLOCK_JUMP_S = 5.0  # more is told; a time server's small corrections are not
 # the problems; none stops anything
-BROKER, BROKER_LAMP, MODEL_FILE = "broker", "broker_lamp", "model file"
+BROKER, MODEL_FILE = "broker", "model file"
+BROKER_LAMP, TRAY_LAMP = "broker_lamp", "tray_lamp"
 STUCK_TRIGGER = "stuck trigger"
 TRIGGER, BUTTONS = "trigger", "buttons"  # of the start: what could not be opened
 
@@ -33,6 +34,7 @@ class Surroundings:
     def look(self) -> None:
         """Each of them."""
         self._look_at_broker()
+        self._look_at_lamps()
         self._look_at_clock()
         self._look_at_model()
         self._look_at_triggers()
@@ -41,7 +43,6 @@ class Surroundings:
     def _look_at_broker(self) -> None:
         """Away for long. It is told with its end, when the event gets through."""
         problem, now = self._parts.publisher.problem, self._parts.clock.monotonic()
-        self._light()
         if problem in (None, self._condition.problems.get("store")):  # the store's is told as such
             self._away_since = None
             self._condition.told_over(BROKER)
@@ -52,17 +53,18 @@ class Surroundings:
             message = f"{problem}. Events are kept, and sent when it is back."
             self._condition.told(BROKER, message)
 
-    def _light(self) -> None:
-        """Show at the bin whether its events leave it."""
-        lamp = self._parts.broker_lamp
-        if lamp is None:
-            return
-        try:
-            (lamp.on if self._parts.publisher.connected else lamp.off)()
-            self._condition.told_over(BROKER_LAMP)
-        except DeviceError as error:
-            if not self._told(BROKER_LAMP):
-                self._condition.told(BROKER_LAMP, str(error))
+    def _look_at_lamps(self) -> None:
+        """The broker's shows at the bin whether its events leave it."""
+        parts, looker = self._parts, self._parts.looker
+        if parts.broker_lamp is not None:
+            wrong = parts.broker_lamp.problem
+            try:
+                (parts.broker_lamp.on if parts.publisher.connected else parts.broker_lamp.off)()
+            except DeviceError as error:
+                wrong = str(error)
+            self._tell(BROKER_LAMP, wrong)
+        if looker is not None and looker.tray_lamp is not None:
+            self._tell(TRAY_LAMP, looker.tray_lamp.problem)
 
     def _look_at_clock(self) -> None:
         """Set by hand or by a time server: dates before and after do not fit together."""
@@ -82,11 +84,7 @@ class Surroundings:
     def _look_at_model(self) -> None:
         """Exchanged on the disk: what is loaded goes on."""
         looker = self._parts.looker
-        changed = None if looker is None else looker.classifier.changed()
-        if changed is None:
-            self._condition.told_over(MODEL_FILE)
-        elif not self._told(MODEL_FILE):
-            self._condition.told(MODEL_FILE, changed)
+        self._tell(MODEL_FILE, None if looker is None else looker.classifier.changed())
 
     def _look_at_triggers(self) -> None:
         """On for good: nothing that falls is noticed, which nobody would be told otherwise."""
@@ -101,14 +99,17 @@ class Surroundings:
 
     def _look_at_buttons(self) -> None:
         """One that stays pressed answers nothing."""
-        wrong = _problems(self._parts.buttons)
-        if not wrong:
-            self._condition.told_over(BUTTONS)
-        elif not self._told(BUTTONS):
-            self._condition.told(BUTTONS, wrong)
+        self._tell(BUTTONS, _problems(self._parts.buttons) or None)
 
     def _clock_offset(self) -> float:
         return self._parts.clock.now().timestamp() - self._parts.clock.monotonic()
+
+    def _tell(self, part: str, wrong: str | None) -> None:
+        """Tell once what is wrong with a part, and that it is over."""
+        if wrong is None:
+            self._condition.told_over(part)
+        elif not self._told(part):
+            self._condition.told(part, wrong)
 
     def _told(self, part: str) -> bool:
         return part in self._condition.problems

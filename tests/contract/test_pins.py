@@ -148,6 +148,7 @@ def test_a_button_whose_pin_is_taken_is_tried_again_and_the_others_work(context:
 
 def test_the_tray_lamp_is_dark_until_lit_and_dark_when_closed(context: Context) -> None:
     lamp = Lamp("tray lamp", LAMP, context)
+    lamp.open()
     pin = context.pins.pin(LAMP)
     assert not pin.state
     lamp.on()
@@ -156,7 +157,7 @@ def test_the_tray_lamp_is_dark_until_lit_and_dark_when_closed(context: Context) 
     assert not pin.state
     lamp.on()
     with pytest.raises(ActuatorError, match="tray lamp on pin 23"):
-        Lamp("tray lamp", LAMP, context)
+        Lamp("tray lamp", LAMP, context).open()
     lamp.close()
     lamp.close()
     assert not pin.state

@@ -42,6 +42,7 @@ class Bulb:
 
     lit = False
     broken = False
+    problem: str | None = None
 
     def on(self) -> None:
         if self.broken:

@@ -10,7 +10,7 @@ from tests.daemon.rig import Bulb, Rig
 from trashbin.devices.gpio import STUCK_S, Buttons, Lamp, PirTrigger
 from trashbin.devices.none import MqttTrigger
 from trashbin.devices.pins import pin_factory
-from trashbin.errors import TriggerError
+from trashbin.errors import ActuatorError, TriggerError
 from trashbin.ports import Context, Emit
 from trashbin.settings import PirTrigger as PirSettings
 from trashbin.status import Status
@@ -21,6 +21,7 @@ PIN = 25
 def test_the_broker_lamp_is_lit_while_the_broker_is_there(rig: Rig) -> None:
     pins = pin_factory("mock")
     lamp = Lamp("broker lamp", PIN, Context(rig.clock, rig.config, pins=pins))
+    lamp.open()
     rig.daemon.parts.broker_lamp = lamp
     rig.go(10)
     assert pins.pin(PIN).state
@@ -71,6 +72,7 @@ def test_what_could_not_be_opened_is_over_once_it_is(rig: Rig, part: str) -> Non
         "buttons": Buttons({"glass": PIN}, "for", context),
     }[part]
     other = Lamp("broker lamp", PIN, context)
+    other.open()
     with pytest.raises(TriggerError) as failed:
         opened.open(lambda what: None)
     if part == "trigger":
@@ -135,3 +137,31 @@ def test_a_broker_lamp_that_fails_is_told_once_and_stops_nothing(rig: Rig) -> No
     lamp.broken = False
     rig.go(10)
     assert rig.told.topics["state"]["problem"] is False
+
+
+@pytest.mark.parametrize("part", ["broker_lamp", "tray_lamp"])
+def test_a_lamp_whose_pin_another_program_has_is_lit_once_it_is_free(rig: Rig, part: str) -> None:
+    pins = pin_factory("mock")
+    context = Context(rig.clock, rig.config, pins=pins)
+    other, lamp = Lamp("other", PIN, context), Lamp(part.replace("_", " "), PIN, context)
+    other.open()
+    looker = rig.daemon.parts.looker
+    assert looker is not None
+    if part == "tray_lamp":
+        looker.tray_lamp = lamp
+    else:
+        rig.daemon.parts.broker_lamp = lamp
+    with pytest.raises(ActuatorError) as failed:
+        lamp.open()
+    rig.daemon.condition.fault(part, str(failed.value))  # as at the start
+    rig.go(60)
+    assert list(rig.daemon.parts.problems) == [part] and rig.kinds() == ["fault"]
+    rig.sorts_the_next()
+    other.close()
+    rig.go(10)
+    assert rig.told.topics["state"]["problems"] == {}
+    pins.pin(PIN).clear_states()
+    rig.sorts_the_next()
+    rig.go(10)
+    assert True in [bool(state.state) for state in pins.pin(PIN).states]
+    lamp.close()

@@ -264,24 +264,44 @@ class StopInput:
 class Lamp:
     """A lamp of one purpose (``what``, in words): over the tray, or for the broker.
 
-    Takes the pin, dark, when made. ActuatorError if it can't be had.
+    One whose pin cannot be had stays dark.
     """
 
     def __init__(self, what: str, pin: int, context: Context) -> None:
-        self._what = what
-        with told_as(ActuatorError, f"The {what} on pin {pin} cannot be opened"):
-            self._led = LED(pin, pin_factory=context.pins)
+        self._what, self._pin = what, pin
+        self._make = partial(LED, pin, pin_factory=context.pins)
+        self._led: LED | None = None
+        self._closed = False
+
+    @property
+    def problem(self) -> str | None:
+        """Why its pin cannot be had; it is tried again."""
+        try:
+            if self._led is None and not self._closed:
+                self.open()
+        except ActuatorError as error:
+            return str(error)
+        return None
+
+    def open(self) -> None:
+        """Take the pin, dark. ActuatorError if it can't be had."""
+        with told_as(ActuatorError, f"The {self._what} on pin {self._pin} cannot be opened"):
+            self._led = self._make()
 
     def on(self) -> None:
         """Light it."""
-        with told_as(ActuatorError, f"The {self._what} cannot be lit"):
-            self._led.on()
+        if self._led is not None:
+            with told_as(ActuatorError, f"The {self._what} cannot be lit"):
+                self._led.on()
 
     def off(self) -> None:
         """Put it out."""
-        with told_as(ActuatorError, f"The {self._what} cannot be put out"):
-            self._led.off()
+        if self._led is not None:
+            with told_as(ActuatorError, f"The {self._what} cannot be put out"):
+                self._led.off()
 
     def close(self) -> None:
         """Put the lamp out and free the pin."""
-        self._led.close()
+        self._closed = True
+        if self._led is not None:
+            self._led.close()

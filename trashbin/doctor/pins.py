@@ -71,6 +71,7 @@ def lit(context: Context) -> Iterator[None]:
     if pin is not None and context.pins is not None:
         with suppress(DeviceError):  # what the check of the lamp will tell
             lamp = Lamp("tray lamp", pin, context)
+            lamp.open()
             lamp.on()
     try:
         yield
@@ -350,6 +351,7 @@ class Pins:
             return
         try:
             with closing(Lamp(what, pin, self.context)) as lamp:
+                lamp.open()
                 lamp.on()
                 self.context.clock.wait(LIT_S)
                 seen = self.person.ask(f"Did the {what} light?")
