@@ -188,7 +188,7 @@ def test_a_tiny_run_goes_from_photographs_to_a_card_through_a_cut_and_is_made_ag
     parent = patient.everything(work, plan)
     log = [json.loads(line) for line in (work.folder / "log.jsonl").read_text().splitlines()]
     assert [(each["stage"], each.get("step")) for each in log] == [
-        *(("teacher-0", 1), ("teacher-1", 1), ("teacher-2", 1), ("prune", None)),
+        *(("begin", None), ("teacher-0", 1), ("teacher-1", 1), ("teacher-2", 1), ("prune", None)),
         *(("student", 1), ("ranges", None), ("settle", 1), ("settle", 2)),
     ]
     network, exported = export.read_parent(parent)
@@ -216,6 +216,9 @@ def test_a_tiny_run_goes_from_photographs_to_a_card_through_a_cut_and_is_made_ag
     facts = recipe.facts(again, plan.cut, work.out)
     text = card.write_card(data_folder(), work.out, facts).read_text()
     assert "| float16 | 64 |" in text and "{" not in text
+    assert "(Beyer et al., CVPR 2022): 1 steps of" in text and "least squares, and 2 steps" in text
+    assert "about composites. A" in text, "no rendered scene was given"
+    assert "round\n  differently.\n" in text and "98.3" not in text, "that is of what ships"
     cut_to = shape.multiply_adds()  # which channels go depends on the workers' pace
     assert 10_000_000 < cut_to <= 20_000_000
     assert f"pruned to {cut_to / 1e6:.0f} M multiply-adds" in text

@@ -203,6 +203,8 @@ def everything(work: recipe.Work, plan: Plan) -> Path:
     if file.exists():
         return file
     work.folder.mkdir(parents=True, exist_ok=True)
+    if not (work.folder / "log.jsonl").exists():
+        work.log("begin", {"drawn": work.drawn is not None})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if on_gpu(device):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
