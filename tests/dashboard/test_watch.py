@@ -239,13 +239,17 @@ def test_who_asked_first_gives_way_where_nobody_answers(watch: Watch) -> None:
     assert len(watch._asked) == module.MAX_WAITING
 
 
+LONG = an_event(seq=1, store_id="s", bin="x" * wire.MAX_SAID).to_json().encode()
+
+
 @pytest.mark.parametrize(
     ("topic", "payload"),
     [
         (b"trashbin/a bin/event", b"{}"),
         (b"trashbin/\xff/event", b"{}"),
         (b"trashbin/bin-1/event", b"null"),
-        (b"trashbin/bin-1/event", b" " * (wire.MAX_BYTES + 1)),
+        (b"trashbin/bin-1/event", LONG),  # pages drew them, and each would stay on the disk
+        (b"trashbin/bin-1/response/image", b" " * (wire.MAX_BYTES + 1)),
         (b"trashbin/bin-1/info", b"[]"),
     ],
 )

@@ -214,10 +214,11 @@ class Watch:
             address = wire.address(message.topic)
         except UnicodeDecodeError:
             address = None
-        if address is None or len(message.payload) > wire.MAX_BYTES:
+        device, what = address or ("", "")
+        most = wire.MAX_BYTES if what == "response/image" else wire.MAX_SAID
+        if not device or len(message.payload) > most:
             self.ignored += 1
             return
-        device, what = address
         payload = bytes(message.payload)
         if what.startswith("event"):
             event = wire.event(payload)

@@ -16,8 +16,8 @@ from pydantic_core import from_json
 from trashbin.events import Event, EventType, timestamp
 from trashbin.settings import ID_PATTERN
 
-MAX_BYTES = 2 * 2**20  # of one message; an event has about 1.5 KB, a picture some 100 KB
-MAX_SAID = 64 * 2**10  # of what a bin says of itself, which is kept in memory: some 2 KB
+MAX_BYTES = 2 * 2**20  # of a picture that a bin answers with: some 100 KB
+MAX_SAID = 64 * 2**10  # of any other message, which is kept; an event, a state: some 2 KB
 LARGEST = 2**53  # whole numbers up to there are exact everywhere, in browsers too
 TOPIC = re.compile(r"trashbin/([^/]+)/(.+)")
 
