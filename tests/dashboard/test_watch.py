@@ -115,6 +115,25 @@ def test_what_bins_say_takes_bounded_room(watch: Watch, monkeypatch: pytest.Monk
     assert watch._holes_of("bin-1", "s").due(1e9) == (1, 2)
 
 
+def test_what_is_long_has_bounded_room_in_all_and_what_is_usual_its_own(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand made-up bins with 50 KB to each topic took 1.4 GB."""
+    monkeypatch.setattr(module, "MAX_LONG", 20_000)
+
+    def say(device: str, name: str, more: int) -> str:
+        watch._said(device, "info", json.dumps({"name": name, "more": "x" * more}).encode())
+        return watch.bins[device].name if device in watch.bins else ""
+
+    assert [say(f"bin-{number}", "long", 8000) for number in range(3)] == ["long", "long", ""]
+    assert say("bin-0", "as long", 8000) == "as long"
+    assert say("bin-2", "usual", 2000) == "usual"
+    assert say("bin-0", "usual", 2000) == "usual"
+    assert say("bin-2", "longer", 8000) == "longer"
+    watch._said("bin-2", "info", b"")
+    assert say("bin-3", "long", 8000) == "long"
+
+
 def noted(watch: Watch) -> list[str]:
     """The topics of what it sends from now on, which no broker hears."""
     sent: list[str] = []

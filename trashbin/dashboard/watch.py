@@ -39,6 +39,8 @@ TICK_S = 0.5  # between looks at holes
 BATCH = 500  # messages taken at once
 MAX_WAITING = 200  # requests without an answer
 MAX_STORES = 4 * MAX_BINS
+USUAL = 4 * 2**10  # bytes of what a bin says of itself; each may say so much ...
+MAX_LONG = 8 * 2**20  # ... and all together so much that is longer: as objects it is ten times that
 READ_BYTES = wire.MAX_BYTES + 2**17  # of one message
 STORE_RETRY_S = 2.0
 MAX_PENDING = 10_000  # events that wait for a file that cannot be written, some 50 MB
@@ -58,6 +60,7 @@ class Watch:
         self.problem = ""  # why there is no connection, in plain words
         self.unkept = ""  # why events cannot be written now, likewise
         self.ignored = 0  # messages that were no bin's
+        self._long: dict[tuple[str, str], int] = {}  # bin and topic -> bytes, where beyond USUAL
         self._waiting: dict[str | None, tuple[float, int, int]] = {}  # when, at which version
         self._count_again = False  # somebody was told an old count
         self._section = section
@@ -240,9 +243,10 @@ class Watch:
         if not payload:  # taken back: the bin was removed
             if what in ("availability", "info"):
                 self.bins.pop(device, None)
+                self._long = {key: size for key, size in self._long.items() if key[0] != device}
             return
         too_many = device not in self.bins and len(self.bins) >= MAX_BINS
-        if too_many or len(payload) > wire.MAX_SAID:
+        if too_many or not self._has_room(device, what, len(payload)):
             self.ignored += 1
             return
         bin = self.bins.setdefault(device, Bin(device))
@@ -259,6 +263,18 @@ class Watch:
             self.ignored += 1
         elif what in ("info", "state", "health"):
             setattr(bin, what, found)
+
+    def _has_room(self, device: str, what: str, size: int) -> bool:
+        """True, and noted, where so many bytes may be kept in place of what was said there last."""
+        key = device, what
+        if size <= USUAL:
+            self._long.pop(key, None)
+            return True
+        room = MAX_LONG - sum(self._long.values()) + self._long.get(key, 0)
+        if size > min(wire.MAX_SAID, room):
+            return False
+        self._long[key] = size
+        return True
 
     def _write(self, pending: list[Event]) -> None:
         if not pending:
