@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.support_events import an_event
-from tests.support_processes import free_port, wait_until
+from tests.support_processes import WAIT_S, free_port, wait_until
 from trashbin.dashboard import watch as module
 from trashbin.dashboard import wire
 from trashbin.dashboard.archive import NAME, Archive
@@ -132,6 +133,31 @@ def test_what_is_long_has_bounded_room_in_all_and_what_is_usual_its_own(
     assert say("bin-2", "longer", 8000) == "longer"
     watch._said("bin-2", "info", b"")
     assert say("bin-3", "long", 8000) == "long"
+
+
+def test_of_a_flood_a_bounded_part_waits_and_the_rest_is_held_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came faster than the keeper takes it stayed in memory, ten megabytes a second."""
+    monkeypatch.setattr(module, "MAX_HEARD", 3)
+    watch = Watch(Archive(tmp_path / NAME), MqttPublisher(kind="mqtt"))
+    message = MQTTMessage(topic=b"trashbin/bin-1/state")
+    message.payload = b'{"status": "idle"}'
+
+    def come() -> None:  # as on paho's thread
+        for _ in range(10):
+            watch._client.on_message(watch._client, None, message)  # type: ignore[misc]
+
+    coming = threading.Thread(target=come, daemon=True)
+    coming.start()
+    assert wait_until(watch._inbox.full)
+    assert coming.is_alive() and watch._inbox.qsize() == 3
+    watch._keeper.start()
+    coming.join(WAIT_S)
+    watch.close()
+    watch.archive.close()
+    assert not coming.is_alive() and watch._inbox.empty()
+    assert watch.bins["bin-1"].status == "offline"
 
 
 def noted(watch: Watch) -> list[str]:

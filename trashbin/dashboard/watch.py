@@ -1,6 +1,7 @@
 """The page's ear on the broker: keeps events, knows the bins, asks them for what is missing.
 
-Two threads beside the page's. paho's owns the socket and only puts messages into a queue.
+Two threads beside the page's. paho's owns the socket and only puts messages into a queue; where
+that is full it waits, and the broker holds back or drops what is too much.
 The *keeper* takes them out: events go into the archive, many in one transaction, and only
 then does ``version`` rise, at which each open page looks anew.
 """
@@ -37,6 +38,7 @@ CONNECT_S = 5.0
 RECONNECT_S = (1, 30)
 TICK_S = 0.5  # between looks at holes
 BATCH = 500  # messages taken at once
+MAX_HEARD = 10_000  # that wait to be taken
 MAX_WAITING = 200  # requests without an answer
 MAX_STORES = 4 * MAX_BINS
 USUAL = 4 * 2**10  # bytes of what a bin says of itself; each may say so much ...
@@ -64,7 +66,7 @@ class Watch:
         self._waiting: dict[str | None, tuple[float, int, int]] = {}  # when, at which version
         self._count_again = False  # somebody was told an old count
         self._section = section
-        self._inbox: queue.SimpleQueue[MQTTMessage | None] = queue.SimpleQueue()
+        self._inbox: queue.Queue[MQTTMessage | None] = queue.Queue(MAX_HEARD)
         self._holes: dict[tuple[str, str], Holes] = {}
         self._begun = archive.begun
         self._asked: dict[str, Future[Reply]] = {}
