@@ -233,9 +233,10 @@ def test_a_wrong_password_is_told(
 ) -> None:
     with (
         site.shown(tmp_path / "store", broker, *locked, host="0.0.0.0") as url,
-        site.tab(browser, failure="status of 403") as page,
+        site.tab(browser, size=(320, 640), failure="status of 403") as page,
     ):
         page.goto(f"{url}/login")
+        assert page.evaluate("() => document.documentElement.scrollWidth") == 320
         _log_in(page, "guess")
         page.get_by_role("alert").get_by_text("That is not the password.").wait_for()
 
