@@ -259,6 +259,23 @@ def test_a_logout_ends_the_other_tabs_too(
         page.wait_for_url(f"{url}/queue")
 
 
+def test_a_way_out_leaves_a_phone_the_names_of_bin_and_language(
+    browser: Browser, broker: Broker, locked: tuple[str, str], tmp_path: Path
+) -> None:
+    with (
+        site.shown(tmp_path / "store", broker, *locked, host="0.0.0.0") as url,
+        site.tab(browser, size=PHONE, failure=REFUSED) as page,
+    ):
+        page.goto(f"{url}/login")
+        _log_in(page)
+        page.wait_for_url(f"{url}/")
+        out = page.get_by_role("link", name="Log out").bounding_box()
+        chosen = page.locator(".settings select").first.bounding_box()
+        assert out and chosen and out["y"] + out["height"] <= chosen["y"]
+        page.get_by_role("link", name="Log out").click()  # nothing lies over it
+        page.wait_for_url("**/login")
+
+
 def test_a_page_started_anew_asks_for_the_password_again(
     browser: Browser, broker: Broker, locked: tuple[str, str], tmp_path: Path
 ) -> None:
