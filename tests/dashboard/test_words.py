@@ -22,6 +22,11 @@ def test_indonesian_has_its_own_units_and_comma(seconds: float, told: str) -> No
     assert (Words().percent(0.987), Words().number(0.98, 2)) == ("98.7%", "0.98")
 
 
+def test_what_may_be_two_things_is_asked_about_as_such_in_both_languages() -> None:
+    for language, two in (("en", "two things"), ("id", "dua benda")):
+        assert two in Words(language).reason(Reason.DISAGREE)
+
+
 def test_both_languages_have_the_same_places() -> None:
     for key, texts in TABLE.items():
         english, indonesian = (

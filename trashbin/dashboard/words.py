@@ -135,7 +135,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "low_gap": ("two classes are too close", "dua kelas terlalu dekat"),
     "low_top1": ("even the largest share is small", "bagian terbesar pun kecil"),
     "tie": ("two classes are equal", "dua kelas sama besar"),
-    "disagree": ("the pictures disagree, or two things lie there", "gambar berbeda pendapat"),
+    "disagree": (
+        "the pictures disagree, or two things lie there",
+        "gambar berbeda pendapat, atau ada dua benda",
+    ),
     "unfamiliar": ("unlike what it learned", "tidak mirip yang dipelajari"),
     "blurred": ("blurred", "kabur"),
     "dark": ("too dark", "terlalu gelap"),
