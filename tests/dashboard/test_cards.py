@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.support_events import NOON
+from tests.support_events import NOON, an_event
 from trashbin.dashboard import cards
 from trashbin.dashboard.bins import Bin, in_order
 from trashbin.dashboard.words import Words
@@ -37,6 +37,11 @@ def test_a_part_has_a_word_in_each_language_and_the_bins_own_words_are_marked_en
     tile = cards.tile(Bin("hall", True, {}, state, {}), Words("id"), NOON)
     assert '<li>✕ kamera: <span lang="en">No &lt;frames&gt;.</span></li>' in tile
     assert '<li>✕ hatch: <span lang="en">Stuck.</span></li>' in tile
+
+
+def test_a_class_of_two_words_is_no_name() -> None:
+    card = cards.article(an_event(label="trash"), "Yard", None, Words("id"))
+    assert "Sampah lain</h3>" in card
 
 
 def test_what_is_full_is_told_and_needs_somebody() -> None:

@@ -22,7 +22,7 @@ def article(event: Event, bin_name: str, answer: Event | None, words: Words) -> 
     return (
         f'<div class="photo">{_photo(event, words)}</div>'
         '<div class="facts">'
-        f'<div class="top"><h3>{glyphs.of(event.label)}{escape(label)}</h3>'
+        f'<div class="top"><h3>{glyphs.of(event.label)}{escape(label[:1].upper() + label[1:])}</h3>'
         f"{_chip(event, words)}</div>"
         f'<p class="meta">{escape(bin_name)} · {_time(event)}{_took(event, words)}'
         f"{' · ' + escape(words('late')) if event.historical else ''}</p>"
