@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trashbin import calibration, pictures, settings
+from trashbin.alone import closer_counts, stands_out
 from trashbin.decision import decide, digits
 from trashbin.errors import ExitCode, PictureError
 from trashbin.looking import TURNS, turned
@@ -27,8 +28,8 @@ from trashbin.pictures import Label
 from trashbin.ports import Classifier
 from trashbin.quiet import quiet
 from trashbin.scene import CHANGED_AREA, find_thing
-from trashbin.settings import Config
-from trashbin.types import Action, Decision, Frame, Pixels, Reason, Thresholds
+from trashbin.settings import Config, Look
+from trashbin.types import Action, Box, Decision, Frame, Pixels, Reason, Thresholds
 
 BAR_WIDTH = 40
 
@@ -65,13 +66,25 @@ def judge(
     trays: Sequence[Pixels] = (),
     changed_area: float = CHANGED_AREA,
     burst: int = TURNS,
+    *,
+    alone: bool = False,
 ) -> Decision:
     """The decision on one RGB uint8 picture (H, W, 3), as the bin makes it on a ``burst`` of it.
 
-    Beside pictures of the empty tray the network is shown what lies there, else all of it.
+    Beside pictures of the empty tray the network is shown what lies there, else all of it. Of a
+    picture that came ``alone`` it is shown what stands out there as well, if that is small, and
+    that counts unless the network knows the whole better.
     """
-    frame = Frame(pixels, 0.0, thing=find_thing(pixels, trays, changed_area))
-    return decide(turned(classifier, frame, burst), thresholds)
+
+    def shown(thing: Box | None) -> Decision:
+        return decide(turned(classifier, Frame(pixels, 0.0, thing=thing), burst), thresholds)
+
+    whole = shown(find_thing(pixels, trays, changed_area))
+    box = stands_out(pixels) if alone and whole.familiarity is not None else None
+    if box is None:
+        return whole
+    near = shown(box)
+    return near if closer_counts(whole.familiarity, near.familiarity) else whole
 
 
 def read_each(
@@ -117,7 +130,7 @@ def run(
     classifier: Classifier,
     thresholds: Thresholds,
     *,
-    burst: int = TURNS,
+    look: Look,
     as_json: bool,
 ) -> ExitCode:
     """Judge and print each file; a bad one is reported, and the rest still done."""
@@ -134,7 +147,7 @@ def run(
             else:
                 click.echo(f"trashbin: {error}", err=True)
             continue
-        decision = judge(pixels, classifier, thresholds, burst=burst)
+        decision = judge(pixels, classifier, thresholds, burst=look.burst, alone=look.closely)
         if as_json:
             click.echo(json.dumps(as_dict(str(file), decision), allow_nan=False))
         else:

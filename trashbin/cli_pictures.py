@@ -43,7 +43,8 @@ def classify(
     FILE is a .jpg, .jpeg, .png or whatever else OpenCV reads. For each: the class, its
     relative confidence, the share of every class, the gap between the two largest, and
     whether the answer is ambiguous. A share is relative between the classes, and no
-    probability of being right. A bad file is reported and the rest still done.
+    probability of being right. A small thing is looked at closely, if it stands out from
+    what it lies on. A bad file is reported and the rest still done.
 
     With --json, one line a file with the keys file, label, second, top1, top2, gap,
     familiarity, decision, reason and scores; or file and error.
@@ -57,7 +58,7 @@ def classify(
     classifier, thresholds, look = _open(config, model, gap=gap, top1=top1, familiarity=familiarity)
     from trashbin import classify
 
-    return classify.run(files, classifier, thresholds, burst=look.burst, as_json=as_json)
+    return classify.run(files, classifier, thresholds, look=look, as_json=as_json)
 
 
 @click.command(epilog=EXIT_STATUSES)
@@ -89,9 +90,10 @@ def evaluate(
 
     DIR holds one folder a label (DIR/glass, DIR/metal ...); pictures of no class at all
     may lie in DIR/unknown. Pictures of the empty tray in DIR/empty let the network look
-    closely at what lies there, as the bin does. Told are: accuracy with its 95 % interval,
-    each class, the confusion matrix, and what the rules would do: on how many pictures the
-    bin would act (coverage), and on how many of those wrongly (selective risk).
+    closely at what lies there, as the bin does; without them it looks as classify does, but
+    for what export-labels wrote, which shows what the bin saw. Told are: accuracy with its
+    95 % interval, each class, the confusion matrix, and what the rules would do: on how many
+    pictures the bin would act (coverage), and on how many of those wrongly (selective risk).
 
     With --json, one object: images, accuracy, accuracy_ci95, coverage, acted, acted_wrong,
     selective_risk, classes, confusion (over the pictures that have a label) and unknown

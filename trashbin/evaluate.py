@@ -62,7 +62,8 @@ def run(
     """Judge every picture of a folder and print the figures; bad pictures are reported.
 
     Where the bin looks closely and there are pictures of the empty tray, things are found
-    beside them as in the bin. Pictures of the items ``taught`` to the bin's head are left out.
+    beside them as in the bin; without them each picture is judged as one that came alone, but
+    for those that the bin has kept. Those of the items ``taught`` to its head are left out.
     """
     found, complaints = list_pictures(folder, labels)
     found, learned = pictures.unseen(found, taught)
@@ -72,7 +73,10 @@ def run(
     complaints += others
     judged: list[Picture] = []
     for file, truth, pixels in read_each(found, complaints):
-        decision = judge(pixels, classifier, thresholds, trays, look.changed_area, look.burst)
+        alone = look.closely and not trays and not pictures.kept(file)
+        decision = judge(
+            pixels, classifier, thresholds, trays, look.changed_area, look.burst, alone=alone
+        )
         judged.append(Picture(file, truth, decision))
     if not judged:
         complaints.append(f"{folder}: there is no picture to measure")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +86,15 @@ def trays(folder: Path, labels: Sequence[str]) -> tuple[list[Pixels], list[str]]
     return found, complaints
 
 
+def kept(file: Path) -> bool:
+    """Whether ``trashbin export-labels`` wrote it, by its name: it shows what the network saw."""
+    try:
+        id = uuid.UUID(file.stem)
+    except ValueError:
+        return False
+    return id.version == 7 and str(id) == file.stem
+
+
 def unseen(
     found: Sequence[tuple[Path, Label]], taught: frozenset[str]
 ) -> tuple[list[tuple[Path, Label]], list[str]]:
@@ -93,11 +103,11 @@ def unseen(
     ``trashbin export-labels`` names an item's picture by its event. What was learned by heart is
     no test: of promises made on it more were broken than kept.
     """
-    kept = [each for each in found if each[0].stem not in taught]
-    lost = len(found) - len(kept)
+    left = [each for each in found if each[0].stem not in taught]
+    lost = len(found) - len(left)
     if not lost:
-        return kept, []
-    return kept, [
+        return left, []
+    return left, [
         f"{lost} of {len(found)} pictures left out: the head was taught with these items, "
         "and knows them by heart"
     ]

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from trashbin.classify import judge
+from trashbin.decision import decide
 from trashbin.errors import ModelError
+from trashbin.looking import turned
 from trashbin.model import golden
 from trashbin.model.manifest import find
 from trashbin.model.tflite import TFLiteClassifier
@@ -22,10 +24,11 @@ from trashbin.pictures import read as read_picture
 from trashbin.scene import find_thing
 from trashbin.training import data
 from trashbin.training.backgrounds import FAMILIES
+from trashbin.training.bank import away_bank
 from trashbin.training.composite import Tray, composite
 from trashbin.training.data import FOLDS, LABELS, data_folder, read_photos, split_groups
 from trashbin.training.matte import make_matte
-from trashbin.types import Thresholds
+from trashbin.types import Frame, Thresholds
 
 pytestmark = pytest.mark.data
 
@@ -164,6 +167,30 @@ def test_kernels_agree_on_97_of_100(
         same.append(found.label == answer)
     print(f"\n{kernels}: the same label as XNNPACK's on {sum(same) / len(same):.1%} of {len(same)}")
     assert sum(same) / len(same) >= 0.97
+
+
+def test_a_small_thing_is_recognized_better_where_it_stands_out(
+    photos: list[data.Photo], tmp_path: Path
+) -> None:
+    classifier = TFLiteClassifier(find("trashnet-mobilenetv3-large"))
+    for fold in ("calib", "test"):
+        bank = away_bank(ROOT, data.fold_photos(photos, fold), fold, 2, tmp_path)
+        assert bank.places is not None
+        sides = (bank.places[:, 2:] - bank.places[:, :2]).max(1)
+        right = {"whole": 0, "alone": 0, "beside its empty tray": 0}
+        small = np.flatnonzero(sides <= 0.5)
+        for number in small:
+            picture, wanted = bank.pictures[number], LABELS[bank.targets[number]]
+            for way in right:
+                if way == "beside its empty tray":
+                    frame = Frame(picture, 0.0, thing=tuple(bank.places[number]))
+                    said = decide(turned(classifier, frame), Thresholds())
+                else:
+                    said = judge(picture, classifier, Thresholds(), alone=way == "alone")
+                right[way] += said.label == wanted
+        told = ", ".join(f"{way} {count / len(small):.1%}" for way, count in right.items())
+        print(f"\n{fold}, of {len(small)} small things right: {told}")
+        assert right["alone"] > right["whole"]
 
 
 @pytest.mark.parametrize("kernels", ["xnnpack", "builtin", "reference"])

@@ -49,8 +49,11 @@ class Judge:
             if self._opened is None or self._read is not None:
                 self._opened = classify.opened(self._read, self._model)
             classifier, thresholds = self._opened
-            burst = (self._read.look if self._read is not None else Look()).burst
-            return classify.judge(pixels, classifier, thresholds, burst=burst), thresholds
+            look = self._read.look if self._read is not None else Look()
+            decision = classify.judge(
+                pixels, classifier, thresholds, burst=look.burst, alone=look.closely
+            )
+            return decision, thresholds
 
 
 def serve(judge: Judge) -> None:

@@ -96,7 +96,9 @@ background that are in no training picture (those of `val` are), under made-up l
 composite is still a photograph from the same collection, so these figures flatter: a camera above
 a real tray is another matter. Each composite, and each thing of no class, is shown as the bin
 shows it: the part in which it lies, found beside a picture of the same tray, empty (the mean of
-three frames, each with noise of its own). Photographs on white board are shown whole.
+three frames, each with noise of its own). Photographs on white board came alone: they are shown
+whole, and so is what stands out there, if that is small, as `trashbin evaluate` does it; for
+temperature and thresholds below they were shown whole.
 
 | | |
 |---|---|

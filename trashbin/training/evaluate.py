@@ -15,12 +15,13 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from trashbin.alone import closer_counts, stands_out
 from trashbin.errors import ModelError
 from trashbin.looking import TURNS
 from trashbin.model.familiarity import Familiarity, parse
 from trashbin.model.runtime import Output
 from trashbin.pictures import read as read_picture
-from trashbin.preprocess import InputSpec, to_tensor
+from trashbin.preprocess import InputSpec, close_up, to_tensor
 from trashbin.training.bank import Bank, away_bank, home_bank, stranger_bank
 from trashbin.training.data import (
     LABELS,
@@ -38,6 +39,7 @@ from trashbin.training.scores import (
     auroc,
     expected_calibration_error,
     familiarities,
+    familiarity,
     gaps,
     risk_and_coverage,
     rules_of,
@@ -118,13 +120,27 @@ def run_bank(file: TFLite, bank: Bank) -> Scores:
     return Scores(logits, features, bank.targets, bank.photos)
 
 
-def run_files(file: TFLite, root: Path, fold: Fold, limit: int = 0) -> tuple[Scores, list[str]]:
+def run_files(
+    file: TFLite, index: Familiarity, root: Path, fold: Fold, limit: int = 0
+) -> tuple[Scores, list[str]]:
     """The fold's photographs as they lie on disk, as `trashbin evaluate` sees them; their paths."""
     photos = limited(fold_photos(read_photos(root), fold), limit)
-    said = [file.views(read_picture(root / photo.path)) for photo in photos]
+    said = [_views_alone(file, index, read_picture(root / photo.path)) for photo in photos]
     logits, features = (np.stack(part) for part in zip(*said, strict=True))
     targets = np.array([photo.target for photo in photos], np.int64)
     return Scores(logits, features, targets, np.arange(len(photos))), [p.path for p in photos]
+
+
+def _views_alone(
+    file: TFLite, index: Familiarity, picture: Image
+) -> tuple[Floats, NDArray[np.float32]]:
+    """Logits (V, 6) and features (V, F) of all of a picture, or of what stands out there."""
+    whole, box = file.views(picture), stands_out(picture)
+    if box is None:
+        return whole
+    near = file.views(close_up(picture, box))
+    known = (familiarity(*said, index) for said in (whole, near))
+    return near if closer_counts(*known) else whole
 
 
 def report(
@@ -150,7 +166,7 @@ def report(
     out["variants"], answers = {}, {}
     away_bank_, none_bank = fold_banks(root, cache, fold, limit)[1], strangers(cache, fold, limit)
     for name, file in files.items():
-        home, paths = run_files(file, root, fold, limit)
+        home, paths = run_files(file, index, root, fold, limit)
         away, none = run_bank(file, away_bank_), run_bank(file, none_bank)
         answers[name] = np.concatenate(
             [shares_of(said, rules.temperature).argmax(1) for said in (home, away)]

@@ -87,15 +87,16 @@ def gaps(scores: Scores, temperature: float) -> tuple[Floats, Floats, NDArray[np
     return ordered[:, -1] - ordered[:, -2], ordered[:, -1], shares.argmax(1) == scores.targets
 
 
+def familiarity(logits: Floats, features: NDArray[np.float32], index: Familiarity) -> float:
+    """Of one picture, by logits (V, 6) and features (V, F) of its views, as the daemon has it."""
+    views = zip(features, logits.argmax(1), strict=True)
+    return float(np.mean([index.score(view, int(label)) for view, label in views]))
+
+
 def familiarities(scores: Scores, index: Familiarity) -> Floats:
-    """(N,) as the daemon computes them."""
-    best = scores.logits.argmax(2)
-    return np.array(
-        [
-            np.mean([index.score(view, int(label)) for view, label in zip(*each, strict=True)])
-            for each in zip(scores.features, best, strict=True)
-        ]
-    )
+    """(N,) of each picture."""
+    said = zip(scores.logits, scores.features, strict=True)
+    return np.array([familiarity(*each, index) for each in said])
 
 
 @dataclass(frozen=True)
