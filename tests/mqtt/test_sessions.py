@@ -110,6 +110,7 @@ def test_a_broker_that_ends_connections_for_what_we_say(
         log = (broker.folder / "mosquitto.log").read_text
         assert wait_until(lambda: log().count("as trashbin-bin-1") >= 4), log()
     assert caplog.text.count("soon after it was made") <= 2
+    assert "KB; publisher.discovery: false leaves it out)" in caplog.text
     assert caplog.text.count("Connected to") <= 2
 
 

@@ -119,6 +119,13 @@ def test_a_picture_that_the_broker_does_not_take_keeps_no_event_back(
         assert wait_until(lambda: publisher.problem is None)
         publisher.announce("image/last", bytes(20_000))
         assert listener.wait_for(f"{ROOT}/image/last", bytes(20_000))
+        answer = {"status": "ok", "data": {"jpeg": "a" * 40_000}, "error": None, "transaction": "t"}
+        publisher.respond("image", answer)
+        assert wait_until(lambda: listener.on(f"{ROOT}/response/image"))
+        (told,) = listener.on(f"{ROOT}/response/image")
+        assert b'"transaction":"t"' in told.payload and b"the answer has 40 KB" in told.payload
+        tell(outbox, publisher, 1)
+        assert publisher.drain(WAIT_S) and publisher.connected, "no connection was lost for it"
         listener.close()
 
 

@@ -85,12 +85,12 @@ class MqttPublisher:
         self._problems: dict[str, str] = {}
         self._round_at = time.monotonic()  # when the pump last went round
         self._session = False  # paho's view: our ``online`` has come back
+        self._pictures = PictureSize()
         self._refused = False  # likewise: this connection, with a reason, which was told
         # from here on the pump's own
         self._echo_due: float | None = None  # monotonic time until which ``online`` may take
         self._online = False
         self._due: dict[Callable[[], None], float] = {}  # what is to be done at which time
-        self._pictures = PictureSize()
         self._flow = EventFlow(self._outbox, self._topics, settings.backlog_rate, self._publish)
 
     @property
@@ -123,7 +123,11 @@ class MqttPublisher:
 
     def respond(self, verb: str, payload: Mapping[str, Any]) -> None:
         """Answer on ``response/<verb>``; lost where the connection is: the asker times out."""
-        self._client.publish(self._topics.response(verb), as_json(payload), qos=1)
+        answer = as_json(payload)
+        if not self._pictures.takes(len(answer)):  # it would cost the connection
+            error = mqtt_client.unsent(len(answer))
+            answer = as_json({**payload, "status": "error", "data": None, "error": error})
+        self._client.publish(self._topics.response(verb), answer, qos=1)
 
     def wake(self) -> None:
         """The outbox has a new event."""
@@ -202,7 +206,8 @@ class MqttPublisher:
         soon = self._sessions.ended()
         if soon is not None:
             if reason.is_failure and not self._closing.is_set():
-                self._tell("broker", mqtt_client.lost(self._at, soon, self._topics.device_id))
+                own, size = self._topics.device_id, self._retained.discovery_bytes
+                self._tell("broker", mqtt_client.lost(self._at, soon, own, size))
         elif not self._refused and not self._closing.is_set():
             self._tell("broker", mqtt_client.unanswered(self._at, reason.value))
         self._refused = False

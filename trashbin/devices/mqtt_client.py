@@ -95,13 +95,26 @@ def too_large(at: str, size: int) -> str:
     )
 
 
-def lost(at: str, soon: bool, device_id: str) -> str:
-    """That a connection is no more which the broker had accepted, and what may be wrong."""
+def unsent(size: int) -> str:
+    """In place of an answer of so many bytes."""
+    return (
+        f"the answer has {size / 1000:.0f} KB, and the broker ended connection after connection "
+        "at less: raise its limit (Mosquitto: max_packet_size)"
+    )
+
+
+def lost(at: str, soon: bool, device_id: str, discovery: int) -> str:
+    """That a connection is no more which the broker had accepted, and what may be wrong.
+
+    ``discovery`` is how many bytes Home Assistant's message has, 0 where it is left out.
+    """
     told = f"The connection to the broker {at} was lost"
     if not soon:
         return told
+    kilobytes = f"{discovery / 1000:.0f} KB"
+    size = f" (Home Assistant's has {kilobytes}; publisher.discovery: false leaves it out)"
     return (
         f"{told} soon after it was made. Where that goes on, another client has our id "
         f"trashbin-{device_id} (two bins with one device.id?), or the broker ends connections for "
-        "what its rules forbid, or for messages larger than it takes"
+        f"what its rules forbid, or for messages larger than it takes{size if discovery else ''}"
     )

@@ -69,6 +69,12 @@ class Retained:
         yield from (each for topic, each in self._newest.items() if topic != self.picture_topic)
 
     @property
+    def discovery_bytes(self) -> int:
+        """How large Home Assistant's message is, 0 where it is left out. On any thread."""
+        found = self._newest.get(self._discovery or "")
+        return 0 if found is None else len(found.payload)
+
+    @property
     def picture(self) -> Kept | None:
         """What ``image/last`` shows."""
         return self._newest.get(self.picture_topic)
@@ -121,10 +127,14 @@ class PictureSize:
         self._sent: tuple[int, float] | None = None  # the last on this connection: bytes, when
         self._ended = 0  # connections in a row
 
+    def takes(self, size: int) -> bool:
+        """False where the broker is known to take nothing of so many bytes. On any thread."""
+        return size < self._most
+
     def may(self, picture: Kept) -> bool:
         """True where it is to be sent now."""
         size = len(picture.payload)
-        if size >= self._most:
+        if not self.takes(size):
             return False
         if size:  # no bytes take the last one away
             self._sent = size, self._clock()
