@@ -24,21 +24,28 @@ def writing(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
     write it at once, the second begins as the first is done; TimeoutError where it does not get so
     far, as one that was stopped.
     """
+    if path.exists() and not path.is_file():  # root would put a file in place of a device
+        why = "Is a directory" if path.is_dir() else "Is no regular file"
+        raise OSError(errno.EINVAL, why, str(path))
     part = path.with_name(f".{path.name}.part")
-    descriptor = _alone(part, 0o666 if mode is None else mode)
-    with os.fdopen(descriptor, "wb") as file:  # in place, or gone, before another has it
-        try:
-            if mode is not None:
-                os.fchmod(descriptor, mode)  # one that a kill left keeps its own otherwise
-            yield file
-            file.flush()
-            os.fsync(descriptor)
-            part.replace(path)
-        except BaseException as error:
-            part.unlink(missing_ok=True)
-            if isinstance(error, OSError) and error.filename is None:  # of a descriptor
-                error.filename = str(path)
-            raise
+    try:
+        descriptor = _alone(part, 0o666 if mode is None else mode)
+        with os.fdopen(descriptor, "wb") as file:  # in place, or gone, before another has it
+            try:
+                if mode is not None:
+                    os.fchmod(descriptor, mode)  # one that a kill left keeps its own otherwise
+                yield file
+                file.flush()
+                os.fsync(descriptor)
+                part.replace(path)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        # of a descriptor, or of a file that nobody named
+        if error.filename is None or str(error.filename) == str(part):
+            error.filename = str(path)
+        raise
     with suppress(OSError):  # some file systems know no such thing
         folder = os.open(path.parent, os.O_RDONLY)
         try:

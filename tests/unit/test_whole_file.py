@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,28 @@ def test_a_block_that_fails_leaves_the_old_one_and_nothing_else(
         raise failure
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_cannot_be_written_is_told_by_its_own_name(tmp_path: Path) -> None:
+    file = tmp_path / "none" / "state.json"
+    with pytest.raises(FileNotFoundError) as told:
+        whole_file.write(file, "new")
+    assert told.value.filename == str(file)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"), [(Path.mkdir, "Is a directory"), (os.mkfifo, "Is no regular file")]
+)
+def test_what_is_no_file_keeps_its_place(
+    tmp_path: Path, make: Callable[[Path], None], told: str
+) -> None:
+    """As root, `trashbin model pack NAME /dev/null` put a package there."""
+    make(tmp_path / "null")
+    before = (tmp_path / "null").stat()
+    with pytest.raises(OSError, match=told):
+        whole_file.write(tmp_path / "null", "new")
+    assert os.path.samestat((tmp_path / "null").stat(), before)
+    assert list(tmp_path.iterdir()) == [tmp_path / "null"]
 
 
 @pytest.mark.parametrize("refuses", [False, True])
