@@ -143,6 +143,8 @@ def teach(
       trashbin teach --config trashbin.yaml
       trashbin teach --back --config trashbin.yaml
     """
+    if back and dry:
+        raise click.UsageError("--back has no --dry-run: it takes the last head back. Give one.")
     from trashbin import settings, teaching
     from trashbin.model import tflite
     from trashbin.model.shelf import Shelf
