@@ -23,13 +23,13 @@ STEPS: Mapping[int, Step] = {}
 def upgrade(file: Path, steps: Mapping[int, Step] = STEPS, current: int = CURRENT) -> Path | None:
     """Rewrite an older file, comments and all; where the old one is kept, or None if nothing was.
 
-    A file without a version is left to ``check-config``. ConfigError where the file is of a
-    newer trashbin, of a version that no step reads, or cannot be written.
+    A file without a version, or that cannot be read, is left to ``check-config``. ConfigError where
+    the file is of a newer trashbin, of a version that no step reads, or cannot be written.
     """
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from error
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""  # no device's: no end
+    except (OSError, UnicodeDecodeError):
+        return None
     found = VERSION.search(text)
     if found is None or int(found[1]) == current:
         return None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support_cli import call
 from trashbin.config_upgrade import CURRENT, STEPS, upgrade
 from trashbin.errors import ConfigError
 
@@ -45,6 +46,14 @@ def test_a_newer_file_and_one_that_no_step_reads_are_refused_and_untouched(file:
     with pytest.raises(ConfigError, match="newer trashbin"):
         upgrade(file)
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_what_cannot_be_read_is_told_as_check_config_tells_it(file: Path) -> None:
+    file.write_bytes(b"version: 1\n# B\xfcro\n")
+    for name in (file, file.with_name("none.yaml"), file.parent):
+        told = [call("check-config", *upgrade, name) for upgrade in ((), ("--upgrade",))]
+        assert {(each.exit_code, each.output) for each in told} == {(2, told[0].output)}
+        assert "codec" not in told[0].output
 
 
 def test_every_version_before_this_one_has_its_step() -> None:
