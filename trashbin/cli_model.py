@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trashbin.cli_options import EXIT_STATUSES, FILE, FOLDER, F, give_one, json_option, same_bin
-from trashbin.errors import ExitCode, ModelError
+from trashbin.errors import ExitCode, ModelError, NoStoreError
 
 if TYPE_CHECKING:
     from trashbin.model.shelf import Shelf
@@ -32,12 +32,16 @@ def _where(function: F) -> F:
     return click.option("--config", metavar="FILE", type=FILE, help=text)(function)
 
 
-def _shelf(config: Path | None, store: Path | None) -> tuple[Shelf, Model]:
+def _shelf(config: Path | None, store: Path | None, *, makes: bool = False) -> tuple[Shelf, Model]:
+    """The bin's; NoStoreError where ``--store`` names none, unless it ``makes`` one."""
     from trashbin import config as configuration
     from trashbin import settings
     from trashbin.model.shelf import Shelf
 
     give_one(config, store)
+    # of a misspelt one it would say that what came with us runs
+    if store is not None and not makes and not store.is_dir():
+        raise NoStoreError(store)
     if config is None:
         return Shelf(store or settings.Store().path), settings.Model()
     read = configuration.read(config)
@@ -105,7 +109,7 @@ def install(
     from trashbin.model import package
     from trashbin.quiet import quiet
 
-    shelf, section = _shelf(config, store)
+    shelf, section = _shelf(config, store, makes=True)
     with quiet():
         ref, file = package.install(source, sha256, shelf, section, variant)
     shelf.begin_trial(ref, 0 if now else items)

@@ -343,6 +343,13 @@ def test_one_that_takes_over_at_once_runs_from_the_next_start_on(
     assert marked >= {("*", "installed"), ("<", "installed"), ("<", "trashbin")}
 
 
+@pytest.mark.parametrize("given", ["list", "rollback", "remove 123456"])
+def test_a_store_that_is_not_there_is_told_and_not_made(given: str, tmp_path: Path) -> None:
+    done = call(*given.split(), "--store", tmp_path / "misspelt")
+    assert done.exit_code == 2 and "There is no event store in" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_digest_that_list_shows_removes_it(archive: Path, shelf: Shelf) -> None:
     store = ["--store", shelf.folder.parent]
     call("install", archive, "--sha256", digest(archive), *store)
