@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from trashbin.errors import ModelError
 from trashbin.model.manifest import find
 from trashbin.training import __main__ as command
 from trashbin.training import teaching
+from trashbin.training.command import plainly
 from trashbin.training.data import (
     FOLDS,
     LABELS,
@@ -265,3 +268,24 @@ def test_a_model_that_cannot_be_measured_is_told(folders: dict[str, Path]) -> No
 
 def test_a_folder_without_rendered_scenes_is_told(folders: dict[str, Path]) -> None:
     assert "--drawn" in (why(given(folders, f"--drawn={folders['weights']}")) or "")
+
+
+def test_ctrl_c_while_python_collects_garbage_is_heard_a_little_later(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it came into the callback of a library, from which no exception leads out."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+
+    def pressed(phase: str, info: dict[str, int]) -> None:
+        gc.callbacks.remove(pressed)
+        signal.raise_signal(signal.SIGINT)
+
+    def work() -> int:
+        gc.callbacks.append(pressed)
+        gc.collect()
+        assert pressed not in gc.callbacks
+        threading.Event().wait(60)
+        return 0
+
+    assert plainly(work) == 130
+    assert "Stopped." in capsys.readouterr().err

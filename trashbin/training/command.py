@@ -6,9 +6,12 @@ import argparse
 import math
 import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from trashbin.errors import TrashbinError
+
+AGAIN_S = 0.1
 
 
 def count(least: int) -> Callable[[str], int]:
@@ -33,9 +36,26 @@ def share(text: str) -> float:
     return number
 
 
+def _heard(lost: sys.UnraisableHookArgs) -> None:
+    """Tell a Ctrl-C once more that came where no exception leads out.
+
+    jax, which converts the network, calls back whenever Python collects garbage.
+    """
+    if lost.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(lost)
+        return
+    # SIGTERM, as SIGINT may be ignored; after this call, out of which no exception leads either
+    main = threading.main_thread().ident
+    assert main is not None
+    again = threading.Timer(AGAIN_S, signal.pthread_kill, [main, signal.SIGTERM])
+    again.daemon = True
+    again.start()
+
+
 def plainly(work: Callable[[], int]) -> int:
     """The exit status of what is done; what stops it is told without a traceback."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the workers are ended as well
+    sys.unraisablehook = _heard
     try:
         return work()
     except KeyboardInterrupt:
