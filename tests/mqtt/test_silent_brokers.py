@@ -18,15 +18,19 @@ from trashbin.devices import mqtt
 from trashbin.devices.mqtt_retained import SOON_S, Kept, PictureSize
 from trashbin.outbox import Outbox
 
-PUBACK = 4  # the packet's type, MQTT 3.1.1 section 2.2.1
+PUBACK, SUBACK = 4, 9  # the packets' types, MQTT 3.1.1 section 2.2.1
 
 
 class Swallower:
-    """Between bin and broker: passes everything on but, while ``swallows``, the PUBACKs."""
+    """Between bin and broker: passes everything on but, while ``swallows``, one kind of packet.
+
+    While ``refuses``, a SUBACK that it passes on says that no subscription was made.
+    """
 
     def __init__(self, port: int) -> None:
         self._to = port
-        self.swallows = True
+        self.swallows: int | None = PUBACK
+        self.refuses = False
         self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -58,7 +62,9 @@ class Swallower:
                     coded += packets.read(1)
                     length |= (coded[-1] & 0x7F) << 7 * (len(coded) - 1)
                 body = packets.read(length)
-                if not (self.swallows and first[0] >> 4 == PUBACK):
+                if self.refuses and first[0] >> 4 == SUBACK:
+                    body = body[:2] + b"\x80" * (length - 2)
+                if first[0] >> 4 != self.swallows:
                     to.sendall(first + coded + body)
             to.shutdown(socket.SHUT_RDWR)
 
@@ -89,11 +95,46 @@ def test_a_broker_that_acknowledges_nothing_is_told_and_tried_anew(
     assert "has acknowledged none of our events" in str(publisher.problem)
     assert listener.wait_for(f"{ROOT}/availability", b"offline"), "the will: this was no goodbye"
     assert outbox.depth() == 3
-    swallower.swallows = False
+    swallower.swallows = None
     assert publisher.drain(WAIT_S)
     assert wait_until(lambda: publisher.problem is None)
     assert wait_until(lambda: {event["seq"] for event in listener.events()} == {1, 2, 3})
     listener.close()
+
+
+def test_a_broker_that_says_nothing_to_a_subscription_is_told_and_asked_again(
+    swallower: Swallower, outbox: Outbox, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bin waited for ever, and told nobody that its events did not leave it."""
+    monkeypatch.setattr(mqtt, "ECHO_S", 0.2)
+    swallower.swallows = SUBACK
+    publisher = make(host="127.0.0.1", port=swallower.port)
+    publisher.open(ignore)
+    assert wait_until(lambda: "does not pass on what we say" in str(publisher.problem))
+    swallower.swallows = None
+    tell(outbox, publisher)
+    assert publisher.drain(WAIT_S)
+    assert wait_until(lambda: publisher.problem is None)
+    assert swallower.connections == 1
+
+
+def test_a_broker_that_lets_us_hear_no_requests_is_told_once(
+    swallower: Swallower,
+    outbox: Outbox,
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Events go out, and requests were unheard without a word."""
+    monkeypatch.setattr(mqtt, "JITTER_S", 0.0)
+    swallower.swallows, swallower.refuses = None, True
+    publisher = make(host="127.0.0.1", port=swallower.port)
+    publisher.open(ignore)
+    tell(outbox, publisher)
+    assert publisher.drain(WAIT_S)
+    publisher._client.hang_up()
+    assert wait_until(lambda: swallower.connections == 2 and publisher.connected)
+    assert caplog.text.count("does not let us hear requests") == 1
 
 
 def test_a_picture_that_the_broker_does_not_take_keeps_no_event_back(

@@ -87,6 +87,8 @@ class MqttPublisher:
         self._session = False  # paho's view: our ``online`` has come back
         self._pictures = PictureSize()
         self._refused = False  # likewise: this connection, with a reason, which was told
+        self._subscribed = False  # the broker has let us, on this connection
+        self._may_hear = True  # as far as we know; that it is not so is logged once
         # from here on the pump's own
         self._echo_due: float | None = None  # monotonic time until which ``online`` may take
         self._online = False
@@ -180,14 +182,17 @@ class MqttPublisher:
         self._sessions.began()
         # paho would send again what the last connection left, and late events as live ones
         client.drop_out_messages()
-        filters = [self._topics.request_filter, self._topics.availability]
-        if self._settings.discovery:
-            filters.append(homeassistant.BIRTH)
-        client.subscribe([(name, 1) for name in filters])
+        self._subscribe()
+        self._inbox.put(("subscribing", None))
 
-    def _on_subscribe(self, *_: object) -> None:
+    def _on_subscribe(
+        self, client: Client, userdata: object, mid: int, reasons: list[ReasonCode], *_: object
+    ) -> None:
+        self._subscribed = not any(reason.is_failure for reason in reasons)
+        if not self._subscribed and self._may_hear:
+            log.warning(mqtt_client.unheard_of(self._at, self._advice))
+        self._may_hear = self._subscribed
         self._say_online()
-        self._inbox.put(("subscribed", None))
 
     def _on_connect_fail(self, *_: object) -> None:
         # paho calls this while it handles the error, and passes nothing on
@@ -241,6 +246,13 @@ class MqttPublisher:
     def _on_publish(self, client: Client, userdata: object, mid: int, *_: object) -> None:
         self._inbox.put(("acked", mid))
 
+    def _subscribe(self) -> None:
+        self._subscribed = False
+        filters = [self._topics.request_filter, self._topics.availability]
+        if self._settings.discovery:
+            filters.append(homeassistant.BIRTH)
+        self._client.subscribe([(name, 1) for name in filters])
+
     def _say_online(self) -> None:
         self._client.publish(self._topics.availability, "online", qos=1, retain=self._retained.kept)
 
@@ -287,7 +299,7 @@ class MqttPublisher:
 
     def _handle(self, kind: str, value: Any) -> None:
         match kind:
-            case "subscribed":
+            case "subscribing":
                 self._echo_due = time.monotonic() + ECHO_S
             case "connected":
                 self._online = True
@@ -324,7 +336,10 @@ class MqttPublisher:
                 self._due[self._renew] = time.monotonic() + RENEW_S
 
     def _await_echo(self) -> float | None:
-        """Say ``online`` again where it has not come back; the seconds until it is due."""
+        """Say ``online`` again where it has not come back; the seconds until it is due.
+
+        First subscribe again where the broker did not let us, or said nothing to it.
+        """
         if self._echo_due is None:
             return None
         left = self._echo_due - time.monotonic()
@@ -334,7 +349,7 @@ class MqttPublisher:
             "broker",
             f"The broker {self._at} does not pass on what we say, or hides it: {self._advice}",
         )
-        self._say_online()
+        (self._say_online if self._subscribed else self._subscribe)()
         self._echo_due = time.monotonic() + ECHO_S
         return ECHO_S
 

@@ -78,6 +78,11 @@ def unanswered(at: str, reason: int) -> str:
     )
 
 
+def unheard_of(at: str, check: str) -> str:
+    """That a broker lets us in and does not let us subscribe."""
+    return f"The broker {at} does not let us hear requests, and so none is answered: {check}"
+
+
 def unheard(at: str, for_s: float) -> str:
     """That a broker takes events and acknowledges none."""
     return (
