@@ -327,6 +327,16 @@ def test_a_refusal_is_told_until_the_broker_lets_the_page_in(watch: Watch) -> No
     assert not watch.connected and watch.problem == "The connection to the broker was lost"
 
 
+def test_a_broker_that_lets_the_page_hear_nothing_is_told(watch: Watch) -> None:
+    """There was no bin to be seen, and nothing said why."""
+    granted, refused = (ReasonCode(PacketTypes.SUBACK, identifier=code) for code in (1, 128))
+    for answer, told in (([granted, granted], ""), ([granted, refused], "check its access rules")):
+        watch._on_connect(watch._client, None, None, ReasonCode(PacketTypes.CONNACK), None)
+        watch._client.on_subscribe(watch._client, None, 1, answer, None)  # type: ignore[misc]
+        assert watch.connected is not bool(told)
+        assert told in watch.problem
+
+
 def test_a_bin_that_is_away_or_does_not_say_its_store_is_asked_nothing(watch: Watch) -> None:
     sent = noted(watch)
     watch._said("hall", "availability", b"online")

@@ -75,6 +75,7 @@ class Watch:
         self._sessions = Sessions(self._client, RECONNECT_S)
         mqtt_access.give(self._client, section)
         self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = lambda client, userdata, message: self._inbox.put(message)
@@ -143,6 +144,10 @@ class Watch:
         client.subscribe([(f"trashbin/+/{name}", 1) for name in FILTERS])
         self.connected = True
         self.version += 1
+
+    def _on_subscribe(self, client: Client, userdata: Any, mid: int, reasons: Any, _: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._lost("The broker lets the page hear nothing: check its access rules")
 
     def _on_connect_fail(self, *_: Any) -> None:
         # paho calls this while it handles the error, and passes nothing on
