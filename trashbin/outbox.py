@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 GROWTH = 16 * 4096  # bytes that no event adds to the file besides its own: pages that split
 AT_ONCE = 16  # events dropped at a time: about four pages
+MOST_BACK = 10_000_000  # events that a copy of the store may be older; more is no truth
 AT_ONCE_WHERE_FULL = 64  # and where the disk is full, so that room lasts for a while
 
 
@@ -181,6 +182,29 @@ class Outbox:
         """The newest event's ``seq``; 0 in a new store."""
         with self._file.reading() as db:
             return database.last_seq(db)
+
+    def go_on_after(self, seq: int) -> None:
+        """Number the next event after ``seq``, of which others know: a copy may be older than that.
+
+        ``lost_file`` tells of it. A number that is absurd, or no newer than ours, changes nothing.
+        """
+
+        def go_on(db: sqlite3.Connection) -> int:
+            tally = self._tally(db)
+            mine = tally.last_seq
+            if mine < seq <= mine + MOST_BACK:
+                tally.write()
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('counted', ?)", (str(seq),))
+                tally.last_seq = seq
+            return mine
+
+        with self._file.lock:
+            mine = self._write(go_on)
+            if self.last_seq() > mine:
+                self._file.lost = (
+                    f"the event store {self.path} is an older copy of itself: it ends with event "
+                    f"{mine}, and {seq} was told before; what happens now counts on from there"
+                )
 
     def prune(self, now: datetime, history_days: float, *, delivered: bool = True) -> int:
         """Forget events older than ``history_days``, only delivered ones or all; how many."""

@@ -366,6 +366,7 @@ class Recorder:
             "uptime_s": round(self.clock.monotonic(), 1),
             "outbox_depth": depth,
             "oldest_age_s": self._read(self._oldest_age_s),
+            "store_id": self.outbox.store_id,
             "last_seq": self._read(self.outbox.last_seq),
             "last_frame_age_s": None if frame_age_s is None else round(frame_age_s, 1),
             "temperature_c": machine.temperature(),

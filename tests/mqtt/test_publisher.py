@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -22,9 +23,11 @@ from tests.support_processes import WAIT_S, Broker, Listener, wait_until
 from tests.support_publisher import ROOT, Make, context, ignore, tell
 from trashbin import devices, requests
 from trashbin.devices import mqtt_client
+from trashbin.devices.mqtt import MqttPublisher
 from trashbin.devices.mqtt_client import BeatingClient
 from trashbin.outbox import Outbox
 from trashbin.settings import Config
+from trashbin.settings import MqttPublisher as MqttSettings
 
 ONLINE, OFFLINE = b"online", b"offline"
 
@@ -206,6 +209,38 @@ def test_a_span_comes_again_when_asked_for(
     again = listener.told(f"{ROOT}/event/backlog")
     first = listener.told(f"{ROOT}/event")
     assert again == [event | {"historical": True} for event in first[2:4]]
+
+
+@pytest.mark.parametrize("kept", ["health", "state"])
+def test_an_older_copy_of_the_store_gives_no_number_twice(
+    broker: Broker, outbox: Outbox, make: Make, tmp_path: Path, kept: str
+) -> None:
+    """A card from a copy of last month: a consumer would take its new events for known ones."""
+    publisher = make(broker)
+    publisher.open(ignore)
+    tell(outbox, publisher, 2)
+    assert publisher.drain(WAIT_S)
+    with sqlite3.connect(outbox.path) as db, closing(sqlite3.connect(tmp_path / "copy")) as copy:
+        db.backup(copy)
+    tell(outbox, publisher, 3)
+    last = next(iter(outbox.span(4, 1)))
+    told = {"store_id": outbox.store_id, "last_seq": 5}
+    publisher.announce(kept, told if kept == "health" else {"last": last.sent()})
+    assert publisher.drain(WAIT_S)
+    publisher.close()
+    (tmp_path / "restored").mkdir()
+    (tmp_path / "copy").rename(tmp_path / "restored" / "events.sqlite")
+    with closing(Outbox(tmp_path / "restored" / "events.sqlite")) as restored:
+        section = MqttSettings(kind="mqtt", host=broker.host, port=broker.port)
+        again = MqttPublisher(section, context(restored))
+        again.open(ignore)
+        assert wait_until(lambda: restored.last_seq() == 5)
+        assert "is an older copy of itself: it ends with event 2" in (restored.lost_file or "")
+        restored.append_lost_file(an_event())
+        tell(restored, again)
+        assert again.drain(WAIT_S)
+        again.close()
+        assert [event.seq for event in restored.span(0, 9)] == [1, 2, 6, 7]
 
 
 def test_a_bin_under_a_new_name_tells_its_earlier_events_under_it(

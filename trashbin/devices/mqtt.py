@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
@@ -30,7 +31,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from trashbin import homeassistant, settings
 from trashbin.devices import mqtt_client
 from trashbin.devices.mqtt_flow import EventFlow
-from trashbin.devices.mqtt_retained import Kept, PictureSize, Retained, as_json
+from trashbin.devices.mqtt_retained import Kept, PictureSize, Retained, as_json, newest_seq
 from trashbin.errors import StoreError
 from trashbin.events import Event, Topics
 from trashbin.mqtt_access import Sessions
@@ -188,7 +189,8 @@ class MqttPublisher:
     def _on_subscribe(
         self, client: Client, userdata: object, mid: int, reasons: list[ReasonCode], *_: object
     ) -> None:
-        self._subscribed = not any(reason.is_failure for reason in reasons)
+        needed = reasons[:2]  # requests and our availability; the others we can do without
+        self._subscribed = not any(reason.is_failure for reason in needed)
         if not self._subscribed and self._may_hear:
             log.warning(mqtt_client.unheard_of(self._at, self._advice))
         self._may_hear = self._subscribed
@@ -227,6 +229,10 @@ class MqttPublisher:
             if not message.retain and not self._closing.is_set():  # a retained one is older
                 self._on_availability(bytes(message.payload))
             return
+        if topic in (self._topics.state, self._topics.health):
+            if message.retain:  # else it is an echo
+                self._inbox.put(("told", bytes(message.payload)))
+            return
         if topic == homeassistant.BIRTH:
             if not message.retain and bytes(message.payload) == homeassistant.BORN:
                 self._inbox.put(("born", None))
@@ -248,7 +254,8 @@ class MqttPublisher:
 
     def _subscribe(self) -> None:
         self._subscribed = False
-        filters = [self._topics.request_filter, self._topics.availability]
+        kept = [self._topics.state, self._topics.health]  # by the broker, of an earlier run
+        filters = [self._topics.request_filter, self._topics.availability, *kept]
         if self._settings.discovery:
             filters.append(homeassistant.BIRTH)
         self._client.subscribe([(name, 1) for name in filters])
@@ -304,6 +311,7 @@ class MqttPublisher:
             case "connected":
                 self._online = True
                 self._echo_due = None
+                self._client.unsubscribe([self._topics.state, self._topics.health])
                 self._flow.connected()
                 if not self._retained.kept:
                     self._clear(self._retained.nothing())
@@ -327,6 +335,8 @@ class MqttPublisher:
                 self._retained.take(value)
                 if self._online:
                     self._show() if value is self._retained.picture else self._announce(value)
+            case "told":
+                self._due[partial(self._go_on, value)] = time.monotonic()
             case "resend":
                 self._flow.resend(value)
             case "born":  # a hundred bins do not answer in one instant
@@ -361,6 +371,10 @@ class MqttPublisher:
             action()
         waits = [due - now for due in self._due.values()]
         return min(waits if wait is None else [*waits, wait], default=None)
+
+    def _go_on(self, told: bytes) -> None:
+        """Give no number twice, where an older copy of the store was put in its place."""
+        self._outbox.go_on_after(newest_seq(told, self._outbox.store_id))
 
     def _lasts(self) -> None:
         """This is a connection, and not one more of those that end as soon as they are made."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from pydantic_core import from_json
+
 import trashbin
 from trashbin import homeassistant, resources
 from trashbin.errors import StoreError
@@ -164,6 +166,20 @@ def _numbered(config: Config, outbox: Outbox) -> list[str]:
         with suppress(StoreError):
             outbox.set(NUMBERED, json.dumps(now), synced=False)
     return now
+
+
+def newest_seq(told: bytes, store_id: str) -> int:
+    """The newest event of this store that a kept ``state`` or ``health`` tells of; 0 where none."""
+    try:
+        payload = from_json(told)
+    except ValueError:
+        return 0
+    found = payload if isinstance(payload, dict) else {}
+    last = found.get("last")
+    seqs = [found.get("last_seq")] if found.get("store_id") == store_id else []
+    if isinstance(last, dict) and last.get("store_id") == store_id:
+        seqs.append(last.get("seq"))
+    return max((seq for seq in seqs if isinstance(seq, int)), default=0)
 
 
 def as_json(payload: Mapping[str, Any]) -> str:
