@@ -192,6 +192,19 @@ def test_the_plots_draw_what_their_tables_say(tab: Open, url: str) -> None:
     assert table.get_attribute("open") is not None, "who reads it is not interrupted"
 
 
+def test_of_thirty_days_each_day_is_one(tab: Open, url: str) -> None:
+    """720 hours of them were a smear on a phone."""
+    page = tab()
+    ready(page, f"{url}/figures?hours=720")
+    for title in ("Items by class and day", "Share of uncertain items"):
+        page.get_by_role("img", name=title).locator("svg path").first.wait_for(state="attached")
+        table = page.locator("section", has_text=title).locator("details")
+        table.locator("summary").click()
+        assert table.locator("th").first.inner_text() == "Day"
+        day, *numbers = table.locator("tbody tr").last.locator("td").all_inner_texts()
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", day) and any(text[0] != "0" for text in numbers)
+
+
 def test_events_are_found_by_the_words_that_the_table_shows(tab: Open, url: str) -> None:
     page = tab(locale="id-ID")
     ready(page, f"{url}/events?bin=hall&kind=sorted")

@@ -18,6 +18,9 @@ from trashbin.dashboard.frame import THEMES, Sheet
 
 HOURS = (1, 24, 168, 720)
 HOUR = timedelta(hours=1)
+CROWDED = 48  # dots on a line; more are drawn small
+BY_DAY = 168  # hours; of a longer time a phone shows no single one
+DAY = len("2026-11-24")  # of an hour's name
 REDRAW_S = 5.0
 POINTS = 1500
 COLOURS = {
@@ -34,7 +37,7 @@ LINES = {False: "#d9e0d8", True: "#36423a"}
 # of JavaScript: ECharts writes 1,000 in every language, which is 1 in Indonesian
 NUMBER = "(value) => value.toLocaleString(document.documentElement.lang)"
 
-Hourly = dict[str, Counter[str]]  # hour -> label or "uncertain" -> items
+Counted = dict[str, Counter[str]]  # hour or day -> label or "uncertain" -> items
 
 
 async def draw(sheet: Sheet) -> None:
@@ -50,9 +53,8 @@ async def draw(sheet: Sheet) -> None:
         )
         nothing = elements.text(words("nothing_yet"))
         nothing.set_visibility(False)  # until that is known
-        plots = [
-            _Plot(words(key), words("as_table")) for key in ("by_class", "by_share", "by_latency")
-        ]
+        first = "by_class" if hours <= BY_DAY else "by_class_and_day"
+        plots = [_Plot(words(key), words("as_table")) for key in (first, "by_share", "by_latency")]
     if not await sheet.wanted():
         return
     dark = THEMES[sheet.theme]
@@ -68,13 +70,14 @@ async def draw(sheet: Sheet) -> None:
     async def redraw() -> None:
         now = datetime.now(UTC)
         since = now - hours * HOUR
-        counted: Hourly = {hour: Counter() for hour in hours_between(since, now)}
+        size = DAY if hours > BY_DAY else None
+        counted: Counted = {hour[:size]: Counter() for hour in hours_between(since, now)}
         found = await asyncio.to_thread(archive.by_hour, since, sheet.device)
         points = await asyncio.to_thread(archive.latencies, since, sheet.device, POINTS)
         if not await sheet.wanted():
             return
         for hour, label, count in found:
-            counted.setdefault(hour, Counter())[label] = count
+            counted.setdefault(hour[:size], Counter())[label] += count
         nothing.set_visibility(not any(counted.values()))
         for plot, made in zip(
             plots,
@@ -137,8 +140,8 @@ class _Plot:
         self._table.set_content(table)
 
 
-def by_class(counted: Hourly, sheet: Sheet) -> tuple[dict[str, Any], str]:
-    """Bars stacked by class, an hour each."""
+def by_class(counted: Counted, sheet: Sheet) -> tuple[dict[str, Any], str]:
+    """Bars stacked by class, an hour or a day each."""
     words, hours = sheet.words, list(counted)
     known = [*resources.labels(), "uncertain"]
     labels = [
@@ -158,34 +161,34 @@ def by_class(counted: Hourly, sheet: Sheet) -> tuple[dict[str, Any], str]:
         for label in labels
     ]
     rows = [
-        [f"{hour}:00", *(str(counted[hour][label]) for label in labels)]
+        [_o_clock(hour), *(str(counted[hour][label]) for label in labels)]
         for hour in hours
         if counted[hour]
     ]
     options = {
-        "xAxis": {"type": "category", "data": [_short(hour) for hour in hours]},
+        "xAxis": {"type": "category", "data": [_o_clock(hour[5:]) for hour in hours]},
         "yAxis": {"type": "value", "minInterval": 1, "name": words("items")},
         "series": series,
     }
-    return options, table([words("hour"), *(words.known(label) for label in labels)], rows)
+    return options, table([_head(counted, sheet), *(words.known(label) for label in labels)], rows)
 
 
-def by_share(counted: Hourly, sheet: Sheet) -> tuple[dict[str, Any], str]:
-    """A line: which part of each hour's items was uncertain."""
+def by_share(counted: Counted, sheet: Sheet) -> tuple[dict[str, Any], str]:
+    """A line: which part of each hour's or day's items was uncertain."""
     words, hours = sheet.words, list(counted)
     shares = [
         counted[hour]["uncertain"] / counted[hour].total() if counted[hour] else None
         for hour in hours
     ]
     options = {
-        "xAxis": {"type": "category", "data": [_short(hour) for hour in hours]},
+        "xAxis": {"type": "category", "data": [_o_clock(hour[5:]) for hour in hours]},
         "yAxis": {"type": "value", "min": 0, "max": 100, "name": "%"},
         "series": [
             {
                 "name": words("by_share"),
                 "type": "line",
                 "data": [None if share is None else round(100 * share, 1) for share in shares],
-                "symbolSize": 9,
+                "symbolSize": 9 if len(hours) <= CROWDED else 3,
                 "showAllSymbol": True,  # else a lone hour without an axis label has none
                 "lineStyle": {"width": 3},
                 "color": COLOURS["uncertain"],
@@ -194,11 +197,11 @@ def by_share(counted: Hourly, sheet: Sheet) -> tuple[dict[str, Any], str]:
         ],
     }
     rows = [
-        [f"{hour}:00", words.percent(share)]
+        [_o_clock(hour), words.percent(share)]
         for hour, share in zip(hours, shares, strict=True)
         if share is not None
     ]
-    return options, table([words("hour"), words("by_share")], rows)
+    return options, table([_head(counted, sheet), words("by_share")], rows)
 
 
 def by_latency(
@@ -267,6 +270,11 @@ def hours_between(since: datetime, now: datetime) -> list[str]:
     return list(dict.fromkeys(f"{moment.astimezone():%Y-%m-%d %H}" for moment in (*moments, now)))
 
 
-def _short(hour: str) -> str:
-    """``2026-11-24 19`` as an axis has room for it."""
-    return f"{hour[5:]}:00"
+def _o_clock(hour: str) -> str:
+    """``2026-11-24 19``, or what of it an axis has room for, as people write it; a day stays."""
+    return f"{hour}:00" if " " in hour else hour
+
+
+def _head(counted: Counted, sheet: Sheet) -> str:
+    """What the first column of their table holds."""
+    return sheet.words("hour" if " " in next(iter(counted)) else "day")
