@@ -103,6 +103,8 @@ def test_dark_and_light_are_chosen_or_the_systems(tab: Open, url: str) -> None:
     ready(page, url)
     background = "() => getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(background)
+    scheme = "() => getComputedStyle(document.documentElement).colorScheme"
+    assert page.evaluate(scheme) == "dark", "what the browser draws itself, too"
     page.get_by_label("Colours").select_option("light")
     page.wait_for_function(f"dark => ({background})() !== dark", arg=dark)
     ready(page, url)
