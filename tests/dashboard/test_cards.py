@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 import pytest
 
-from tests.support_events import NOON, an_event
+from tests.support_events import NOON, a_fault, an_event
 from trashbin.dashboard import cards
 from trashbin.dashboard.bins import Bin, in_order
 from trashbin.dashboard.words import Words
-from trashbin.events import timestamp
+from trashbin.events import Detail, timestamp
 
 EARLIER = timedelta(days=3)
 
@@ -42,6 +43,11 @@ def test_a_part_has_a_word_in_each_language_and_the_bins_own_words_are_marked_en
 def test_a_class_of_two_words_is_no_name() -> None:
     card = cards.article(an_event(label="trash"), "Yard", None, Words("id"))
     assert "Sampah lain</h3>" in card
+
+
+def test_a_sign_is_no_part_of_the_word_after_it() -> None:
+    line = cards.line(a_fault(detail=Detail("camera", "hangs")), "Yard", Words())
+    assert re.sub("<[^>]+>", "", line).startswith("✕ Fault Yard")
 
 
 def test_what_is_full_is_told_and_needs_somebody() -> None:

@@ -46,7 +46,7 @@ def line(event: Event, bin_name: str, words: Words) -> str:
         text = escape(_answer(event, words))
     mark = {"fault": "✕", "notice": "i", "resolved": "✓"}.get(kind, "·")
     return (
-        f'<span class="mark" aria-hidden="true">{mark}</span>'
+        f'<span class="mark" aria-hidden="true">{mark}</span> '
         f"<strong>{escape(words.known(kind))}</strong> "
         f'<span class="meta">{escape(bin_name)} · {_time(event)}</span> {text}'
     )
