@@ -11,15 +11,18 @@ import sys
 import threading
 from contextlib import nullcontext
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.support import FakeClock
+from tests.support_events import an_event
 from tests.support_processes import Broker, Listener, as_from_a_terminal, wait_until
 from trashbin import events
 from trashbin.errors import BrokerError
-from trashbin.fleet.simulate import _Fleet, _unheard, stored
+from trashbin.fleet.rows import Batch, Row, read
+from trashbin.fleet.simulate import Tally, _Fleet, _unheard, stored
 from trashbin.fleet.worker import Report, Task
 from trashbin.settings import MqttPublisher
 
@@ -117,6 +120,16 @@ def test_nothing_is_lost_while_the_broker_is_away(broker: Broker, tmp_path: Path
     kept = sum(len(stored(folder)) for folder in stores.iterdir())
     assert f"committed  {kept} events" in out
     assert f"received   {kept} of them; lost 0;" in out
+
+
+def test_what_other_bins_on_that_broker_tell_is_not_counted() -> None:
+    tally = Tally({"sim-1"})
+    for name in ("sim-1", "hall", "hall"):
+        event = an_event(device_id=name, store_id=str(UUID(int=1)), seq=1)
+        row = read(f"trashbin/{name}/event", event.to_json().encode(), 0.0)
+        assert isinstance(row, Row)
+        tally.write(Batch([row]))
+    assert (len(tally.came), tally.repeats) == (1, 0)
 
 
 def test_bins_that_another_run_has_are_left_to_it(broker: Broker, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import resource_tracker
@@ -49,8 +49,12 @@ READ_BYTES = 2**17  # nothing is read
 
 @dataclass(slots=True)
 class Tally:
-    """Satisfies ``collector.Sink`` in memory: when each event came first, and how many again."""
+    """Satisfies ``collector.Sink`` in memory: when each event came first, and how many again.
 
+    Of the bins of ``names``: others may be on that broker.
+    """
+
+    names: Collection[str]
     came: dict[str, float] = field(default_factory=dict)
     repeats: int = 0
     refused: int = 0
@@ -62,6 +66,8 @@ class Tally:
     def write(self, batch: Batch) -> list[Refused]:
         """Count."""
         for row in batch.rows:
+            if row.head.device_id not in self.names:
+                continue
             event_id = str(row.head.event_id)
             self.repeats += event_id in self.came
             self.came.setdefault(event_id, row.received)
@@ -176,7 +182,7 @@ class _Fleet:
         self._names = task.names
         self._broker = task.broker
         self._quiet = quiet
-        self._tally = Tally()
+        self._tally = Tally(frozenset(self._names))
         self._ear = SystemClock()
         self._collector = Collector(task.broker, self._tally, self._ear)
         self._pipes: list[Connection] = []
