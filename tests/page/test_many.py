@@ -118,6 +118,8 @@ def test_ten_thousand_events_stay_usable(
         ready(page, f"{dashboard.url}/events?page={EVENTS // 50}")
         page.locator("caption").wait_for()
         assert page.locator("tbody tr").count() == 50
+        ready(page, f"{dashboard.url}/figures?hours=720")
+        page.get_by_text("Of the newest 1500 items.").wait_for()
     finally:
         page.context.close()  # before its server: a browser that finds none says so
         dashboard.close()

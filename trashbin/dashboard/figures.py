@@ -55,6 +55,7 @@ async def draw(sheet: Sheet) -> None:
         nothing.set_visibility(False)  # until that is known
         first = "by_class" if hours <= BY_DAY else "by_class_and_day"
         plots = [_Plot(words(key), words("as_table")) for key in (first, "by_share", "by_latency")]
+        newest = plots[-1].note(words("newest_only", POINTS))
     if not await sheet.wanted():
         return
     dark = THEMES[sheet.theme]
@@ -79,6 +80,7 @@ async def draw(sheet: Sheet) -> None:
         for hour, label, count in found:
             counted.setdefault(hour[:size], Counter())[label] += count
         nothing.set_visibility(not any(counted.values()))
+        newest.set_visibility(len(points) == POINTS)
         for plot, made in zip(
             plots,
             (by_class(counted, sheet), by_share(counted, sheet), by_latency(points, sheet)),
@@ -99,7 +101,8 @@ class _Plot:
 
     def __init__(self, title: str, as_table: str) -> None:
         self._title = title
-        with ui.element("section").classes("card stack"):
+        self._section = ui.element("section").classes("card stack")
+        with self._section:
             elements.text(title, "h2")
             self._chart = ui.echart({}, renderer="svg").classes("plot")
             self._chart.props["role"] = "img"
@@ -108,6 +111,13 @@ class _Plot:
                 elements.text(as_table, "summary")
                 self._table = elements.html()
                 self._table.classes("scroll").props('tabindex="0"')
+
+    def note(self, text: str) -> ui.html:
+        """Words below it, which are not shown yet."""
+        with self._section:
+            made = elements.text(text).classes("soft")
+        made.set_visibility(False)
+        return made
 
     def show(self, options: dict[str, Any], table: str, *, dark: bool) -> None:
         if self._table.content == table:
