@@ -87,7 +87,7 @@ def run(
     if as_json:
         listed = {"wrong": [_mistake(picture) for picture in mistaken]} if wrong else {}
         click.echo(json.dumps(figures | listed, allow_nan=False))
-    else:
+    elif judged:
         show(figures, thresholds)
         for picture in mistaken if wrong else ():
             click.echo(f"{picture.file}: taken for {picture.decision.label or 'nothing'}")

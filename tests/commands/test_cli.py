@@ -302,6 +302,7 @@ def test_evaluate_of_no_picture_is_told_and_no_success(tmp_path: Path) -> None:
     result = call("evaluate", "--json", tmp_path)
     assert result.exit_code == 1 and "no picture to measure" in result.stderr
     assert json.loads(result.stdout)["images"] == 0
+    assert call("evaluate", tmp_path).stdout == "", "no table of dashes"
 
 
 def test_evaluate_without_labels_folders_is_bad_usage(tmp_path: Path) -> None:
