@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import math
@@ -76,9 +77,16 @@ def _open_what_is_closed() -> None:
 
 
 def _write_any_name() -> None:
-    """A file's name may be no text; where the terminal takes text alone, it is written escaped."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
+    """A file's name may be no text; where the terminal takes text alone, it is written escaped.
+
+    So is what the terminal has no character for. In UTF-8 that is nothing, and the locale C passes
+    names on byte by byte.
+    """
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and (
+        out.errors == "strict" or codecs.lookup(out.encoding).name != "utf-8"
+    ):
+        out.reconfigure(errors="backslashreplace")
 
 
 class Number(click.FloatRange):

@@ -56,6 +56,18 @@ def test_a_name_that_is_no_text_is_written_escaped(picture: Path, tmp_path: Path
         assert "b\\udcff.png" in done.stdout.replace("\n", "")
 
 
+def test_what_a_terminal_has_no_character_for_is_written_escaped(
+    picture: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photographs" / "trash"
+    folder.mkdir(parents=True)
+    shutil.copy(picture, folder)
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = spawn("evaluate", folder.parent, env=os.environ | ascii_only)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\xb7" in done.stdout and "With the rules" in done.stdout
+
+
 @pytest.mark.parametrize("command", ["--help", "--version", "check-config --help"])
 def test_a_full_disk_under_the_output_is_told_in_one_line(command: str) -> None:
     with Path("/dev/full").open("w") as full:
