@@ -65,7 +65,7 @@ def _store(config: Path | None, store: Path | None) -> Path:
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 10**9),
     help="The newest N only.  [default: 50 in the table, else all]",
 )
 @json_option

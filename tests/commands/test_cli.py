@@ -89,6 +89,7 @@ def test_the_six_commands_and_the_version() -> None:
         ["demo", "--seed", "-1"],
         ["simulate", "--rate", "nan"],
         ["bench", "--idle", "nan"],
+        ["events", "--limit", "9" * 20],
         ["teach", "--back", "--dry-run"],
         ["bench", "--report", "--json"],
         ["bench", "--report", "--model", "trashnet-mobilenetv3-large", "--model", "another"],
