@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import warnings
 from pathlib import Path
 
 import click
@@ -109,7 +111,9 @@ def _set_password(file: Path) -> int:
     from trashbin import whole_file
     from trashbin.dashboard import login
 
-    password = click.prompt("Password of the page", hide_input=True, confirmation_prompt=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", getpass.GetPassWarning)  # it says so in words besides
+        password = click.prompt("Password of the page", hide_input=True, confirmation_prompt=True)
     try:
         whole_file.write(file, login.hashed(password) + "\n", 0o600)
     except OSError as error:

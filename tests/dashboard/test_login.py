@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from tests.support_cli import spawn
 from trashbin.dashboard import login
 from trashbin.dashboard.login import TRIES, Guard, Password, hashed
 from trashbin.errors import ConfigError
@@ -253,3 +254,14 @@ def test_the_file_holds_no_password_in_plain(tmp_path: Path) -> None:
         Password(plain)
     with pytest.raises(ConfigError, match="--set-password"):
         Password(tmp_path / "nowhere")
+
+
+def test_without_a_terminal_it_is_said_in_words_that_a_password_may_be_seen(
+    tmp_path: Path,
+) -> None:
+    made = tmp_path / "page.password"
+    given = {"input": "sesame\nsesame\n", "start_new_session": True}
+    done = spawn("dashboard", "--set-password", made, **given)
+    assert done.returncode == 0 and "may be echoed" in done.stderr
+    assert ".py" not in done.stderr, "where in which library"
+    assert Password(made).fits("sesame")
