@@ -22,7 +22,7 @@ from tests.support_events import an_event
 from tests.support_processes import WAIT_S, Broker, Listener, wait_until
 from tests.support_publisher import ROOT, Make, context, ignore, tell
 from trashbin import devices, requests
-from trashbin.devices import mqtt_client
+from trashbin.devices import mqtt, mqtt_client
 from trashbin.devices.mqtt import MqttPublisher
 from trashbin.devices.mqtt_client import BeatingClient
 from trashbin.outbox import Outbox
@@ -285,6 +285,27 @@ def test_a_will_that_comes_late_is_answered(broker: Broker, listener: Listener, 
             [m.payload for m in listener.on(f"{ROOT}/availability")] == [ONLINE, OFFLINE, ONLINE]
         )
     )
+
+
+def test_who_says_without_end_that_it_is_offline_is_answered_once_a_second(
+    broker: Broker, listener: Listener, outbox: Outbox, make: Make
+) -> None:
+    """Each was: the answers grew in memory, and no event came past them."""
+    publisher = make(broker)
+    publisher.open(ignore)
+    assert wait_until(lambda: publisher.connected)
+    began = time.monotonic()
+    for _ in range(500):
+        listener.client.publish(f"{ROOT}/availability", OFFLINE)
+    listener.send(f"{ROOT}/availability", OFFLINE)
+    tell(outbox, publisher)
+    assert publisher.drain(WAIT_S)
+
+    def told() -> list[bytes]:
+        return [message.payload for message in listener.on(f"{ROOT}/availability")]
+
+    assert wait_until(lambda: told().count(OFFLINE) == 501 and told()[-1] == ONLINE)
+    assert told().count(ONLINE) <= 3 + (time.monotonic() - began) / mqtt.DENY_S
 
 
 def test_a_killed_bin_is_offline(broker: Broker, listener: Listener, tmp_path: Path) -> None:

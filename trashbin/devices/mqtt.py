@@ -45,6 +45,7 @@ UNHEARD_S = 60.0  # with events under way and no PUBACK; then the connection is 
 JITTER_S = 1.0  # added at random, so that a hundred bins do not come back in one instant
 STORE_RETRY_S = 1.0
 PULSE_S = 5.0  # the pump goes round at least so often, to show that it can
+DENY_S = 1.0  # at least, between two answers to one who says that we are offline
 BIRTH_S = 2.0  # at most, from Home Assistant's start until a bin tells of itself again
 RENEW_S = 1.0  # for answers under way, before the connection is made anew
 CLOSE_S = 1.0  # for what is in flight, and again for ``offline``
@@ -89,6 +90,7 @@ class MqttPublisher:
         self._pictures = PictureSize()
         self._refused = False  # likewise: this connection, with a reason, which was told
         self._subscribed = False  # the broker has let us, on this connection
+        self._said_at = 0.0  # monotonic: when ``online`` was said last
         self._may_hear = True  # as far as we know; that it is not so is logged once
         # from here on the pump's own
         self._echo_due: float | None = None  # monotonic time until which ``online`` may take
@@ -244,7 +246,7 @@ class MqttPublisher:
 
     def _on_availability(self, payload: bytes) -> None:
         if payload == b"offline":  # a will of an earlier connection that the broker sent late
-            self._say_online()
+            self._inbox.put(("offline", None))
         elif not self._session:
             self._session = True
             self._inbox.put(("connected", None))
@@ -261,6 +263,7 @@ class MqttPublisher:
         self._client.subscribe([(name, 1) for name in filters])
 
     def _say_online(self) -> None:
+        self._said_at = time.monotonic()
         self._client.publish(self._topics.availability, "online", qos=1, retain=self._retained.kept)
 
     def _wait_a_little(self) -> None:
@@ -339,6 +342,9 @@ class MqttPublisher:
                 self._due[partial(self._go_on, value)] = time.monotonic()
             case "resend":
                 self._flow.resend(value)
+            case "offline":  # somebody may say so without end: events wait behind our answers
+                at = max(time.monotonic(), self._said_at + DENY_S)
+                self._due.setdefault(self._say_online, at)
             case "born":  # a hundred bins do not answer in one instant
                 self._due[self._introduce] = time.monotonic() + random.uniform(0, BIRTH_S)
             case "forget":
