@@ -227,6 +227,23 @@ def test_a_bin_that_comes_back_is_asked_anew_and_what_it_lacks_is_remembered(
     assert watch.archive.gone("bin-1", "s") == 4
 
 
+def test_what_a_bin_held_in_an_earlier_store_waits_no_longer(watch: Watch) -> None:
+    """Its card was replaced: it would refuse each answer, one after the other."""
+    watch.connected = True
+    items = [
+        an_event(seq=1, store_id=store, device_id=device, event_type=EventType.UNCERTAIN)
+        for device, store in (("bin-1", "old"), ("bin-1", "new"), ("bin-2", "old"))
+    ]
+    watch._write([*items])
+    for device, store in (("bin-1", "new"), ("bin-2", "old")):
+        watch._said(device, "availability", b"online")
+        watch._said(device, "info", json.dumps({"store_id": store}).encode())
+    watch._mend(1e9)
+    assert {event.event_id for event in watch.archive.waiting(9)} == {
+        item.event_id for item in items[1:]
+    }
+
+
 def test_ids_that_somebody_makes_up_take_no_room_for_ever(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

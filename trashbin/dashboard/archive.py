@@ -260,6 +260,16 @@ class Archive:
         with self._using() as db:
             db.execute("INSERT OR IGNORE INTO dismissed VALUES (?)", (event_id,))
 
+    def dismiss_others(self, device: str, store: str) -> None:
+        """Ask nobody about what a bin held in earlier stores: in this one it has none of it."""
+        with self._using() as db:
+            db.execute(
+                # that index: a page that begins asks so of each of a thousand bins
+                "INSERT OR IGNORE INTO dismissed SELECT event_id FROM event INDEXED BY event_seq"
+                " WHERE device_id = ? AND store_id != ? AND kind = 'uncertain'",
+                (device, store),
+            )
+
     def answers(self, event_ids: Sequence[str]) -> dict[str, Event]:
         """The newest ``resolved`` event of each item that has one."""
         marks = ", ".join("?" * len(event_ids))

@@ -26,6 +26,7 @@ class Bin:
     info: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
     health: dict[str, Any] = field(default_factory=dict)
+    store_id: str = ""  # the store that items may wait of; those of earlier ones are dismissed
 
     @property
     def name(self) -> str:

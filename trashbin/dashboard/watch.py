@@ -313,6 +313,10 @@ class Watch:
             store = wire.text(bin.info, "store_id")
             if not (store and bin.online and self.connected):
                 continue
+            if bin.store_id != store:
+                self.archive.dismiss_others(bin.id, store)
+                bin.store_id = store
+                self.version += 1
             holes = self._holes_of(bin.id, store)
             said = wire.number(bin.health, "last_seq")
             if said is not None and said > 0:
