@@ -265,3 +265,13 @@ def test_without_a_terminal_it_is_said_in_words_that_a_password_may_be_seen(
     assert done.returncode == 0 and "may be echoed" in done.stderr
     assert ".py" not in done.stderr, "where in which library"
     assert Password(made).fits("sesame")
+
+
+@pytest.mark.parametrize("kept", [-1, -2, -20, 0])
+def test_a_file_that_was_cut_short_is_told_and_not_a_page_that_lets_nobody_in(
+    kept: int, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut"
+    cut.write_text(hashed("sesame")[:kept])
+    with pytest.raises(ConfigError, match="--set-password"):
+        Password(cut)

@@ -67,7 +67,8 @@ class Password:
                 raise ValueError
             self._numbers = int(cost), int(block), int(lanes)
             self._salt, self._digest = bytes.fromhex(salt), bytes.fromhex(digest)
-            _digest("", self._salt, *self._numbers)
+            if len(self._digest) != len(_digest("", self._salt, *self._numbers)):
+                raise ValueError  # cut short: no password would ever fit
         except (ValueError, MemoryError) as error:
             raise ConfigError(f"--login {file} holds no hashed password; {advice}") from error
 
