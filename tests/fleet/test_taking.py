@@ -9,12 +9,14 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paho.mqtt.client import MQTTMessage
 
 from tests.fleet.test_refused import Sink
 from tests.support import FakeClock
 from tests.support_events import an_event
 from trashbin.clock import SystemClock
 from trashbin.errors import StoreError
+from trashbin.fleet import collector as module
 from trashbin.fleet.collector import ASK_AT_ONCE, RETRY_S, SPREAD_S, Collector, Received
 from trashbin.fleet.holes import ANSWER_S, GRACE_S, Lost
 from trashbin.fleet.rows import Batch, Refused
@@ -219,3 +221,16 @@ def test_a_bin_is_asked_once_it_is_there_and_what_it_has_no_more_is_written_as_l
     assert written.lost == [Lost("bin-1", STORE, 2, 3)]
     assert written.complete == {("bin-1", STORE): 4}
     assert (bench.collector.counts.lost, bench.collector.missing) == (2, 0)
+
+
+def test_of_a_flood_without_acknowledgement_a_bounded_part_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While the database was away, ten seconds of it took two gigabytes."""
+    monkeypatch.setattr(module, "MAX_WAITING", 3)
+    collector = Bench().collector
+    for qos in [0] * 5 + [1] * 2:  # the bins' own are never left out
+        message = MQTTMessage(mid=qos, topic=EVENT.encode())
+        message.payload, message.qos = b"{}", qos
+        collector._client.on_message(collector._client, None, message)  # type: ignore[misc]
+    assert [one.qos for one in collector._received()] == [0, 0, 0, 1, 1]

@@ -39,6 +39,7 @@ EVENTS = "trashbin/+/event/#"  # trashbin/<id>/event is among them
 PRESENCE = "trashbin/+/availability"
 ANSWERS = "trashbin/+/response/events"
 MAX_BATCH = 1000
+MAX_WAITING = 1000  # messages; bins send none of those that are let go beyond
 TICK_S = 0.1
 ASK_AT_ONCE = 5  # questions a tick: bins that all come back at once are not asked all at once
 SPREAD_S = 3.0  # at random, before a bin that came back is asked
@@ -316,6 +317,8 @@ class Collector:
             self._tell(f"The connection to the broker {self._at} was lost")
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
+        if message.qos == 0 and self._inbox.qsize() >= MAX_WAITING:
+            return  # of others the broker sends no more until we have acknowledged some
         try:
             topic = message.topic  # only now decoded
         except UnicodeDecodeError:
