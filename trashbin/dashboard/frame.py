@@ -99,7 +99,9 @@ class Sheet:
         except (TimeoutError, asyncio.CancelledError):
             self.toast(words("no_answer", name))
             return None
-        if wire.text(told, "status") != "ok":
+        if verb == "resolve" and wire.text(told, "status") == "refused":
+            self.toast(words("forgotten", name))
+        elif wire.text(told, "status") != "ok":
             self.toast(words("refused", name, wire.text(told, "error")))
         return told
 

@@ -119,6 +119,10 @@ TABLE: dict[str, tuple[str, str]] = {
         "{} sedang luring. Coba lagi setelah daring kembali.",
     ),
     "refused": ("{} refused: {}", "{} menolak: {}"),
+    "forgotten": (
+        "{} does not keep this item any more, so nobody is asked about it again.",
+        "{} tidak menyimpan benda ini lagi, jadi tidak akan ditanyakan lagi.",
+    ),
     "queue_empty": (
         "Nothing waits for an answer. Well sorted.",
         "Tidak ada yang menunggu jawaban. Semua beres.",
