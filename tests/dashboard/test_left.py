@@ -93,7 +93,7 @@ class Browser:
 def test_nothing_is_held_for_a_browser_that_left(watch: Watch) -> None:
     """NiceGUI keeps a page for half a minute: a hundred reloads of it took a gigabyte."""
     watch.archive.add([an_event(), an_event(event_type=EventType.UNCERTAIN)])
-    sheet = Sheet(watch, Words("en"), "/replay", {}, None, "auto", None, None)  # type: ignore[arg-type]
+    sheet = Sheet(watch, Words("en"), "/replay", {}, None, "auto", None, None, None)  # type: ignore[arg-type]
     browser = Browser()
     shown = replay._Replay(sheet, browser)  # type: ignore[arg-type]
     items = asyncio.run(shown.read())

@@ -139,3 +139,22 @@ def _cpu(pid: int) -> float:
     usage = cost.usage(pid)
     assert usage is not None
     return usage.cpu_s
+
+
+def test_a_file_that_cannot_be_read_is_told_on_the_page(
+    tab: Open, quiet_broker: Broker, tmp_path: Path
+) -> None:
+    """As where the disk is full: a search said that it goes on, and was over."""
+    page = tab()
+    with site.shown(tmp_path, quiet_broker) as url:
+        file = tmp_path / NAME
+        for each in tmp_path.glob(f"{NAME}*"):
+            each.rename(tmp_path / f"away-{each.name}")
+        file.mkdir()
+        for path in ("/events?q=paper", "/replay", "/figures"):
+            page.goto(url + path)
+            page.get_by_text("unable to open database file").wait_for()
+        file.rmdir()
+        ready(page, f"{url}/events")
+        assert page.get_by_text("unable to open database file").count() == 0
+        page.context.close()

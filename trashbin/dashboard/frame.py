@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from html import escape
 from typing import Any
@@ -20,6 +20,7 @@ from trashbin.dashboard import cards, elements, glyphs, wire
 from trashbin.dashboard.bins import Bin, in_order
 from trashbin.dashboard.watch import Reply, Watch
 from trashbin.dashboard.words import LANGUAGES, Words, for_whom
+from trashbin.errors import StoreError
 from trashbin.settings import ID_PATTERN
 
 PAGES = {
@@ -51,6 +52,8 @@ class Sheet:
     theme: str
     toasts: ui.element
     spoken: ui.html
+    broken: ui.html
+    failing: dict[object, str] = field(default_factory=dict)
 
     def name(self, device: str) -> str:
         """What people call a bin."""
@@ -109,10 +112,23 @@ class Sheet:
         """For screen readers alone."""
         self.spoken.set_content(escape(text))
 
+    def cannot_read(self, what: object, why: str = "") -> None:
+        """Say why ``what`` cannot be drawn from the page's own file; nothing where it can."""
+        if why or what in self.failing:
+            self.failing.pop(what, None)
+            if why:
+                self.failing[what] = why
+            told = next(iter(self.failing.values()), "")
+            self.broken.classes(replace="warnbar" if told else "")
+            self.broken.set_content(escape(told))
+
     def every_change(self, draw: Callable[[], None], seconds: float = REFRESH_S) -> None:
         """Draw now, and at each change."""
         self.on_change(draw, seconds)
-        draw()
+        try:
+            draw()
+        except StoreError as error:
+            self.cannot_read(draw, str(error))
 
     def on_change(self, draw: Callable[[], Awaitable[None] | None], seconds: float) -> None:
         """Draw soon after something was heard; not more often than ``seconds``.
@@ -128,9 +144,13 @@ class Sheet:
             busy = len(self.watch.bins) > FEW_BINS and now - drawn < BUSY_S
             if self.watch.version != seen and not busy:
                 seen, drawn = self.watch.version, now
-                drawing = draw()
-                if drawing is not None:
-                    await drawing
+                try:
+                    drawing = draw()
+                    if drawing is not None:
+                        await drawing
+                    self.cannot_read(draw)
+                except StoreError as error:
+                    self.cannot_read(draw, str(error))
 
         ui.timer(seconds, look)
 
@@ -160,13 +180,14 @@ def sheet(watch: Watch, request: Request, path: str, *, logout: bool) -> Iterato
     with ui.header(fixed=False, bordered=False, elevated=False, wrap=True).classes("bar"):
         links = _header(watch, words, path, device, theme, logout)
     with ui.element("div").props('id="content" tabindex="-1"').classes("content"):
-        warning = elements.html().props('role="alert"')
+        warning, broken = (elements.html().props('role="alert"') for _ in range(2))
         zone = words("zone", f"UTC{now.isoformat()[-6:]}")
         elements.text(zone).classes("soft zone")
         elements.text(heading, "h1").classes("unseen")
         toasts = ui.element("div").classes("toast").props('role="status"')
         spoken = elements.html().classes("unseen").props('role="status"')
-        made = Sheet(watch, words, path, request.query_params, device, theme, toasts, spoken)
+        query = request.query_params
+        made = Sheet(watch, words, path, query, device, theme, toasts, spoken, broken)
 
         def around() -> None:
             told = f"{words('not_kept')}: {watch.unkept}" if watch.unkept else ""

@@ -15,6 +15,7 @@ from trashbin.dashboard.album import Album
 from trashbin.dashboard.frame import Sheet, sheet
 from trashbin.dashboard.tryout import Judge
 from trashbin.dashboard.watch import Watch
+from trashbin.errors import StoreError
 
 Draw = Callable[[Sheet], Awaitable[None] | None]
 NO_PICTURE = (
@@ -83,8 +84,11 @@ def _page(
     async def page(request: Request) -> None:
         unseen.add(ui.context.client)
         with sheet(watch, request, path, logout=logout) as made:
-            drawn = draw(made)
-            if inspect.isawaitable(drawn):
-                await drawn
+            try:
+                drawn = draw(made)
+                if inspect.isawaitable(drawn):
+                    await drawn
+            except StoreError as error:
+                made.cannot_read(draw, str(error))
 
     return page
