@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.page.site import ready
-from tests.support_events import an_event
 from tests.support_processes import Broker, Listener, wait_until
-from trashbin.events import EventType, new_event_id, timestamp
-from trashbin.types import Thresholds
 
 if TYPE_CHECKING:
     from tests.page.conftest import Open
@@ -69,29 +65,6 @@ def test_its_self_test_and_a_refusal_are_told(tab: Open, url: str) -> None:
     page.get_by_text("Yard refused: the bin cannot look now").or_(
         page.get_by_text("Yard: Uncertain")
     ).first.wait_for()
-
-
-def test_an_item_that_its_bin_does_not_keep_is_asked_about_no_more(
-    tab: Open, url: str, broker: Broker, listener: Listener
-) -> None:
-    now = datetime.now(UTC)
-    store = listener.told("trashbin/yard/info")[-1]["store_id"]
-    old = an_event(
-        device_id="yard",
-        store_id=store,
-        seq=1,
-        event_id=new_event_id(now),
-        ts=timestamp(now),
-        event_type=EventType.UNCERTAIN,
-        thresholds=Thresholds(1.0, 0.0, 0.0),  # yard's own: "What if" starts from the newest item's
-    )
-    page = tab(locale="id-ID")
-    ready(page, f"{url}/queue?bin=yard")
-    listener.send("trashbin/yard/event", old.to_json().encode())
-    card = page.locator("article.item", has=page.locator(f'time[datetime="{old.ts}"]'))
-    card.locator("button.label").first.click()
-    page.get_by_text("Yard tidak menyimpan benda ini lagi").wait_for()
-    card.wait_for(state="detached")
 
 
 def test_all_bins_have_no_common_buttons(tab: Open, url: str) -> None:

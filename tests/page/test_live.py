@@ -98,16 +98,20 @@ def test_an_answer_on_the_page_sorts_the_item(tab: Open, url: str, listener: Lis
     answered.get_by_text("A person said: glass (on this page) into glass").wait_for()
 
 
+@pytest.mark.parametrize(
+    ("locale", "told"),
+    [("en-GB", "does not keep this item any more"), ("id-ID", "tidak menyimpan benda ini lagi")],
+)
 def test_an_item_that_its_bin_does_not_keep_leaves_the_queue(
-    tab: Open, url: str, listener: Listener
+    tab: Open, url: str, listener: Listener, locale: str, told: str
 ) -> None:
     event_id = tell_uncertain(listener, "yard", ts="2026-01-02T03:04:05.678Z")
-    page = tab()
+    page = tab(locale=locale)
     ready(page, f"{url}/queue?bin=yard")
     card = page.locator(f'article[data-event="{event_id}"]')
     card.get_by_text("2026-01-02").wait_for()
     card.locator('button[data-label="glass"]').click()
-    page.get_by_text("older than the history").wait_for()
+    page.get_by_text(told).wait_for()
     card.wait_for(state="detached")
 
 
