@@ -63,7 +63,7 @@ def test_nothing_small_is_found_where_there_is_none(picture: Pixels) -> None:
 sides = st.sampled_from([1, 2, 5, 90, 300])
 
 
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))  # fewer where it is emulated
 @given(st.tuples(sides, sides, st.just(3)).flatmap(lambda shape: arrays(np.uint8, shape)))
 def test_any_picture_has_a_small_box_or_none(picture: Pixels) -> None:
     box = stands_out(picture)
