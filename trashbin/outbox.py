@@ -193,9 +193,8 @@ class Outbox:
             tally = self._tally(db)
             mine = tally.last_seq
             if mine < seq <= mine + MOST_BACK:
-                tally.write()
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('counted', ?)", (str(seq),))
                 tally.last_seq = seq
+                tally.write()
             return mine
 
         with self._file.lock:
