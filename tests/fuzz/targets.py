@@ -28,7 +28,7 @@ from tests.support_events import an_event
 from trashbin import app, cli, config, pictures
 from trashbin.database import NAME
 from trashbin.decision import decide
-from trashbin.devices import mqtt
+from trashbin.devices import mqtt_ear
 from trashbin.devices.mqtt import MqttPublisher
 from trashbin.devices.mqtt_flow import MAX_SEQ
 from trashbin.errors import ConfigError, ModelError, StoreError
@@ -78,14 +78,14 @@ class Bin:
         self.rig = Rig(folder, device={"id": "demo"})
         context = Context(self.rig.clock, self.rig.config, outbox=self.rig.outbox)
         self.publisher = MqttPublisher(MqttSettings(kind="mqtt"), context)
-        self.publisher._on_request = self.rig.daemon.request
+        self.publisher._ear.on_request = self.rig.daemon.request
         self.rig.tray.put()
 
     def ask(self, topic: bytes, payload: bytes, retained: bool) -> None:
         """Hand in a message, as paho does, and follow it to its end."""
-        message = MQTTMessage(topic=topic)
+        client, message = self.publisher._client, MQTTMessage(topic=topic)
         message.payload, message.retain = payload, retained
-        self.follow(lambda: self.publisher._on_message(self.publisher._client, None, message))
+        self.follow(lambda: client.on_message(client, None, message))
 
     def follow(self, deliver: Callable[[], None]) -> None:
         """Let something arrive and do what it asks; what is refused must move nothing."""
@@ -126,7 +126,7 @@ def requests(folder: Path) -> Target:
 def streams(folder: Path) -> Target:
     """What a broker may send, through paho and the publisher to a whole daemon."""
     bin, wire = Bin(folder), Wire()
-    mqtt.JITTER_S = 0.0
+    mqtt_ear.JITTER_S = 0.0
 
     def try_(stream: bytes) -> None:
         bin.follow(lambda: wire.say(bin.publisher._client, stream))

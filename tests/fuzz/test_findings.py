@@ -42,7 +42,7 @@ def test_a_topic_that_is_no_text_is_a_verb_that_is_none(tmp_path: Path) -> None:
     with closing(Outbox(tmp_path / NAME)) as outbox:
         context = Context(FakeClock(), CONFIG, outbox=outbox)
         publisher = MqttPublisher(MqttSettings(kind="mqtt"), context)
-        publisher._on_request = lambda *request: asked.append(request)
+        publisher._ear.on_request = lambda *request: asked.append(request)
         Wire().say(publisher._client, publish(b"trashbin/demo/request/\xff", b"{}"))
     assert asked == [("unknown", b"{}", False)]
 

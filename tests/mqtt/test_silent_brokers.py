@@ -14,7 +14,7 @@ from tests.support import FakeClock
 from tests.support_processes import WAIT_S, Broker, Listener, running, wait_until
 from tests.support_publisher import ROOT, Make, ignore, tell
 from trashbin import mqtt_access
-from trashbin.devices import mqtt
+from trashbin.devices import mqtt, mqtt_ear
 from trashbin.devices.mqtt_retained import SOON_S, Kept, PictureSize
 from trashbin.outbox import Outbox
 
@@ -84,7 +84,7 @@ def test_a_broker_that_acknowledges_nothing_is_told_and_tried_anew(
 ) -> None:
     monkeypatch.setattr(mqtt, "UNHEARD_S", 0.3)
     monkeypatch.setattr(mqtt, "PULSE_S", 0.1)
-    monkeypatch.setattr(mqtt, "JITTER_S", 0.0)
+    monkeypatch.setattr(mqtt_ear, "JITTER_S", 0.0)
     listener = Listener(broker, f"{ROOT}/#")
     publisher = make(host="127.0.0.1", port=swallower.port)
     publisher.open(ignore)
@@ -126,7 +126,7 @@ def test_a_broker_that_lets_us_hear_no_requests_is_told_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Events go out, and requests were unheard without a word."""
-    monkeypatch.setattr(mqtt, "JITTER_S", 0.0)
+    monkeypatch.setattr(mqtt_ear, "JITTER_S", 0.0)
     swallower.swallows, swallower.refuses = None, True
     publisher = make(host="127.0.0.1", port=swallower.port)
     publisher.open(ignore)
@@ -145,7 +145,7 @@ def test_a_picture_that_the_broker_does_not_take_keeps_no_event_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(mqtt_access, "PROOF", 0.5)
-    monkeypatch.setattr(mqtt, "JITTER_S", 0.0)
+    monkeypatch.setattr(mqtt_ear, "JITTER_S", 0.0)
     with running(tmp_path, "allow_anonymous true", "max_packet_size 30000") as broker:
         listener = Listener(broker, f"{ROOT}/#")
         publisher = make(broker)

@@ -1,9 +1,8 @@
 """MQTT 3.1.1 through paho: events from the outbox, announcements, requests.
 
-Two threads. paho's owns the socket; its callbacks only put a message into ``_inbox``,
-re-subscribe, and hand requests on. The *pump* takes from the inbox and is the only one
-that publishes events and acknowledges them in the outbox, so that nothing here needs a
-lock: paho holds locks of its own while it calls back.
+Two threads. paho's owns the socket; what it hears (``mqtt_ear``) it puts into ``_inbox``.
+The *pump* takes from the inbox and is the only one that publishes events and acknowledges
+them in the outbox, so that nothing here needs a lock.
 
 A broker also acknowledges what its access rules drop (MQTT 3.1.1 knows no refusal), so
 nothing is sent before our own ``online`` has come back to us. Then, in this order: how Home
@@ -15,26 +14,21 @@ from __future__ import annotations
 import logging
 import queue
 import random
-import re
-import ssl
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.reasoncodes import ReasonCode
 
-from trashbin import homeassistant, settings
+from trashbin import settings
 from trashbin.devices import mqtt_client
+from trashbin.devices.mqtt_ear import Ear, OnRequest
 from trashbin.devices.mqtt_flow import EventFlow
 from trashbin.devices.mqtt_retained import Kept, PictureSize, Retained, as_json, newest_seq
 from trashbin.errors import StoreError
 from trashbin.events import Event, Topics
-from trashbin.mqtt_access import Sessions
 from trashbin.outbox import Outbox
 from trashbin.ports import Context
 
@@ -42,17 +36,12 @@ log = logging.getLogger(__name__)
 
 ECHO_S = 5.0  # for our own ``online`` to come back; then it is said again
 UNHEARD_S = 60.0  # with events under way and no PUBACK; then the connection is made anew
-JITTER_S = 1.0  # added at random, so that a hundred bins do not come back in one instant
 STORE_RETRY_S = 1.0
 PULSE_S = 5.0  # the pump goes round at least so often, to show that it can
 DENY_S = 1.0  # at least, between two answers to one who says that we are offline
 BIRTH_S = 2.0  # at most, from Home Assistant's start until a bin tells of itself again
 RENEW_S = 1.0  # for answers under way, before the connection is made anew
 CLOSE_S = 1.0  # for what is in flight, and again for ``offline``
-VERB = re.compile(r"[\w-]{1,40}")
-NO_WORD = "unknown"  # in place of a verb that is none, and may be too long for an answer's topic
-
-OnRequest = Callable[[str, bytes, bool], None]
 Message = tuple[str, Any]  # what the pump is told: kind and its value, see ``_handle``
 
 
@@ -67,31 +56,18 @@ class MqttPublisher:
         assert context.outbox is not None, "a publisher reads the outbox"
         self._outbox: Outbox = context.outbox
         self._settings = settings
-        self._at = f"{settings.host}:{settings.port}"
         self._topics = Topics(context.config.device.id)
-        self._advice = mqtt_client.advice(settings, self._topics.device_id)
         self._retained = Retained(context.config, settings, self._outbox)
         self._client = mqtt_client.new_client(settings, self._topics.device_id, self._topics)
-        self._sessions = Sessions(self._client, mqtt_client.RECONNECT_S)
-        self._client.on_connect = self._on_connect
-        self._client.on_connect_fail = self._on_connect_fail
-        self._client.on_subscribe = self._on_subscribe
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_message = self._on_message
-        self._client.on_publish = self._on_publish
-        self._on_request: OnRequest | None = None
+        self._closing = threading.Event()
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._pump = threading.Thread(target=self._run, name="mqtt-pump", daemon=True)
-        self._closing = threading.Event()
+        self._ear = Ear(
+            self._client, settings, self._topics, self._retained, self._closing, self._put
+        )
         self._acknowledged = threading.Condition()
-        self._problems: dict[str, str] = {}
         self._round_at = time.monotonic()  # when the pump last went round
-        self._session = False  # paho's view: our ``online`` has come back
         self._pictures = PictureSize()
-        self._refused = False  # likewise: this connection, with a reason, which was told
-        self._subscribed = False  # the broker has let us, on this connection
-        self._said_at = 0.0  # monotonic: when ``online`` was said last
-        self._may_hear = True  # as far as we know; that it is not so is logged once
         # from here on the pump's own
         self._echo_due: float | None = None  # monotonic time until which ``online`` may take
         self._online = False
@@ -111,20 +87,20 @@ class MqttPublisher:
     @property
     def problem(self) -> str | None:
         """What keeps events from the broker, in plain words; None where nothing does."""
-        return "; ".join(tuple(self._problems.values())) or None
+        return self._ear.problem
 
     # the port: called from the main thread
 
     def open(self, on_request: OnRequest) -> None:
         """Begin to connect, and keep trying; ``on_request`` runs on paho's thread."""
-        self._on_request = on_request
+        self._ear.on_request = on_request
         self._client.beat_at = self._round_at = time.monotonic()
         self._pump.start()
         self._connect()
 
     def announce(self, topic: str, payload: Mapping[str, Any] | bytes) -> None:
         """Set what a retained topic says, now and after every reconnect; no bytes clear it."""
-        self._inbox.put(("announce", self._retained.message(topic, payload)))
+        self._put("announce", self._retained.message(topic, payload))
 
     def respond(self, verb: str, payload: Mapping[str, Any]) -> None:
         """Answer on ``response/<verb>``; lost where the connection is: the asker times out."""
@@ -136,17 +112,17 @@ class MqttPublisher:
 
     def wake(self) -> None:
         """The outbox has a new event."""
-        self._inbox.put(("wake", None))
+        self._put("wake", None)
 
     def resend(self, after_seq: int, limit: int) -> int:
         """Send kept events once more, as backlog; how many. StoreError where they can't be read."""
         events = self._outbox.span(after_seq, limit)
-        self._inbox.put(("resend", events))
+        self._put("resend", events)
         return len(events)
 
     def forget(self) -> None:
         """Leave nothing at the broker, until the next start; events still go there."""
-        self._inbox.put(("forget", None))
+        self._put("forget", None)
 
     def drain(self, timeout: float) -> bool:
         """Wait until the broker has every event; False where it has not within ``timeout``."""
@@ -155,10 +131,10 @@ class MqttPublisher:
 
     def close(self) -> None:
         """Say ``offline`` and disconnect, after waiting a bounded time for what is in flight."""
-        if self._closing.is_set() or self._on_request is None:
+        if self._closing.is_set() or self._ear.on_request is None:
             return
         self._closing.set()
-        self._inbox.put(("close", None))
+        self._put("close", None)
         self._pump.join(3 * CLOSE_S)
         self._client.disconnect()
         # loop_stop waits for a connect that is under way, however long a name takes to resolve
@@ -166,117 +142,14 @@ class MqttPublisher:
         stopping.start()
         stopping.join(CLOSE_S)
 
+    def _put(self, kind: str, value: Any) -> None:
+        self._inbox.put((kind, value))
+
     def _connect(self) -> None:
         self._client.connect_async(
             self._settings.host, self._settings.port, self._settings.keepalive_s
         )
         self._client.loop_start()
-
-    # paho's thread
-
-    def _on_connect(
-        self, client: Client, userdata: object, flags: object, reason: ReasonCode, *_: object
-    ) -> None:
-        if reason.is_failure:
-            check = f": {self._advice}" if reason.value in mqtt_client.LOGIN_REFUSED else ""
-            self._tell("broker", f"The broker {self._at} refuses us ({reason}){check}")
-            self._refused = True
-            return
-        self._sessions.began()
-        # paho would send again what the last connection left, and late events as live ones
-        client.drop_out_messages()
-        self._subscribe()
-        self._inbox.put(("subscribing", None))
-
-    def _on_subscribe(
-        self, client: Client, userdata: object, mid: int, reasons: list[ReasonCode], *_: object
-    ) -> None:
-        needed = reasons[:2]  # requests and our availability; the others we can do without
-        self._subscribed = not any(reason.is_failure for reason in needed)
-        if not self._subscribed and self._may_hear:
-            log.warning(mqtt_client.unheard_of(self._at, self._advice))
-        self._may_hear = self._subscribed
-        self._say_online()
-
-    def _on_connect_fail(self, *_: object) -> None:
-        # paho calls this while it handles the error, and passes nothing on
-        error = sys.exc_info()[1]
-        self._sessions.none_made()
-        forged = isinstance(error, ssl.SSLCertVerificationError)
-        check = "; check publisher.tls.ca, publisher.host and the clock" if forged else ""
-        self._tell("broker", f"The broker {self._at} cannot be reached: {error}{check}")
-        self._wait_a_little()
-
-    def _on_disconnect(
-        self, client: Client, userdata: object, flags: object, reason: ReasonCode, *_: object
-    ) -> None:
-        self._inbox.put(("lost", None))
-        self._session = False
-        soon = self._sessions.ended()
-        if soon is not None:
-            if reason.is_failure and not self._closing.is_set():
-                own, size = self._topics.device_id, self._retained.discovery_bytes
-                self._tell("broker", mqtt_client.lost(self._at, soon, own, size))
-        elif not self._refused and not self._closing.is_set():
-            self._tell("broker", mqtt_client.unanswered(self._at, reason.value))
-        self._refused = False
-        self._wait_a_little()
-
-    def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
-        try:
-            topic = message.topic  # only now decoded
-        except UnicodeDecodeError:
-            topic = self._topics.request(NO_WORD)
-        if topic == self._topics.availability:
-            if not message.retain and not self._closing.is_set():  # a retained one is older
-                self._on_availability(bytes(message.payload))
-            return
-        if topic in (self._topics.state, self._topics.health):
-            if message.retain:  # else it is an echo
-                self._inbox.put(("told", bytes(message.payload)))
-            return
-        if topic == homeassistant.BIRTH:
-            if not message.retain and bytes(message.payload) == homeassistant.BORN:
-                self._inbox.put(("born", None))
-            return
-        verb = topic.rpartition("/")[2]
-        if self._on_request is not None:
-            verb = verb if VERB.fullmatch(verb) else NO_WORD
-            self._on_request(verb, bytes(message.payload), message.retain)
-
-    def _on_availability(self, payload: bytes) -> None:
-        if payload == b"offline":  # a will of an earlier connection that the broker sent late
-            self._inbox.put(("offline", None))
-        elif not self._session:
-            self._session = True
-            self._inbox.put(("connected", None))
-
-    def _on_publish(self, client: Client, userdata: object, mid: int, *_: object) -> None:
-        self._inbox.put(("acked", mid))
-
-    def _subscribe(self) -> None:
-        self._subscribed = False
-        kept = [self._topics.state, self._topics.health]  # by the broker, of an earlier run
-        filters = [self._topics.request_filter, self._topics.availability, *kept]
-        if self._settings.discovery:
-            filters.append(homeassistant.BIRTH)
-        self._client.subscribe([(name, 1) for name in filters])
-
-    def _say_online(self) -> None:
-        self._said_at = time.monotonic()
-        self._client.publish(self._topics.availability, "online", qos=1, retain=self._retained.kept)
-
-    def _wait_a_little(self) -> None:
-        self._closing.wait(random.uniform(0, JITTER_S))
-
-    def _tell(self, about: str, problem: str | None) -> None:
-        """Keep what is wrong, and log it once a change."""
-        before = self._problems.get(about)
-        if problem is None:
-            self._problems.pop(about, None)
-        elif problem != before:
-            self._problems[about] = problem
-            log.warning("%s; trying again", problem)
 
     # the pump's thread
 
@@ -289,12 +162,12 @@ class MqttPublisher:
                 self._acknowledge()
                 wait = self._flow.send() if self._online else self._await_echo()
                 wait = self._do_what_is_due(wait)
-                self._tell("store", None)
+                self._ear.tell("store", None)
                 if self._online and self._flow.unheard_s > UNHEARD_S:
-                    self._tell("acknowledgements", mqtt_client.unheard(self._at, UNHEARD_S))
+                    self._ear.tell("acknowledgements", mqtt_client.unheard(self._ear.at, UNHEARD_S))
                     self._client.hang_up()
             except StoreError as exc:
-                self._tell("store", str(exc))
+                self._ear.tell("store", str(exc))
                 wait = STORE_RETRY_S
         self._say_goodbye()
 
@@ -318,11 +191,11 @@ class MqttPublisher:
                 self._flow.connected()
                 if not self._retained.kept:
                     self._clear(self._retained.nothing())
-                    self._say_online()
+                    self._ear.say_online()
                 self._tell_all()
                 self._due[self._clear_left] = time.monotonic()
-                if self._sessions.proof_s:
-                    self._due[self._lasts] = time.monotonic() + self._sessions.proof_s
+                if self._ear.sessions.proof_s:
+                    self._due[self._lasts] = time.monotonic() + self._ear.sessions.proof_s
                 else:
                     self._lasts()
             case "lost":
@@ -331,7 +204,7 @@ class MqttPublisher:
                 self._due.pop(self._lasts, None)
                 self._flow.lost()
                 if (size := self._pictures.ended()) is not None:
-                    log.warning(mqtt_client.too_large(self._at, size))
+                    log.warning(mqtt_client.too_large(self._ear.at, size))
             case "acked":
                 self._flow.acked(value)
             case "announce":
@@ -343,8 +216,8 @@ class MqttPublisher:
             case "resend":
                 self._flow.resend(value)
             case "offline":  # somebody may say so without end: events wait behind our answers
-                at = max(time.monotonic(), self._said_at + DENY_S)
-                self._due.setdefault(self._say_online, at)
+                at = max(time.monotonic(), self._ear.said_at + DENY_S)
+                self._due.setdefault(self._ear.say_online, at)
             case "born":  # a hundred bins do not answer in one instant
                 self._due[self._introduce] = time.monotonic() + random.uniform(0, BIRTH_S)
             case "forget":
@@ -361,11 +234,8 @@ class MqttPublisher:
         left = self._echo_due - time.monotonic()
         if left > 0:
             return left
-        self._tell(
-            "broker",
-            f"The broker {self._at} does not pass on what we say, or hides it: {self._advice}",
-        )
-        (self._say_online if self._subscribed else self._subscribe)()
+        self._ear.tell("broker", mqtt_client.unechoed(self._ear.at, self._ear.advice))
+        (self._ear.say_online if self._ear.subscribed else self._ear.subscribe)()
         self._echo_due = time.monotonic() + ECHO_S
         return ECHO_S
 
@@ -384,14 +254,14 @@ class MqttPublisher:
 
     def _lasts(self) -> None:
         """This is a connection, and not one more of those that end as soon as they are made."""
-        self._tell("broker", None)
-        log.info("Connected to the broker %s", self._at)
+        self._ear.tell("broker", None)
+        log.info("Connected to the broker %s", self._ear.at)
         self._show()
 
     def _introduce(self) -> None:
         """Home Assistant is new: it has to know all of this bin."""
         if self._online:
-            self._say_online()
+            self._ear.say_online()
             self._tell_all()
             self._show()
 
@@ -431,7 +301,7 @@ class MqttPublisher:
 
     def _acknowledge(self) -> None:
         if self._flow.acknowledge():
-            self._tell("acknowledgements", None)
+            self._ear.tell("acknowledgements", None)
             with self._acknowledged:
                 self._acknowledged.notify_all()
 
@@ -447,7 +317,7 @@ class MqttPublisher:
                 self._receive(left)
                 self._acknowledge()
         except StoreError as exc:
-            self._tell("store", str(exc))
+            self._ear.tell("store", str(exc))
         if self._online:
             if not self._retained.kept:
                 self._clear(self._retained.nothing())

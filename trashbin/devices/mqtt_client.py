@@ -83,6 +83,11 @@ def unheard_of(at: str, check: str) -> str:
     return f"The broker {at} does not let us hear requests, and so none is answered: {check}"
 
 
+def unechoed(at: str, check: str) -> str:
+    """That a broker does not let us hear what we say ourselves."""
+    return f"The broker {at} does not pass on what we say, or hides it: {check}"
+
+
 def unheard(at: str, for_s: float) -> str:
     """That a broker takes events and acknowledges none."""
     return (
