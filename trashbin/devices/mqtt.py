@@ -42,6 +42,7 @@ DENY_S = 1.0  # at least, between two answers to one who says that we are offlin
 BIRTH_S = 2.0  # at most, from Home Assistant's start until a bin tells of itself again
 RENEW_S = 1.0  # for answers under way, before the connection is made anew
 CLOSE_S = 1.0  # for what is in flight, and again for ``offline``
+
 Message = tuple[str, Any]  # what the pump is told: kind and its value, see ``_handle``
 
 
