@@ -343,11 +343,15 @@ program() {
     install_extras
     system_packages true
     "$VENV/bin/trashbin" --version >/dev/null || die "$VENV/bin/trashbin does not start."
+    changed written "$VENV: $("$VENV/bin/trashbin" --version), NumPy $("$VENV/bin/python" -c 'import numpy; print(numpy.__version__)')"
+}
+
+# The new version is at work, or would be: there is no way back from here.
+keep() {
     # in one step: half of it would be put back after a power cut
     [ ! -e $VENV.old ] || mv $VENV.old $VENV.gone
     rm -rf $VENV.gone
     echo "$now" >"$RECORD/digest"
-    changed written "$VENV: $("$VENV/bin/trashbin" --version), NumPy $("$VENV/bin/python" -c 'import numpy; print(numpy.__version__)')"
 }
 
 configuration() {
@@ -388,7 +392,8 @@ service() {
             ! at_work || was_active=yes
         }
         if [ $was_active = yes ]; then
-            systemctl restart --no-block trashbin
+            # waits until it is ready
+            systemctl restart trashbin || die "the bin does not start; why: journalctl -u trashbin -n 50"
             rm -f "$RECORD/stopped"
             changed restarted trashbin.service
         fi
@@ -420,6 +425,7 @@ install_all() {
     folder 755 root "$(dirname $WATCHDOG)"
     folder 755 root "$(dirname $ENABLED)"
     service
+    keep
     if [ $changes = 0 ]; then
         echo "Nothing to change: it is installed."
     else

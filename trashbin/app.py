@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from trashbin import config as configuration
-from trashbin import database, machine, sdnotify
+from trashbin import database, logs, machine, sdnotify
 from trashbin.canary import Canary
 from trashbin.clock import SystemClock
 from trashbin.condition import Condition, Parts
@@ -53,9 +53,7 @@ def run(path: Path) -> ExitCode:
     sound: nothing moves, and MQTT says what is wrong. With any other, nothing runs;
     under systemd the process waits until the file is mended.
     """
-    logging.basicConfig(
-        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    logs.begin()
     machine.give_back_large_blocks()
     loaded = configuration.load(path)
     clock, notify = SystemClock(), sdnotify.Notifier()

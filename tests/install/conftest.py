@@ -1,4 +1,4 @@
-"""Debian trees in which everything is real but systemd: made by debootstrap, cached in .cache.
+"""Debian trees, made by debootstrap and cached in .cache; systemd runs where one is booted.
 
 Each test module gets a fresh copy, with the checked-out source in /src. Needs root,
 debootstrap and Debian's mirror; whatever reaches the mirror and PyPI from here (apt's and
@@ -66,13 +66,16 @@ class Tree:
     ) -> list[str]:
         """The command line, with /proc mounted for as long as it runs."""
         inner = f'mount -t proc proc "{self.root}/proc" && exec chroot "{self.root}" "$@"'
-        env = {"PATH": PATH, "HOME": "/root", "PIP_CERT": str(LENT_CA), "TERM": "xterm"}
-        env |= {name: os.environ[name] for name in NETWORK if name in os.environ}
-        env |= variables or {}
-        settings = [f"{key}={value}" for key, value in env.items()]
+        settings = self.settings(variables or {})
         unshare = ["unshare", "--mount", *(["--net"] if offline else [])]
         inside = ["/usr/bin/env", "-i", *settings, "/bin/sh", "-c", 'cd /src && exec "$@"', "sh"]
         return [*unshare, "/bin/sh", "-c", inner, "sh", *inside, *command]
+
+    def settings(self, variables: Mapping[str, str]) -> list[str]:
+        """A command's whole environment, for env(1)."""
+        env = {"PATH": PATH, "HOME": "/root", "PIP_CERT": str(LENT_CA), "TERM": "xterm"}
+        env |= {name: os.environ[name] for name in NETWORK if name in os.environ}
+        return [f"{key}={value}" for key, value in (env | dict(variables)).items()]
 
     def ok(self, *command: str, **options: object) -> str:
         """The output of a command that must succeed."""

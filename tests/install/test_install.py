@@ -285,7 +285,7 @@ def test_one_that_was_cut_off_is_made_good_by_the_next(
     (tree.root / "usr/local/share/trashbin/stopped").touch()
     assert "restored" in tree.ok("./install.sh")
     assert "packages = true" in (venv / "pyvenv.cfg").read_text()
-    assert systemctl()[-1] == "restart --no-block trashbin"
+    assert systemctl()[-1] == "restart trashbin"
 
 
 def test_a_unit_that_cannot_be_written_is_told(tree: Tree, installed: dict[str, str]) -> None:

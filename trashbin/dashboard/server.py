@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from trashbin import logs
 from trashbin.errors import ConfigError, ExitCode
 from trashbin.settings import MqttPublisher
 
@@ -38,7 +39,7 @@ class Options:
 
 def main(options: Options) -> ExitCode:
     """Serve until SIGTERM or Ctrl-C."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logs.begin(logging.WARNING)
     logging.getLogger("uvicorn.error").addFilter(_is_worth_telling)
     # NiceGUI takes itself for a test of its own where it runs below pytest
     os.environ.pop("PYTEST_CURRENT_TEST", None)

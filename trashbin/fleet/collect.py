@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 
+from trashbin import logs
 from trashbin.clock import SystemClock
 from trashbin.errors import ConfigError, ExitCode
 from trashbin.fleet.collector import Collector
@@ -26,9 +26,7 @@ def main(broker: MqttPublisher, database: str) -> ExitCode:
         from trashbin.fleet.postgres import Postgres
     except ModuleNotFoundError as error:
         raise ConfigError("collect needs psycopg: pip install 'trashbin[collect]'") from error
-    logging.basicConfig(
-        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    logs.begin()
     clock = SystemClock()
     clock.stop_on_signals()
     sink = Postgres(database)
