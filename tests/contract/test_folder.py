@@ -65,6 +65,21 @@ def test_a_broken_picture_is_skipped_with_one_warning(
     assert [record.message.count("20.png") for record in caplog.records] == [1]
 
 
+def test_a_picture_that_was_taken_away_or_broken_is_shown_again_once_it_is_whole(
+    bench: Bench, clock: FakeClock, greys: Path
+) -> None:
+    camera = bench.make("folder", path=greys, seconds_each=1.0)
+    camera.open()
+    assert levels(camera, clock, 1, 1.0) == [10]
+    (greys / "20.png").write_bytes(b"no picture")
+    for level in (30, 40):
+        (greys / f"{level}.png").unlink()
+    assert levels(camera, clock, 4, 1.0) == [10, 10, 10, 10]
+    for level in (20, 30, 40):
+        picture_file(greys / f"{level}.png", grey(level))
+    assert levels(camera, clock, 4, 1.0) == [20, 30, 40, 10]
+
+
 def test_a_folder_that_may_not_be_looked_into_is_a_camera_error(bench: Bench) -> None:
     camera = bench.make("folder", path=Path("/", 300 * "x"))  # to root, too, is this refused
     with pytest.raises(CameraError, match="cannot be looked into"):

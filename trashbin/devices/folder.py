@@ -19,14 +19,14 @@ class FolderCamera:
     """Each picture stands before the camera for ``seconds_each`` of the clock.
 
     The folder is listed when opened, subfolders included; a picture that cannot be read is
-    skipped with a warning.
+    skipped with a warning, until its file changes.
     """
 
     def __init__(self, settings: FolderSettings, context: Context) -> None:
         self._settings = settings
         self._clock = context.clock
         self._paths: list[Path] = []
-        self._broken: set[Path] = set()
+        self._broken: dict[Path, tuple[int, int] | None] = {}  # as its file then was
         self._opened_at = 0.0
         self._shown: tuple[Path, Pixels] | None = None
 
@@ -73,14 +73,23 @@ class FolderCamera:
     def _read(self, path: Path) -> Pixels | None:
         if self._shown is not None and self._shown[0] == path:
             return self._shown[1]
-        if path in self._broken:
+        if path in self._broken and self._broken[path] == _stamp(path):
             return None
         try:
             pixels = pictures.read(path)
         except PictureError as error:
             log.warning("A picture is skipped: %s", error)
-            self._broken.add(path)
+            self._broken[path] = _stamp(path)
             return None
         pixels.flags.writeable = False
         self._shown = (path, pixels)
         return pixels
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes where a file is written anew; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
