@@ -153,7 +153,7 @@ def test_a_manifest_that_promises_other_answers_is_refused(folder: Path) -> None
         (lambda m: m["input"].pop("color"), "input.color: Field required"),
         (lambda m: m["input"].update(scale=0), "input.scale"),
         (lambda m: m.update(schema="trashbin.model/2"), "schema: "),
-        (lambda m: m["labels"].__setitem__(0, "glass"), "a label stands twice"),
+        (lambda m: m["labels"].__setitem__(0, "glass"), r"manifest\.json: labels: a label stands twice"),
         (lambda m: variant_of(m).update(file="other.tflite"), "its manifest lists no such file"),
         (lambda m: variant_of(m).update(sha256="0" * 64), "digest does not fit"),
         (lambda m: m["input"].update(width=224), r"input is .*160, 160.*224"),
@@ -167,6 +167,21 @@ def test_an_unfit_manifest_is_refused_in_one_message(
         TFLiteClassifier(rewrite(folder, change))
     assert str(folder) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_goes_while_its_network_runs_is_told_in_whole_sentences(folder: Path) -> None:
+    path = folder / SHIPPED.path.name
+    classifier = TFLiteClassifier(find(str(path)))
+    assert classifier.changed() is None
+    content = path.read_bytes()
+    path.unlink()
+    assert str(classifier.changed()).startswith(
+        f"{path}: cannot be read (No such file or directory). What was loaded before goes on"
+    )
+    path.write_bytes(content[:-1])
+    assert "install the model again. What was loaded before goes on" in str(classifier.changed())
+    path.write_bytes(content)
+    assert classifier.changed() is None
 
 
 def test_a_torn_file_is_refused(folder: Path) -> None:

@@ -311,4 +311,5 @@ def _first_fault(error: Exception) -> str:
         return f"no valid JSON ({error})"
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]
+    message = first["msg"].removeprefix("Value error, ")  # pydantic's, before words of our own
+    return f"{where}: {message}" if where else message

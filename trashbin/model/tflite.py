@@ -236,7 +236,8 @@ class TFLiteClassifier:
                 _ = ModelFile(self.file.path, self.file.manifest, self.file.variant).content
             except ModelError as error:
                 self._changed = (
-                    f"{error} What was loaded before goes on; the next start would not load this."
+                    f"{str(error).removesuffix('.')}. What was loaded before goes on; "
+                    "the next start would not load this."
                 )
         return self._changed
 
