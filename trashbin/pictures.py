@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import uuid
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,8 +37,14 @@ QUALITIES = (85, 60, 40, 20)  # of JPEG: the next where noise or confetti take m
 MOST = 750_000  # bytes: as an answer's base64, with what goes around it, less than 1 MiB
 LONGEST = 1280  # pixels; a broker takes some 100 KB, and no 4096 x 4096
 
+MAX_SCANS = 100  # of a JPEG; programs write some ten, and each goes over all of the picture
+
 _PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by its colour type
 _JPEG = b"\xff\xd8"
+_MARKER = re.compile(rb"\xff+[^\0\xff\xd0-\xd7]")  # in a scan, which has none but these within
+_STRIP = 64  # rows that are laid on white at once
+_PIECE = 2**14  # bytes that are unpacked at once
 _MEGAPIXELS = MAX_PIXELS // 1_000_000
 _AT_MOST = "{} megapixels are the most; make it smaller first"
 _BREAKS_OFF = "is a {} that breaks off or is damaged; copy it again"
@@ -117,21 +125,23 @@ def decode(content: bytes) -> Pixels:
     """RGB uint8 (H, W, 3) of a picture file's bytes. PictureError says what is wrong.
 
     At most ``MAX_BYTES`` and ``MAX_PIXELS``: the size that the header states is checked before
-    anything is unpacked, here for JPEG and PNG, by OpenCV for the rest.
+    anything is unpacked, here for JPEG and PNG, by OpenCV for the rest; and so is that a few bytes
+    of these two do not take minutes.
     """
     if not content:
         raise PictureError("is empty")
     if len(content) > MAX_BYTES:
         raise PictureError("is larger than {} MB", MAX_BYTES // 2**20)
-    _check_header(content)
+    opaque = _check_header(content)
     data = np.frombuffer(content, np.uint8)
     try:
-        # only IMREAD_UNCHANGED keeps transparency, and a JPEG has none
-        drawn = None if content.startswith(_JPEG) else cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        # only IMREAD_UNCHANGED keeps transparency
+        drawn = None if opaque else cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
         if drawn is not None and drawn.shape[2:] == (4,) and drawn.dtype in (np.uint8, np.uint16):
             pixels: npt.NDArray[Any] | None = _over_white(drawn)
         else:
             pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)  # turns it upright, makes 8-bit B, G, R
+        drawn = None  # of 16 bits it takes more than all that follows
     except (cv2.error, MemoryError) as error:
         if "MAX_IMAGE" in str(error):
             raise PictureError(f"is too large: {_AT_MOST}", _MEGAPIXELS) from error
@@ -197,28 +207,65 @@ def _content(path: Path) -> bytes:
         raise PictureError(f"cannot be read ({_reason(error)})") from error
 
 
-def _check_header(content: bytes) -> None:
-    """Size and wholeness of the two formats that nearly every picture has."""
+def _check_header(content: bytes) -> bool:
+    """Size and wholeness of the two formats that nearly every picture has; True where it is opaque.
+
+    False where that is not known.
+    """
     if content.startswith(_PNG):
-        _check_png(content)
-    elif content.startswith(_JPEG):
+        return _check_png(content)
+    if content.startswith(_JPEG):
         _check_jpeg(content)
+        return True
+    return False
 
 
-def _check_png(content: bytes) -> None:
+def _check_png(content: bytes) -> bool:
     """Walk the chunks: OpenCV would first allocate what each claims to hold, up to 4 GB."""
-    at = len(_PNG)
+    at, header, opaque = len(_PNG), b"", True
+    rows: list[tuple[int, int]] = []
     while at + 12 <= len(content):
         length, name = struct.unpack(">I4s", content[at : at + 8])
         end = at + 12 + length
         if end > len(content):
             break
-        if name == b"IHDR" and length >= 8:
-            _check_pixels(*struct.unpack(">II", content[at + 8 : at + 16]))
-        if name == b"IEND":
-            return
+        if name == b"IHDR" and length >= 13:
+            header = content[at + 8 : at + 21]
+            _check_pixels(*struct.unpack(">II", header[:8]))
+            opaque = header[9] in (0, 2, 3)
+        elif name in (b"tRNS", b"acTL"):  # transparent colours; an animation's frames
+            opaque = False
+        elif name == b"IDAT":
+            rows.append((at + 8, end - 4))
+        elif name == b"IEND":
+            _check_rows(header, content, rows)
+            return opaque
         at = end
     raise PictureError(_BREAKS_OFF, "PNG")
+
+
+def _check_rows(header: bytes, content: bytes, rows: list[tuple[int, int]]) -> None:
+    """PictureError where a PNG's rows unpack to far more than its size takes.
+
+    libpng would unpack all of it, gigabytes out of a megabyte, and show none of it.
+    """
+    if not header:
+        return  # OpenCV says that it is none
+    width, height, bits, colour = struct.unpack(">IIBB", header[:10])
+    row = 1 + width * min(bits, 16) * _PNG_CHANNELS.get(colour, 4) // 8
+    room = 2 * height * row + 2**16  # interlaced it takes a little more than height * row
+    unpacking = zlib.decompressobj()
+    try:
+        for begin, end in rows:
+            for at in range(begin, end, _PIECE):
+                packed = content[at : min(at + _PIECE, end)]
+                while packed:
+                    room -= len(unpacking.decompress(packed, 2**16))
+                    if room < 0:
+                        raise PictureError(_BREAKS_OFF, "PNG")
+                    packed = unpacking.unconsumed_tail
+    except zlib.error:
+        pass  # OpenCV shows what comes before it, or says that it is none
 
 
 def _check_jpeg(content: bytes) -> None:
@@ -235,9 +282,20 @@ def _check_jpeg(content: bytes) -> None:
         if marker == 0xDA:  # start of scan: in what follows, FF D9 stands only at the end
             if content.find(b"\xff\xd9", at) < 0:
                 break
+            _check_scans(content, at)
             return
         at += 2 + int(struct.unpack(">H", content[at + 2 : at + 4])[0])
     raise PictureError(_BREAKS_OFF, "JPEG")
+
+
+def _check_scans(content: bytes, at: int) -> None:
+    """PictureError where, from the first at ``at`` on, more than ``MAX_SCANS`` follow."""
+    scans = 0
+    while (found := _MARKER.search(content, at)) and found[0][-1] != 0xD9:
+        scans += found[0][-1] == 0xDA
+        if scans > MAX_SCANS:
+            raise PictureError(_BREAKS_OFF, "JPEG")
+        at = found.end() + int.from_bytes(content[found.end() : found.end() + 2], "big")
 
 
 def _check_pixels(width: int, height: int) -> None:
@@ -250,11 +308,15 @@ def _check_pixels(width: int, height: int) -> None:
 
 def _over_white(drawn: npt.NDArray[Any]) -> Pixels:
     """B, G, R, alpha of 8 or 16 bits, laid on white -> 8-bit B, G, R."""
-    if drawn.dtype == np.uint16:
-        drawn = (drawn >> 8).astype(np.uint8)
-    alpha = drawn[:, :, 3:].astype(np.uint16)
-    mixed = drawn[:, :, :3] * alpha + (255 - alpha) * np.uint16(255)  # at most 255 * 255
-    return ((mixed + 127) // 255).astype(np.uint8)
+    pixels = np.empty((*drawn.shape[:2], 3), np.uint8)
+    for top in range(0, len(drawn), _STRIP):  # all at once would take four times as much
+        strip = drawn[top : top + _STRIP]
+        if drawn.dtype == np.uint16:
+            strip = (strip >> 8).astype(np.uint8)
+        alpha = strip[:, :, 3:].astype(np.uint16)
+        mixed = strip[:, :, :3] * alpha + (255 - alpha) * np.uint16(255)  # at most 255 * 255
+        pixels[top : top + _STRIP] = (mixed + 127) // 255
+    return pixels
 
 
 def _reason(error: BaseException) -> str:

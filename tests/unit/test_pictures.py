@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -47,14 +48,35 @@ def with_orientation(jpeg: bytes, orientation: int) -> bytes:
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
 
 
-def png_that_claims(width: int, height: int) -> bytes:
-    def chunk(name: bytes, body: bytes) -> bytes:
+def png_of(width: int, height: int, rows: bytes, *more: tuple[bytes, bytes]) -> bytes:
+    """One of 8 bits R, G, B that has ``more`` chunks before its rows."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    whole = b"\x89PNG\r\n\x1a\n"
+    for name, body in ((b"IHDR", header), *more, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
         named = name + body
-        return struct.pack(">I", len(body)) + named + struct.pack(">I", zlib.crc32(named))
+        whole += struct.pack(">I", len(body)) + named + struct.pack(">I", zlib.crc32(named))
+    return whole
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    rows = chunk(b"IDAT", zlib.compress(b"\0" * 100))
-    return b"\x89PNG\r\n\x1a\n" + header + rows + chunk(b"IEND", b"")
+
+def png_that_claims(width: int, height: int) -> bytes:
+    return png_of(width, height, b"\0" * 100)
+
+
+def jpeg_of_scans(scans: int) -> bytes:
+    """A progressive one, 8 x 8 and grey: each scan is a few bytes, whatever the picture's size."""
+
+    def segment(marker: int, body: bytes) -> bytes:
+        return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+    def code(table: int, symbol: int) -> bytes:
+        return segment(0xC4, bytes([table, 1, *15 * [0], symbol]))
+
+    start = segment(0xDB, b"\0" + 64 * b"\1") + segment(0xC2, b"\x08\0\x08\0\x08\1\1\x11\0")
+    levels = segment(0xDA, b"\1\1\0\0\0\0") + b"\0"
+    return (
+        b"\xff\xd8" + start + code(0x00, 0) + code(0x10, 0) + levels
+        + (scans - 1) * (segment(0xDA, b"\1\1\0\1\x3f\0") + b"\0") + b"\xff\xd9"
+    )  # fmt: skip
 
 
 JPEG, PNG = encoded(".jpg", flag()), encoded(".png", flag())
@@ -103,6 +125,24 @@ def test_what_is_transparent_lies_on_white(dtype: type[np.uint8] | type[np.uint1
     assert (abs(pixels[:, 2:4].astype(int) - 128) <= 1).all()
 
 
+def test_a_colour_that_a_png_says_is_transparent_lies_on_white() -> None:
+    rows = b"\0" + 2 * b"\x07\x08\x09" + 2 * b"\x01\x02\x03"
+    clear = (b"tRNS", struct.pack(">HHH", 7, 8, 9))
+    assert (pictures.decode(png_of(4, 1, rows, clear))[:, :2] == 255).all()
+    assert (pictures.decode(png_of(4, 1, rows, clear))[:, 2:] == (1, 2, 3)).all()
+
+
+def test_sixteen_bits_with_transparency_take_little_more_than_their_pixels() -> None:
+    content = encoded(".png", np.full((1000, 1000, 4), 2**15, np.uint16))
+    tracemalloc.start()
+    try:
+        pictures.decode(content)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 16_000_000  # 8 of them, 3 of what comes out, and that once more as R, G, B
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -143,6 +183,27 @@ def test_other_formats_that_claim_too_much_are_not_unpacked() -> None:
     huge = bitmap[:18] + struct.pack("<ii", 20_000, 20_000) + bitmap[26:]
     done = subprocess.run([sys.executable, "-c", code], input=huge, capture_output=True)
     assert b"PictureError: is too large: 50 megapixels" in done.stderr
+
+
+def test_rows_beyond_a_pngs_last_are_not_unpacked() -> None:
+    rows = 16 * (b"\0" + 24 * b"\x07\x08\x09")
+    assert (pictures.decode(png_of(24, 16, rows)) == (7, 8, 9)).all()
+    with quiet():  # some programs write a few too many
+        assert (pictures.decode(png_of(24, 16, rows + bytes(30_000))) == (7, 8, 9)).all()
+    with pytest.raises(PictureError, match="is a PNG that breaks off or is damaged"):
+        pictures.decode(png_of(24, 16, rows + bytes(10_000_000)))
+
+
+def test_a_jpeg_of_more_scans_than_any_program_writes_is_not_unpacked() -> None:
+    """Each goes over all of the picture: 64 MB of scans would take most of an hour."""
+    assert pictures.decode(jpeg_of_scans(100)).shape == (8, 8, 3)
+    with pytest.raises(PictureError, match="is a JPEG that breaks off or is damaged"):
+        pictures.decode(jpeg_of_scans(101))
+    progressive = cv2.imencode(".jpg", flag(), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    video = 200 * b"\xff\xda\0\x0c"  # as phones put after the picture
+    assert pictures.decode(progressive + video).shape == (16, 24, 3)
+    preview = struct.pack(">BBH", 0xFF, 0xE1, 802) + video
+    assert pictures.decode(JPEG[:2] + preview + JPEG[2:]).shape == (16, 24, 3)
 
 
 def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
