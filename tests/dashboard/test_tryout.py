@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +11,13 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
 from trashbin import calibration, pictures, resources
 from trashbin.calibration import Calibration
-from trashbin.dashboard.tryout import Judge, complaint
+from trashbin.dashboard import tryout
+from trashbin.dashboard.tryout import Crowded, Judge, Sent, complaint
 from trashbin.dashboard.words import PICTURES, Words
 from trashbin.errors import ConfigError, ModelError, PictureError
 from trashbin.model import tflite
@@ -63,3 +68,55 @@ def test_each_broken_file_is_told_in_indonesian_too(monkeypatch: pytest.MonkeyPa
         assert str(error) not in told[error.what]
     assert len(told) == len(PICTURES) - 2  # all but what OpenCV itself finds
     assert any("terlalu besar: 30000 x 30000 piksel" in text for text in told.values())
+
+
+def upload(*parts: bytes, then_leaves: bool = False) -> Request:
+    """A browser that sends ``parts`` one after another."""
+    last = len(parts) - 1
+    messages: list[Message] = [
+        {"type": "http.request", "body": part, "more_body": then_leaves or at < last}
+        for at, part in enumerate(parts)
+    ]
+    messages += [{"type": "http.disconnect"}]
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    return Request({"type": "http", "method": "POST", "headers": []}, receive)
+
+
+def test_pictures_that_are_sent_at_once_take_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tryout, "MAX_HELD", 100)
+
+    async def several() -> None:
+        sent = Sent()
+        async with sent.content(upload(30 * b"a", 10 * b"b")) as first:
+            assert first == 30 * b"a" + 10 * b"b"
+            async with AsyncExitStack() as stack:
+                assert len(await stack.enter_async_context(sent.content(upload(60 * b"c")))) == 60
+                with pytest.raises(Crowded):
+                    await stack.enter_async_context(sent.content(upload(b"d")))
+            # one that leaves, and one that is turned away when half of it is there
+            for request, error in (
+                (upload(60 * b"e", then_leaves=True), ClientDisconnect),
+                (upload(50 * b"f", 20 * b"g"), Crowded),
+            ):
+                with pytest.raises(error):
+                    async with sent.content(request):
+                        pass
+            async with sent.content(upload(60 * b"h")) as last:
+                assert len(last) == 60
+
+    asyncio.run(several())
+
+
+def test_no_more_of_a_picture_is_taken_than_tells_that_it_is_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pictures, "MAX_BYTES", 100)
+
+    async def one() -> None:
+        async with Sent().content(upload(80 * b"a", 80 * b"b", 80 * b"c")) as content:
+            assert len(content) == 160
+
+    asyncio.run(one())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from html import escape
 from pathlib import Path
 
@@ -25,10 +27,11 @@ from trashbin.types import Action, Decision, Reason, Thresholds
 
 ADDRESS = "/try/judge"
 MAX_NAME = 200
+MAX_HELD = 2 * pictures.MAX_BYTES  # of all pictures that are sent or wait; a phone's has some 5 MB
 
 
 class Judge:
-    """The network, opened at the first picture, a bin's at each; one picture at a time.
+    """The network, opened at the first picture, a bin's at each; for one picture at a time.
 
     ConfigError or ModelError at once where what was named is not there.
     """
@@ -39,38 +42,74 @@ class Judge:
             manifest.find(model)
         self._model = model
         self._opened: tuple[Classifier, Thresholds] | None = None
-        self._lock = threading.Lock()
 
     def judge(self, content: bytes) -> tuple[Decision, Thresholds]:
         """What the bin would do. PictureError, ModelError or StoreError where it can't be told."""
-        with self._lock:
-            pixels = pictures.decode(content)
-            # of a bin, network, head and thresholds may be others than at the last picture
-            if self._opened is None or self._read is not None:
-                self._opened = classify.opened(self._read, self._model)
-            classifier, thresholds = self._opened
-            look = self._read.look if self._read is not None else Look()
-            decision = classify.judge(
-                pixels, classifier, thresholds, burst=look.burst, alone=look.closely
-            )
-            return decision, thresholds
+        pixels = pictures.decode(content)
+        # of a bin, network, head and thresholds may be others than at the last picture
+        if self._opened is None or self._read is not None:
+            self._opened = classify.opened(self._read, self._model)
+        classifier, thresholds = self._opened
+        look = self._read.look if self._read is not None else Look()
+        decision = classify.judge(
+            pixels, classifier, thresholds, burst=look.burst, alone=look.closely
+        )
+        return decision, thresholds
 
 
 def serve(judge: Judge) -> None:
     """Take pictures at ``ADDRESS``; the answer is a piece of HTML."""
+
+    sent = Sent()
+    # a thread of its own: pictures that wait for each other keep none from the other pages
+    worker = ThreadPoolExecutor(1, "judge")
 
     @app.post(ADDRESS)
     async def judged(request: Request) -> HTMLResponse:
         words = for_whom(request)
         name = request.query_params.get("name", "")[:MAX_NAME]
         try:
-            content = await _body(request)
-            decision, thresholds = await asyncio.to_thread(judge.judge, content)
+            async with sent.content(request) as content:
+                judging = asyncio.get_running_loop().run_in_executor(worker, judge.judge, content)
+                decision, thresholds = await judging
         except ClientDisconnect:  # nobody waits for an answer
             return HTMLResponse("", 400)
+        except Crowded:
+            return HTMLResponse(_failed(words("crowded")))
         except TrashbinError as error:
             return HTMLResponse(complaint(name, error, words))
         return HTMLResponse(result(name, decision, thresholds, words))
+
+
+class Crowded(Exception):
+    """Too many pictures are sent at once."""
+
+
+class Sent:
+    """The pictures that are on their way to us or wait to be judged: ``MAX_HELD`` bytes of them."""
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    @asynccontextmanager
+    async def content(self, request: Request) -> AsyncIterator[bytes]:
+        """The upload, or more of it than any picture may have; Crowded where there is no room."""
+        content = bytearray()
+        held = 0
+        try:
+            async for chunk in request.stream():
+                if self._held + len(chunk) > MAX_HELD:
+                    raise Crowded
+                content += chunk
+                held += len(chunk)
+                self._held += len(chunk)
+                if held > pictures.MAX_BYTES:
+                    break
+            whole = bytes(content)
+            content.clear()  # or there would be two of it for as long as it waits
+            yield whole
+        finally:
+            self._held -= held
 
 
 def complaint(name: str, error: TrashbinError, words: Words) -> str:
@@ -83,16 +122,6 @@ def complaint(name: str, error: TrashbinError, words: Words) -> str:
 
 def _failed(told: str) -> str:
     return f'<p class="error" role="alert">✕ {escape(told)}</p>'
-
-
-async def _body(request: Request) -> bytes:
-    """The upload, or more of it than any picture may have."""
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > pictures.MAX_BYTES:
-            break
-    return bytes(content)
 
 
 def draw(sheet: Sheet) -> None:

@@ -251,6 +251,10 @@ TABLE: dict[str, tuple[str, str]] = {
         "Every digit, as trashbin classify --json",
         "Semua angka, seperti trashbin classify --json",
     ),
+    "crowded": (
+        "Too many pictures are being sent at once. Choose it again in a minute.",
+        "Terlalu banyak gambar dikirim sekaligus. Pilih lagi sebentar lagi.",
+    ),
     "cannot_judge": ("This picture cannot be judged: {}", "Gambar ini tidak dapat dinilai: {}"),
 }
 
