@@ -255,19 +255,21 @@ class Archive:
         query = f"SELECT count(*) FROM event WHERE {where} AND {self._WAITING}"
         return int(self._rows(query, values)[0][0])
 
-    def dismiss(self, event_id: str) -> None:
-        """Ask nobody about this item any more."""
-        with self._using() as db:
-            db.execute("INSERT OR IGNORE INTO dismissed VALUES (?)", (event_id,))
+    def dismiss(self, event: Event) -> None:
+        """Ask nobody about this item any more, nor older ones of its store: that forgets in order."""
+        self._dismiss("store_id = ? AND seq <= ?", event.device_id, event.store_id, event.seq)
 
     def dismiss_others(self, device: str, store: str) -> None:
         """Ask nobody about what a bin held in earlier stores: in this one it has none of it."""
+        self._dismiss("store_id != ?", device, store)
+
+    def _dismiss(self, which: str, device: str, *values: Any) -> None:
         with self._using() as db:
             db.execute(
                 # that index: a page that begins asks so of each of a thousand bins
                 "INSERT OR IGNORE INTO dismissed SELECT event_id FROM event INDEXED BY event_seq"
-                " WHERE device_id = ? AND store_id != ? AND kind = 'uncertain'",
-                (device, store),
+                f" WHERE device_id = ? AND {which} AND kind = 'uncertain'",
+                (device, *values),
             )
 
     def answers(self, event_ids: Sequence[str]) -> dict[str, Event]:

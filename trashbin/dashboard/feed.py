@@ -107,7 +107,7 @@ class _Card:
             self._said = label
             self.sheet.toast(self.sheet.words("sent", self.sheet.words.known(label)))
         elif status == "refused":  # the bin does not keep the item any more
-            self.sheet.watch.dismiss(self.event.event_id)
+            self.sheet.watch.dismiss(self.event)
         self._enable(True)
 
     def _enable(self, on: bool) -> None:

@@ -127,9 +127,9 @@ class Watch:
     def _send(self, device: str, verb: str, data: Mapping[str, Any]) -> None:
         self._client.publish(Topics(device).request(verb), json.dumps(data), qos=1)
 
-    def dismiss(self, event_id: str) -> None:
-        """Ask nobody about this item any more."""
-        self.archive.dismiss(event_id)
+    def dismiss(self, event: Event) -> None:
+        """Ask nobody about this item any more, nor about what its bin held before."""
+        self.archive.dismiss(event)
         self.version += 1
 
     # paho's thread

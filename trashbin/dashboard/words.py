@@ -120,8 +120,9 @@ TABLE: dict[str, tuple[str, str]] = {
     ),
     "refused": ("{} refused: {}", "{} menolak: {}"),
     "forgotten": (
-        "{} does not keep this item any more, so nobody is asked about it again.",
-        "{} tidak menyimpan benda ini lagi, jadi tidak akan ditanyakan lagi.",
+        "{} does not keep this item any more, so nobody is asked again about it and older ones.",
+        "{} tidak menyimpan benda ini lagi, jadi benda ini dan yang lebih lama tidak akan "
+        "ditanyakan lagi.",
     ),
     "queue_empty": (
         "Nothing waits for an answer. Well sorted.",
