@@ -256,7 +256,7 @@ class Archive:
         return int(self._rows(query, values)[0][0])
 
     def dismiss(self, event: Event) -> None:
-        """Ask nobody about this item any more, nor about older ones of its store: they went first."""
+        """Ask nobody about this item any more, nor about older ones of its store, gone as well."""
         self._dismiss("store_id = ? AND seq <= ?", event.device_id, event.store_id, event.seq)
 
     def dismiss_others(self, device: str, store: str) -> None:
