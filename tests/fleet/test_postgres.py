@@ -14,6 +14,7 @@ from tests.fleet.postgres import Server
 from tests.fleet.test_collect import STORE, of
 from tests.support_processes import wait_until
 from trashbin.errors import ConfigError, StoreError
+from trashbin.fleet import postgres
 from trashbin.fleet.holes import Lost
 from trashbin.fleet.postgres import LOCK, Postgres
 from trashbin.fleet.rows import Batch, Refused, Row, read
@@ -69,6 +70,17 @@ def test_what_it_does_not_take_is_kept_as_refused_and_all_else_written(
         (no_event.topic, no_event.payload, no_event.why),
         (refused.topic, refused.payload, refused.why),
     ]
+
+
+def test_of_what_is_no_event_the_newest_are_kept(
+    server: Server, sink: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "KEEP_REFUSED", 3)
+    for number in range(3):
+        sink.write(Batch(refused=[Refused("trashbin/a/event", b"%d" % number, "no text")] * 2))
+    sink.write(Batch(of("hall", 1)))
+    kept = server.query("SELECT payload FROM trashbin.refused ORDER BY id")
+    assert kept == [(b"1",), (b"2",), (b"2",)]
 
 
 def test_all_of_a_batch_or_nothing(server: Server, sink: Postgres) -> None:

@@ -33,6 +33,9 @@ INSERT INTO trashbin.event (event_id, device_id, store_id, seq, ts, historical, 
 VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
 REFUSED = "INSERT INTO trashbin.refused (topic, payload, why) VALUES (%s, %s, %s)"
+# anybody who may publish can send what is no event, as fast as the broker takes it
+FORGET = "DELETE FROM trashbin.refused WHERE id <= (SELECT max(id) - %s FROM trashbin.refused)"
+KEEP_REFUSED = 10_000  # of 64 KB at most; one that is an event but for a word has about one
 LOST = """
 INSERT INTO trashbin.lost (device_id, store_id, first_seq, last_seq)
 VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING
@@ -115,6 +118,8 @@ class Postgres:
         with db.transaction(), db.cursor() as cursor:
             cursor.executemany(EVENT, [_values(row) for row in rows])
             cursor.executemany(REFUSED, [(no.topic, no.payload, no.why) for no in batch.refused])
+            if batch.refused:
+                cursor.execute(FORGET, (KEEP_REFUSED,))
             cursor.executemany(
                 LOST,
                 [(gone.device_id, gone.store_id, gone.first, gone.last) for gone in batch.lost],

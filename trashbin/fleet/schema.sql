@@ -53,7 +53,7 @@ CREATE TABLE trashbin.lost (
     PRIMARY KEY (device_id, store_id, first_seq)
 );
 
--- Messages on the topics of events that are none.
+-- Messages on the topics of events that are none; of these the newest 10,000.
 CREATE TABLE trashbin.refused (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     received timestamptz NOT NULL DEFAULT clock_timestamp(),
