@@ -32,15 +32,15 @@ def _where(function: F) -> F:
     return click.option("--config", metavar="FILE", type=FILE, help=text)(function)
 
 
-def _shelf(config: Path | None, store: Path | None, *, makes: bool = False) -> tuple[Shelf, Model]:
-    """The bin's; NoStoreError where ``--store`` names none, unless it ``makes`` one."""
+def _shelf(config: Path | None, store: Path | None) -> tuple[Shelf, Model]:
+    """The bin's; NoStoreError where ``--store`` names none."""
     from trashbin import config as configuration
     from trashbin import settings
     from trashbin.model.shelf import Shelf
 
     give_one(config, store)
-    # of a misspelt one it would say that what came with us runs
-    if store is not None and not makes and not store.is_dir():
+    # of a misspelt one it would say that what came with us runs, or have nobody try an update
+    if store is not None and not store.is_dir():
         raise NoStoreError(store)
     if config is None:
         return Shelf(store or settings.Store().path), settings.Model()
@@ -109,7 +109,7 @@ def install(
     from trashbin.model import package
     from trashbin.quiet import quiet
 
-    shelf, section = _shelf(config, store, makes=True)
+    shelf, section = _shelf(config, store)
     with quiet():
         ref, file = package.install(source, sha256, shelf, section, variant)
     shelf.begin_trial(ref, 0 if now else items)

@@ -32,6 +32,7 @@ SHIPPED = find()
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
+    (tmp_path / "store").mkdir()
     return Shelf(tmp_path / "store")
 
 
@@ -343,7 +344,9 @@ def test_one_that_takes_over_at_once_runs_from_the_next_start_on(
     assert marked >= {("*", "installed"), ("<", "installed"), ("<", "trashbin")}
 
 
-@pytest.mark.parametrize("given", ["list", "rollback", "remove 123456"])
+@pytest.mark.parametrize(
+    "given", ["list", "rollback", "remove 123456", f"install {SHIPPED.path} --sha256 {'0' * 64}"]
+)
 def test_a_store_that_is_not_there_is_told_and_not_made(given: str, tmp_path: Path) -> None:
     done = call(*given.split(), "--store", tmp_path / "misspelt")
     assert done.exit_code == 2 and "There is no event store in" in done.output
