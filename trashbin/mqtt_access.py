@@ -24,6 +24,8 @@ PROOF = 10  # times the pause before it, that a connection must last to be one .
 PROOF_S = 60.0  # ... or so long: whoever mended the cause sees that it is over
 MAX_BYTES = 1024  # of a password; MQTT takes 65,535, more than which ends paho's thread
 
+Named = Callable[[str], str]  # key of the section -> what the person who gave it calls it
+
 
 class BoundedClient(Client):
     """Of MQTT 3.1.1, without a session; of each message it holds the first ``most`` bytes.
@@ -141,27 +143,49 @@ class Sessions:
         self._client.reconnect_delay_set(self._shortest, self._longest)
 
 
-def give(client: BoundedClient, section: MqttPublisher) -> None:
+def in_yaml(key: str) -> str:
+    """What a key of the section is called for who has a bin's YAML."""
+    return f"publisher.{key}"
+
+
+def as_option(key: str) -> str:
+    """And for who has a command line, which names the same."""
+    named = {"host": "--broker", "tls": "TLS"}
+    return named.get(key, f"--{key.removeprefix('tls.').replace('_', '-')}")
+
+
+def give(client: BoundedClient, section: MqttPublisher, named: Named = in_yaml) -> None:
     """Hand the client what the section names. ConfigError where a file it needs cannot be used."""
     try:
         section.host.encode("idna")
     except UnicodeError as exc:
-        raise ConfigError(f"publisher.host {section.host!r} is no host name: {exc}") from exc
+        raise ConfigError(f"{named('host')} {section.host!r} is no host name: {exc}") from exc
     if section.username is None and section.password_file is not None:
-        raise ConfigError(f"whose password is in {section.password_file}? It needs a username")
-    if (why := exposed(section)) is not None:
+        user = named("username")
+        raise ConfigError(
+            f"whose password is in {section.password_file}? It needs a username ({user})"
+        )
+    if (why := exposed(section, named)) is not None:
         log.warning(why)
 
     def read() -> None:
         if section.username is not None:
-            client.username_pw_set(section.username, _password(section.password_file))
+            password = _password(section.password_file, named("password_file"))
+            client.username_pw_set(section.username, password)
         if section.tls is not None:
             context = tls_context(section.tls)  # a new one: what it once trusted it trusts for good
-            load(context, section.tls)
+            load(context, section.tls, named)
             client.trust(context)
 
     read()
     client.read_again = read
+
+
+def to_check(error: BaseException | None, named: Named = in_yaml) -> str:
+    """What ends the news that no connection came about: what to check, where that is known."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return ""
+    return f"; check {named('tls.ca')}, {named('host')} and the clock"
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
@@ -176,16 +200,16 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
-def load(context: ssl.SSLContext, tls: Tls) -> None:
+def load(context: ssl.SSLContext, tls: Tls, named: Named = in_yaml) -> None:
     """Read the files that ``tls`` names. ConfigError where one can't be used."""
     files = {key: str(path) for key, path in tls.model_dump(exclude_none=True).items()}
     for key, file in files.items():  # OpenSSL does not say which one it misses
         try:
             Path(file).open("rb").close()
         except OSError as exc:
-            raise ConfigError(f"publisher.tls.{key} cannot be read: {exc}") from exc
+            raise ConfigError(f"{named(f'tls.{key}')} cannot be read: {exc}") from exc
     if "key" in files and "cert" not in files:
-        raise ConfigError(f"publisher.tls.key {files['key']} is of no use without its cert")
+        raise ConfigError(f"{named('tls.key')} {files['key']} is of no use without its cert")
     try:
         if "ca" in files:
             context.load_verify_locations(files["ca"])
@@ -193,14 +217,14 @@ def load(context: ssl.SSLContext, tls: Tls) -> None:
             # with an empty password, OpenSSL refuses a locked key and does not ask for it
             context.load_cert_chain(files["cert"], files.get("key"), "")
     except (OSError, ValueError) as exc:
-        named = ", ".join(f"{key} {file}" for key, file in files.items())
+        given = ", ".join(f"{key} {file}" for key, file in files.items())
         raise ConfigError(
-            f"publisher.tls cannot be used ({named}): {exc}; each must be PEM text, and key "
+            f"{named('tls')} cannot be used ({given}): {exc}; each must be PEM text, and key "
             "the one that cert was made with, without a password"
         ) from exc
 
 
-def exposed(section: MqttPublisher) -> str | None:
+def exposed(section: MqttPublisher, named: Named = in_yaml) -> str | None:
     """That the password is there for everybody to read, in plain words; None where it is not."""
     file = section.password_file
     try:
@@ -209,27 +233,25 @@ def exposed(section: MqttPublisher) -> str | None:
     except OSError:
         return None  # told where it is used
     return (
-        f"publisher.password_file {file} can be read by every user of this machine: let it "
-        "belong to the bin's user and give it mode 600"
+        f"{named('password_file')} {file} can be read by every user of this machine: let it "
+        "belong to the user that needs it and give it mode 600"
     )
 
 
-def _password(file: Path | None) -> str | None:
+def _password(file: Path | None, named: str) -> str | None:
     """The first line of the password's file."""
     if file is None:
         return None
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
-            raise ConfigError(f"publisher.password_file {file} is no regular file")
+            raise ConfigError(f"{named} {file} is no regular file")
         with file.open("rb") as opened:
             line = opened.readline(MAX_BYTES + 1).rstrip(b"\r\n")
         if len(line) > MAX_BYTES:
-            raise ConfigError(
-                f"publisher.password_file {file} has a first line that is too long for a password"
-            )
+            raise ConfigError(f"{named} {file} has a first line that is too long for a password")
         return line.decode("utf-8-sig")
     except OSError as exc:
-        raise ConfigError(f"publisher.password_file {file} cannot be read: {exc}") from exc
+        raise ConfigError(f"{named} {file} cannot be read: {exc}") from exc
     except UnicodeDecodeError:
         # without its cause, which carries what the file holds
-        raise ConfigError(f"publisher.password_file {file} is not UTF-8 text") from None
+        raise ConfigError(f"{named} {file} is not UTF-8 text") from None

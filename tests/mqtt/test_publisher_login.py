@@ -14,7 +14,12 @@ import trustme
 
 from tests.support_processes import Broker, wait_until
 from tests.support_publisher import Make, ignore
+from trashbin.clock import SystemClock
+from trashbin.dashboard.archive import NAME, Archive
+from trashbin.dashboard.watch import Watch
 from trashbin.errors import ConfigError
+from trashbin.fleet.collector import Collector, Sink
+from trashbin.settings import MqttPublisher
 
 
 def test_a_password_from_a_file(locked_broker: Broker, tmp_path: Path, make: Make) -> None:
@@ -215,6 +220,51 @@ def test_a_broker_that_wants_a_certificate_is_told_once(
 def test_what_cannot_work_is_told_at_once(make: Make, keys: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         make(**keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"username": "bin", "password_file": Path("/nowhere")}, "--password-file /nowhere cannot"),
+        ({"password_file": Path("/nowhere")}, r"needs a username \(--username\)"),
+        ({"tls": {"ca": Path("/nowhere")}}, "--ca cannot be read: .*nowhere"),
+        ({"tls": {"ca": Path(__file__)}}, r"TLS cannot be used \(ca .*must be PEM text"),
+        ({"tls": {"key": Path(__file__)}}, "--key .*without its cert"),
+        ({"host": "no..host"}, "--broker 'no..host' is no host name"),
+    ],
+)
+@pytest.mark.parametrize("command", ["dashboard", "collect"])
+def test_who_has_a_command_line_and_no_yaml_is_told_the_option(
+    command: str, keys: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        listening(command, tmp_path, kind="mqtt", **keys)
+
+
+@pytest.mark.parametrize("command", ["dashboard", "collect"])
+def test_page_and_collector_say_what_to_check_of_a_certificate(
+    command: str, tls_broker: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    keys = {"tls": {"ca": tmp_path / "other.pem"}, "port": tls_broker.port}
+    client = listening(command, tmp_path, kind="mqtt", **keys)._client
+    client.connect_async("localhost", tls_broker.port)
+    client.loop_start()
+    told = "certificate verify failed"
+    try:
+        assert wait_until(lambda: told in caplog.text)
+    finally:
+        client.loop_stop()
+    assert "; check --ca, --broker and the clock; trying again" in caplog.text
+
+
+def listening(command: str, folder: Path, **keys: Any) -> Watch | Collector:
+    """What hears the bins for that command."""
+    section = MqttPublisher(**keys)
+    if command == "collect":
+        sink: Sink = None  # type: ignore[assignment]  # nothing is written
+        return Collector(section, sink, SystemClock())
+    return Watch(Archive(folder / NAME), section)
 
 
 def test_a_wrong_certificate_or_key_is_told_at_once(tmp_path: Path, make: Make) -> None:

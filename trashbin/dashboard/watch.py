@@ -28,7 +28,7 @@ from trashbin.dashboard.bins import MAX_BINS, Bin
 from trashbin.dashboard.holes import Holes
 from trashbin.errors import StoreError
 from trashbin.events import Event, Topics
-from trashbin.mqtt_access import BoundedClient, Sessions
+from trashbin.mqtt_access import BoundedClient, Sessions, as_option, to_check
 from trashbin.settings import MqttPublisher
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Watch:
         self._client = BoundedClient(f"trashbin-page-{token_hex(4)}", READ_BYTES)
         self._client.connect_timeout = CONNECT_S
         self._sessions = Sessions(self._client, RECONNECT_S)
-        mqtt_access.give(self._client, section)
+        mqtt_access.give(self._client, section, as_option)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_connect_fail = self._on_connect_fail
@@ -153,7 +153,8 @@ class Watch:
         # paho calls this while it handles the error, and passes nothing on
         why = sys.exc_info()[1]
         self._sessions.none_made()
-        self._lost(f"The broker {self._section.host}:{self._section.port} cannot be reached: {why}")
+        at, check = f"{self._section.host}:{self._section.port}", to_check(why, as_option)
+        self._lost(f"The broker {at} cannot be reached: {why}{check}")
 
     def _on_disconnect(self, *_: Any) -> None:
         if self._sessions.lasts:

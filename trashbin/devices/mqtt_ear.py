@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import random
 import re
-import ssl
 import sys
 import threading
 import time
@@ -24,7 +23,7 @@ from trashbin import homeassistant, settings
 from trashbin.devices import mqtt_client
 from trashbin.devices.mqtt_retained import Retained
 from trashbin.events import Topics
-from trashbin.mqtt_access import Sessions
+from trashbin.mqtt_access import Sessions, to_check
 
 log = logging.getLogger(__name__)
 
@@ -133,8 +132,7 @@ class Ear:
         # paho calls this while it handles the error, and passes nothing on
         error = sys.exc_info()[1]
         self.sessions.none_made()
-        forged = isinstance(error, ssl.SSLCertVerificationError)
-        check = "; check publisher.tls.ca, publisher.host and the clock" if forged else ""
+        check = to_check(error)
         self.tell("broker", f"The broker {self.at} cannot be reached: {error}{check}")
         self._wait_a_little()
 

@@ -30,7 +30,7 @@ from trashbin.errors import StoreError
 from trashbin.events import Topics
 from trashbin.fleet.holes import GRACE_S, Ledger, Lost, Watch
 from trashbin.fleet.rows import MAX_BYTES, Batch, Refused, Row, read
-from trashbin.mqtt_access import BoundedClient, Sessions
+from trashbin.mqtt_access import BoundedClient, Sessions, as_option, to_check
 from trashbin.settings import ID_PATTERN, MqttPublisher
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class Collector:
         self._at = f"{broker.host}:{broker.port}"
         self._name = f"collect-{secrets.token_hex(4)}"
         self._client = BoundedClient(f"trashbin-{self._name}", READ_BYTES, manual_ack=True)
-        mqtt_access.give(self._client, broker)
+        mqtt_access.give(self._client, broker, as_option)
         self._sessions = Sessions(self._client, RECONNECT_S)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
@@ -307,7 +307,9 @@ class Collector:
 
     def _on_connect_fail(self, *_: object) -> None:
         # paho calls this while it handles the error, and passes nothing on
-        self._tell(f"The broker {self._at} cannot be reached: {sys.exc_info()[1]}")
+        error = sys.exc_info()[1]
+        check = to_check(error, as_option)
+        self._tell(f"The broker {self._at} cannot be reached: {error}{check}")
         self._sessions.none_made()
 
     def _on_disconnect(self, *_: object) -> None:
