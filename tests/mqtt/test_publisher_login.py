@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -242,20 +243,54 @@ def test_who_has_a_command_line_and_no_yaml_is_told_the_option(
 
 
 @pytest.mark.parametrize("command", ["dashboard", "collect"])
-def test_page_and_collector_say_what_to_check_of_a_certificate(
-    command: str, tls_broker: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("ca", "says"),
+    [
+        ("other.pem", "certificate verify failed.*; check --ca, --broker and the clock; trying"),
+        ("ca.pem", r"ended the connection without an answer: .*TLS \(--ca\), or a client cert"),
+        (None, r"ended the connection without an answer: .*TLS \(--ca\), or a client cert"),
+    ],
+)
+def test_page_and_collector_say_once_what_the_broker_may_want(
+    command: str,
+    ca: str | None,
+    says: str,
+    tls_broker: Broker,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
-    keys = {"tls": {"ca": tmp_path / "other.pem"}, "port": tls_broker.port}
-    client = listening(command, tmp_path, kind="mqtt", **keys)._client
+    trustme.CA().cert_pem.write_to_path(tls_broker.folder / "other.pem")
+    tls = {"ca": tls_broker.folder / ca} if ca else None
+    client = listening(command, tmp_path, kind="mqtt", tls=tls)._client
     client.connect_async("localhost", tls_broker.port)
     client.loop_start()
-    told = "certificate verify failed"
+    log = (tls_broker.folder / "mosquitto.log").read_text
+    before = log().count("rror:")
     try:
-        assert wait_until(lambda: told in caplog.text)
+        assert wait_until(lambda: log().count("rror:") >= before + 3)  # it tries again
     finally:
         client.loop_stop()
-    assert "; check --ca, --broker and the clock; trying again" in caplog.text
+    (record,) = caplog.records
+    assert re.search(says, record.message), record.message
+
+
+@pytest.mark.parametrize("command", ["dashboard", "collect"])
+def test_page_and_collector_say_once_that_their_password_is_refused(
+    command: str, locked_broker: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "wrong").write_text("wrong")
+    (tmp_path / "wrong").chmod(0o600)
+    user: dict[str, Any] = {"username": "bin", "password_file": tmp_path / "wrong"}
+    client = listening(command, tmp_path, kind="mqtt", **user)._client
+    client.connect_async("localhost", locked_broker.port)
+    client.loop_start()
+    log = (locked_broker.folder / "mosquitto.log").read_text
+    try:
+        assert wait_until(lambda: log().count("not authorised") >= 3)
+    finally:
+        client.loop_stop()
+    (record,) = caplog.records
+    assert "refuses" in record.message and "password" in record.message
 
 
 def listening(command: str, folder: Path, **keys: Any) -> Watch | Collector:

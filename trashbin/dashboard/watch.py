@@ -69,6 +69,7 @@ class Watch:
         self._inbox: queue.Queue[MQTTMessage | None] = queue.Queue(MAX_HEARD)
         self._holes: dict[tuple[str, str], Holes] = {}
         self._begun = archive.begun
+        self._refused = False  # this connection, with a reason, which was told
         self._asked: dict[str, Future[Reply]] = {}
         self._client = BoundedClient(f"trashbin-page-{token_hex(4)}", READ_BYTES)
         self._client.connect_timeout = CONNECT_S
@@ -139,6 +140,7 @@ class Watch:
             self._lost(
                 f"The broker refuses the page ({reason}): check --username and --password-file"
             )
+            self._refused = True
             return
         self._sessions.began()
         client.subscribe([(f"trashbin/+/{name}", 1) for name in FILTERS])
@@ -160,8 +162,16 @@ class Watch:
         if self._sessions.lasts:
             self.problem = ""  # it was over
         let_in = self._sessions.ended() is not None
-        lost = "The connection to the broker was lost"
-        self._lost(lost if let_in else self.problem or lost)
+        refused, self._refused = self._refused, False
+        if let_in:
+            self._lost("The connection to the broker was lost")
+        elif refused:
+            self._lost(self.problem)
+        else:
+            self._lost(
+                "The broker ended the connection without an answer: it may want TLS (--ca), or a "
+                "client certificate (--cert and --key) that it trusts"
+            )
 
     def _lost(self, problem: str) -> None:
         if problem != self.problem:

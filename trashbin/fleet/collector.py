@@ -109,6 +109,7 @@ class Collector:
         self._inbox: queue.SimpleQueue[Received] = queue.SimpleQueue()
         self._connection = 0  # counts them: a message is acknowledged on its own one only
         self.problem: str | None = None  # with the broker, in plain words
+        self._refused = False  # this connection, with a reason, which was told
         self.listening = False
         self.counts = Counts()
         # the running thread's own
@@ -289,6 +290,7 @@ class Collector:
     ) -> None:
         if reason.is_failure:
             self._tell(f"The broker {self._at} refuses us ({reason}): check user and password")
+            self._refused = True
             return
         self._sessions.began()
         self._connection += 1
@@ -314,9 +316,15 @@ class Collector:
 
     def _on_disconnect(self, *_: object) -> None:
         self.listening = False
-        self._sessions.ended()
-        if not self._clock.stopped:
+        let_in = self._sessions.ended() is not None
+        refused, self._refused = self._refused, False
+        if let_in and not self._clock.stopped:
             self._tell(f"The connection to the broker {self._at} was lost")
+        elif not refused and not self._clock.stopped:
+            self._tell(
+                f"The broker {self._at} ended the connection without an answer: it may want TLS "
+                "(--ca), or a client certificate, which this command cannot show"
+            )
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         if message.qos == 0 and self._inbox.qsize() >= MAX_WAITING:
