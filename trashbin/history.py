@@ -33,6 +33,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 Asked: TypeAlias = Mapping[str, float | None]  # gap, top1 and familiarity to try
 
 TABLE_ROWS = 50  # of a table where nobody said how many
+TABLE_WIDTH = 72  # of a narrower one rich would leave out what does not fit
 # what thresholds have a say in; any other reason to hold stays one
 JUDGED = frozenset({Reason.CLEAR, Reason.LOW_GAP, Reason.LOW_TOP1, Reason.UNFAMILIAR})
 COLUMNS = (
@@ -122,7 +123,7 @@ def events(history: History, limit: int | None, form: Literal["table", "json", "
             writer.writerow(row)
     else:
         shown = list(history.read(limit or TABLE_ROWS))
-        _print(_table(shown) if shown else Text(_none(history)))
+        _print(_table(shown) if shown else Text(_none(history)), TABLE_WIDTH)
     return history.status()
 
 
@@ -273,13 +274,14 @@ def _show(figures: dict[str, Any]) -> None:
             f"{change['then']} ({change['reason']})",
         )
     if changes:
-        _print(rows)
+        _print(rows, TABLE_WIDTH)
     if len(changes) > TABLE_ROWS:
         _print(Text(f"The newest {TABLE_ROWS} are shown; --json has all."))
 
 
-def _print(what: Table | Text) -> None:
-    Console(highlight=False).print(what)
+def _print(what: Table | Text, least: int = 0) -> None:
+    """In a terminal of fewer columns the terminal folds its lines, and none of them is cut."""
+    Console(highlight=False, width=max(Console().width, least)).print(what)
 
 
 def _local(ts: str) -> str:

@@ -112,6 +112,21 @@ def test_the_table_fits_80_columns(store: Path) -> None:
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("columns", [40, 60])
+def test_a_narrow_terminal_is_not_told_less(
+    store: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A phone's: it folds the lines by itself."""
+
+    def told(*given: object) -> list[list[str]]:
+        return [line.split() for line in call(*given, "--store", store).stdout.splitlines()]
+
+    commands: list[list[object]] = [["events", "--type", "sorted"], ["replay", "--gap", 0.9]]
+    wide = [told(*given) for given in commands]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert [told(*given) for given in commands] == wide
+
+
 def test_a_long_message_leaves_the_other_columns_their_room(store: Path) -> None:
     box = Outbox(store / "events.sqlite")
     message = "the power failed, or the process ended, before the move was over: " * 3
