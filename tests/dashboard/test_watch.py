@@ -120,7 +120,7 @@ def test_what_is_long_has_bounded_room_in_all_and_what_is_usual_its_own(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thousand made-up bins with 50 KB to each topic took 1.4 GB."""
-    monkeypatch.setattr(module, "MAX_LONG", 20_000)
+    monkeypatch.setattr(module, "MAX_LONG", 17_000)
 
     def say(device: str, name: str, more: int) -> str:
         watch._said(device, "info", json.dumps({"name": name, "more": "x" * more}).encode())
@@ -133,6 +133,12 @@ def test_what_is_long_has_bounded_room_in_all_and_what_is_usual_its_own(
     assert say("bin-2", "longer", 8000) == "longer"
     watch._said("bin-2", "info", b"")
     assert say("bin-3", "long", 8000) == "long"
+    for payload in (b"no JSON", b"x" * 8000):  # what is kept is what was said before
+        watch._said("bin-3", "info", payload)
+        assert say("bin-4", "long", 8000) == ""
+    watch._said("bin-1", "info", b"")
+    watch._said("bin-3", "availability", b"x" * 8000)  # of which nothing is kept
+    assert say("bin-4", "long", 8000) == "long"
 
 
 def test_of_a_flood_a_bounded_part_waits_and_the_rest_is_held_back(

@@ -264,7 +264,12 @@ class Watch:
                 self._long = {key: size for key, size in self._long.items() if key[0] != device}
             return
         too_many = device not in self.bins and len(self.bins) >= MAX_BINS
-        if too_many or not self._has_room(device, what, len(payload)):
+        found = {} if what == "availability" else wire.mapping(payload)
+        if (
+            too_many
+            or found is None  # before its room is noted: what was said before stays
+            or (what != "availability" and not self._has_room(device, what, len(payload)))
+        ):
             self.ignored += 1
             return
         bin = self.bins.setdefault(device, Bin(device))
@@ -275,10 +280,6 @@ class Watch:
                 for (owner, _), holes in self._holes.items():
                     if owner == device:
                         holes.again(time.monotonic())
-            return
-        found = wire.mapping(payload)
-        if found is None:
-            self.ignored += 1
         elif what in ("info", "state", "health"):
             setattr(bin, what, found)
 
