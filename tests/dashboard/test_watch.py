@@ -141,14 +141,15 @@ def test_what_is_long_has_bounded_room_in_all_and_what_is_usual_its_own(
     assert say("bin-4", "long", 8000) == "long"
 
 
+@pytest.mark.parametrize(("size", "waiting"), [(0, 6), (2500, 2), (60_000, 1)])
 def test_of_a_flood_a_bounded_part_waits_and_the_rest_is_held_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    size: int, waiting: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What came faster than the keeper takes it stayed in memory, ten megabytes a second."""
-    monkeypatch.setattr(module, "MAX_HEARD", 3)
+    """What came faster than the keeper takes it stayed in memory, fifty megabytes a second."""
+    monkeypatch.setattr(module, "MAX_HEARD", 6000)
     watch = Watch(Archive(tmp_path / NAME), MqttPublisher(kind="mqtt"))
     message = MQTTMessage(topic=b"trashbin/bin-1/state")
-    message.payload = b'{"status": "idle"}'
+    message.payload = b'{"status": "idle", "more": "%s"}' % (b"x" * size)
 
     def come() -> None:  # as on paho's thread
         for _ in range(10):
@@ -157,7 +158,7 @@ def test_of_a_flood_a_bounded_part_waits_and_the_rest_is_held_back(
     coming = threading.Thread(target=come, daemon=True)
     coming.start()
     assert wait_until(watch._inbox.full)
-    assert coming.is_alive() and watch._inbox.qsize() == 3
+    assert coming.is_alive() and len(watch._inbox.queue) == waiting
     watch._keeper.start()
     coming.join(WAIT_S)
     watch.close()

@@ -38,7 +38,7 @@ CONNECT_S = 5.0
 RECONNECT_S = (1, 30)
 TICK_S = 0.5  # between looks at holes
 BATCH = 500  # messages taken at once
-MAX_HEARD = 10_000  # that wait to be taken
+MAX_HEARD = 16 * 2**20  # bytes of those that wait to be taken
 MAX_WAITING = 200  # requests without an answer
 MAX_STORES = 4 * MAX_BINS
 USUAL = 4 * 2**10  # bytes of what a bin says of itself; each may say so much ...
@@ -49,6 +49,31 @@ MAX_PENDING = 10_000  # events that wait for a file that cannot be written, some
 COUNT_S = 1.0
 
 Reply = dict[str, Any]  # of a bin to a request
+
+
+class _Inbox(queue.Queue[MQTTMessage | None]):
+    """Full by the bytes that it holds: a picture has a thousand times as many as a state."""
+
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self._bytes = 0
+
+    def _qsize(self) -> int:
+        return self._bytes
+
+    def _put(self, item: MQTTMessage | None) -> None:
+        super()._put(item)
+        self._bytes += _size(item)
+
+    def _get(self) -> MQTTMessage | None:
+        item = super()._get()
+        self._bytes -= _size(item)
+        return item
+
+
+def _size(message: MQTTMessage | None) -> int:
+    """Bytes of a message and what paho keeps with it, about."""
+    return 2**10 + (0 if message is None else len(message.payload) + len(message._topic))
 
 
 class Watch:
@@ -66,7 +91,7 @@ class Watch:
         self._waiting: dict[str | None, tuple[float, int, int]] = {}  # when, at which version
         self._count_again = False  # somebody was told an old count
         self._section = section
-        self._inbox: queue.Queue[MQTTMessage | None] = queue.Queue(MAX_HEARD)
+        self._inbox = _Inbox(MAX_HEARD)
         self._holes: dict[tuple[str, str], Holes] = {}
         self._begun = archive.begun
         self._refused = False  # this connection, with a reason, which was told
