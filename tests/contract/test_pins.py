@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -63,8 +65,8 @@ def test_a_stop_switch_whose_pin_is_taken_counts_as_closed_until_it_can_be_read(
     context.pins.pin(STOP).drive_low()
     assert stop.active and stops == [True], "it tells at once from now on"
     stop.close()
-    LED(STOP, pin_factory=context.pins).close()
     assert not stop.active
+    LED(STOP, pin_factory=context.pins).close()
 
 
 def test_a_stop_switch_without_a_way_to_its_pin_is_not_sought_elsewhere(context: Context) -> None:
@@ -90,6 +92,32 @@ def test_a_stop_switch_that_cannot_be_read_counts_as_closed(
     assert caplog.messages == [told]
     assert not stop.active and stop.problem is None
     stop.close()
+
+
+def test_a_pin_that_cannot_be_watched_is_free_again(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RPi.GPIO has a pin, and may fail to watch it."""
+    stop = StopInput(STOP, context, lambda: None)
+    buttons = Buttons({"glass": BUTTON}, "for", context)
+    kind = type(context.pins.pin(STOP))
+    watch = kind._set_when_changed
+
+    def fails(pin: Any, change: object) -> None:
+        if change is not None:
+            raise OSError("Failed to add edge detection")
+        watch(pin, change)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "_set_when_changed", fails)
+        for opening in (stop.open, partial(buttons.open, lambda name: None)):
+            with pytest.raises(TriggerError, match="Failed to add edge detection"):
+                opening()
+        assert stop.active and buttons.problem is not None
+    context.pins.pin(STOP).drive_high()
+    assert not stop.active and buttons.problem is None
+    stop.close()
+    buttons.close()
 
 
 def test_an_answer_button_tells_its_label_once_a_press(context: Context) -> None:
@@ -163,3 +191,20 @@ def test_the_tray_lamp_is_dark_until_lit_and_dark_when_closed(context: Context) 
     assert not pin.state
     with pytest.raises(ActuatorError, match="cannot be lit"):
         lamp.on()
+
+
+def test_a_lamp_whose_pin_is_taken_stays_dark_and_is_tried_until_it_is_closed(
+    context: Context,
+) -> None:
+    other = LED(LAMP, pin_factory=context.pins)
+    lamp, left = Lamp("tray lamp", LAMP, context), Lamp("broker lamp", LAMP, context)
+    for each in (lamp, left):
+        each.on()
+        each.off()
+        assert "lamp on pin 23 cannot be opened" in (each.problem or "")
+    left.close()
+    other.close()
+    assert left.problem is None and lamp.problem is None
+    lamp.on()
+    assert context.pins.pin(LAMP).state
+    lamp.close()

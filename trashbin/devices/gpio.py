@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from functools import partial
 
 from gpiozero import LED, Button, DigitalInputDevice
@@ -75,12 +74,10 @@ class _Input:
 
     def _take(self) -> None:
         self._edge_at = self._clock.monotonic()
-        with told_as(TriggerError, f"The {self._what} cannot be opened"), ExitStack() as undo:
+        with told_as(TriggerError, f"The {self._what} cannot be opened"):
             device = self._make()
-            undo.callback(device.close)  # RPi.GPIO has a pin, and may fail to watch it
             device.when_activated = self._fire
-            undo.pop_all()
-            self._device = device
+        self._device = device
 
     def _fire(self) -> None:
         self._edge_at, on_edge = self._clock.monotonic(), self._on_edge
@@ -223,13 +220,10 @@ class StopInput:
         """Take the pin. TriggerError if it can't be had."""
         if self._pins is None:  # gpiozero would choose a way to it by itself
             raise TriggerError(f"{self._what} cannot be read: see gpio")
-        cannot = f"{self._what} cannot be opened, and counts as closed"
-        with told_as(TriggerError, cannot), ExitStack() as undo:
+        with told_as(TriggerError, f"{self._what} cannot be opened, and counts as closed"):
             button = self._make()
-            undo.callback(button.close)  # RPi.GPIO has a pin, and may fail to watch it
             button.when_activated = self._on_stop
-            undo.pop_all()
-            self._button = button
+        self._button = button
 
     @property
     def active(self) -> bool:
