@@ -245,10 +245,14 @@ def test_what_a_bin_held_in_an_earlier_store_waits_no_longer(watch: Watch) -> No
     for device, store in (("bin-1", "new"), ("bin-2", "old")):
         watch._said(device, "availability", b"online")
         watch._said(device, "info", json.dumps({"store_id": store}).encode())
+    before = watch.version
     watch._mend(1e9)
     assert {event.event_id for event in watch.archive.waiting(9)} == {
         item.event_id for item in items[1:]
     }
+    known = watch.version
+    watch._mend(2e9)
+    assert before < known == watch.version, "pages look anew, and not at each tick"
 
 
 def test_ids_that_somebody_makes_up_take_no_room_for_ever(
@@ -298,6 +302,10 @@ def test_an_answer_reaches_whoever_asked_and_nobody_else(watch: Watch) -> None:
         hear(watch, b"trashbin/bin-1/response/look", json.dumps(answer).encode())
     hear(watch, b"trashbin/bin-1/response/look", b"no JSON")
     assert mine.result(0) == {"status": "ok", "transaction": first}
+    picture = watch.ask("bin-1", "image", {"image_id": "one"})
+    answer = {"transaction": json.loads(sent[2])["transaction"], "data": "x" * wire.MAX_SAID}
+    hear(watch, b"trashbin/bin-1/response/image", json.dumps(answer).encode())
+    assert picture.result(0) == answer
     assert watch.ignored == 0
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.support_events import NOON, a_fault, an_event, events
 from trashbin import database, tally
 from trashbin.errors import StoreError
 from trashbin.events import Event, EventType
-from trashbin.outbox import Outbox
+from trashbin.outbox import MOST_BACK, Outbox
 
 EVERYTHING = (0, 2**63 - 1, 10_000)
 
@@ -394,6 +395,24 @@ def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").unlink()
     assert box.append(an_event()).seq == 1  # tried again with every use
     box.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "last"),
+    [(-1, 3), (2, 3), (3, 3), (4, 4), (3 + MOST_BACK, 3 + MOST_BACK), (4 + MOST_BACK, 3)],
+)
+def test_an_older_copy_counts_on_from_what_was_told_unless_that_is_absurd(
+    path: Path, told: int, last: int
+) -> None:
+    with closing(Outbox(path)) as box:
+        for _ in range(3):
+            box.append(an_event())
+        counted = box.sorted_in_all()
+        box.go_on_after(told)
+        assert (box.lost_file is not None) == (last > 3)
+    with closing(Outbox(path)) as box:
+        assert (box.last_seq(), box.sorted_in_all()) == (last, counted)
+        assert box.append(an_event()).seq == last + 1
 
 
 def test_two_threads_at_once(outbox: Outbox) -> None:
