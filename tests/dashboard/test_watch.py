@@ -253,6 +253,11 @@ def test_what_a_bin_held_in_an_earlier_store_waits_no_longer(watch: Watch) -> No
     known = watch.version
     watch._mend(2e9)
     assert before < known == watch.version, "pages look anew, and not at each tick"
+    watch._said("bin-1", "info", b"")  # removed, and back
+    watch._said("bin-1", "availability", b"online")
+    watch._said("bin-1", "info", b'{"store_id": "new"}')
+    watch._mend(3e9)
+    assert len(watch.archive.waiting(9)) == 2
 
 
 def test_ids_that_somebody_makes_up_take_no_room_for_ever(

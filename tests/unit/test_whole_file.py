@@ -22,6 +22,8 @@ def test_a_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
         whole_file.write(file, text)
         assert file.read_text(encoding="utf-8") == text
     assert list(tmp_path.iterdir()) == [file]
+    (tmp_path / "other").touch()
+    assert file.stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
@@ -44,6 +46,16 @@ def test_what_cannot_be_written_is_told_by_its_own_name(tmp_path: Path) -> None:
     assert told.value.filename == str(file)
 
 
+@pytest.mark.parametrize(("named", "told"), [(None, "state.json"), ("source.zip", "source.zip")])
+def test_an_error_names_the_file_that_it_is_about(
+    tmp_path: Path, named: str | None, told: str
+) -> None:
+    error = OSError(5, "Input/output error", named)
+    with pytest.raises(OSError) as raised, whole_file.writing(tmp_path / "state.json"):
+        raise error
+    assert Path(raised.value.filename).name == told
+
+
 @pytest.mark.parametrize(
     ("make", "told"), [(Path.mkdir, "Is a directory"), (os.mkfifo, "Is no regular file")]
 )
@@ -53,8 +65,9 @@ def test_what_is_no_file_keeps_its_place(
     """As root, `trashbin model pack NAME /dev/null` put a package there."""
     make(tmp_path / "null")
     before = (tmp_path / "null").stat()
-    with pytest.raises(OSError, match=told):
+    with pytest.raises(OSError) as raised:
         whole_file.write(tmp_path / "null", "new")
+    assert raised.value.strerror == told
     assert os.path.samestat((tmp_path / "null").stat(), before)
     assert list(tmp_path.iterdir()) == [tmp_path / "null"]
 
@@ -67,13 +80,13 @@ def test_its_name_is_on_the_disk_too_where_that_can_be_asked_for(
 
     def fsync(descriptor: int) -> None:
         what = Path(f"/proc/self/fd/{descriptor}").readlink()
-        synced.append((what, file.exists()))
+        synced.append((what, file.exists(), what.is_file() and what.read_text()))
         if what == tmp_path and refuses:
             raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr("os.fsync", fsync)
     whole_file.write(file, "new")
-    assert synced == [(tmp_path / ".state.json.part", False), (tmp_path, True)]
+    assert synced == [(tmp_path / ".state.json.part", False, "new"), (tmp_path, True, False)]
     assert file.read_text() == "new"
 
 
