@@ -24,6 +24,7 @@ def test_the_rate_rises_to_its_height_and_falls_to_nothing(warm: float, a: float
         assert cycle(early, warm) <= cycle(late, warm)
     if early >= warm:
         assert cycle(early, warm) >= cycle(late, warm)
+    assert cycle(0.99 * warm, warm) > 0.98
     assert cycle(warm, warm) == 1 and cycle(1, warm) == pytest.approx(0)
 
 
