@@ -21,7 +21,7 @@ from tests.support_events import an_event
 from tests.support_processes import Broker, Listener, as_from_a_terminal, wait_until
 from trashbin import events
 from trashbin.errors import BrokerError
-from trashbin.fleet.rows import Batch, Row, read
+from trashbin.fleet.rows import Batch, Refused, Row, read
 from trashbin.fleet.simulate import Tally, _Fleet, _unheard, stored
 from trashbin.fleet.worker import Report, Task
 from trashbin.settings import MqttPublisher
@@ -127,9 +127,10 @@ def test_what_other_bins_on_that_broker_tell_is_not_counted() -> None:
     for name in ("sim-1", "hall", "hall"):
         event = an_event(device_id=name, store_id=str(UUID(int=1)), seq=1)
         row = read(f"trashbin/{name}/event", event.to_json().encode(), 0.0)
-        assert isinstance(row, Row)
-        tally.write(Batch([row]))
-    assert (len(tally.came), tally.repeats) == (1, 0)
+        none = read(f"trashbin/{name}/event", b"no event", 0.0)
+        assert isinstance(row, Row) and isinstance(none, Refused)
+        tally.write(Batch([row], [none]))
+    assert (len(tally.came), tally.repeats, tally.refused) == (1, 0, 1)
 
 
 def test_bins_that_another_run_has_are_left_to_it(broker: Broker, tmp_path: Path) -> None:

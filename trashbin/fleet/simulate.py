@@ -71,7 +71,7 @@ class Tally:
             event_id = str(row.head.event_id)
             self.repeats += event_id in self.came
             self.came.setdefault(event_id, row.received)
-        self.refused += len(batch.refused)
+        self.refused += sum(one.topic.split("/")[1] in self.names for one in batch.refused)
         return []
 
 
