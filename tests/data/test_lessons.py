@@ -92,35 +92,35 @@ def test_a_lesson_that_was_cut_off_ends_as_one_that_was_not(tmp_path: Path) -> N
     import torch
     from torch import nn
 
-    from trashbin.training.lessons import Course, Run, train
+    from trashbin.training.lessons import Course, Run, cycle, train
 
     course = Course(steps=40, rate=0.3, save_every=3, average=0.9)
 
-    def learned(folder: str, stop: float = math.inf, seed: int = 1) -> tuple[Any, list[float]]:
+    def learned(folder: str, stop: float = math.inf, seed: int = 1) -> tuple[Any, Any, Any]:
         torch.manual_seed(seed)
         run = Run(nn.Linear(1, 1), nn.Linear(1, 1))
         solver = torch.optim.AdamW([*run.model.parameters(), *run.adapter.parameters()], 0.3)
         losses: list[float] = []
-        steps = 0
+        rates: list[float] = []
 
         def loss_of() -> torch.Tensor:
-            nonlocal steps
-            if steps >= stop:
+            if len(rates) >= stop:
                 raise KeyboardInterrupt
-            steps += 1
+            rates.append(solver.param_groups[0]["lr"])
             x = torch.ones(4, 1)
             return ((run.model(x) - 3) ** 2).mean() + (run.adapter(x) ** 2).mean()
 
         told = lambda step, loss, mean: losses.append(loss)  # noqa: E731
-        return train(run, solver, course, loss_of, tmp_path / folder, told), losses
+        return train(run, solver, course, loss_of, tmp_path / folder, told), losses, rates
 
-    whole, losses = learned("whole")
+    whole, losses, rates = learned("whole")
+    assert rates == [0.3 * cycle(step / 40, course.warm) for step in range(40)]
     assert len(losses) == 14 and losses[-1] < 0.1 < losses[0], "every third step, and the last"
+    assert float(whole(torch.ones(1, 1)).detach()) == pytest.approx(3, abs=0.5)
     with pytest.raises(KeyboardInterrupt):
         learned("cut", stop=20)
-    cut, after = learned("cut", seed=2)  # begun anew, from what was saved after 18 steps
-    assert after == losses[6:]
-    for one, other in zip(whole.parameters(), cut.parameters(), strict=True):
-        torch.testing.assert_close(one, other)
-    again, none = learned("cut", seed=3)
-    assert none == [] and torch.equal(again.weight, cut.weight)
+    cut, *after = learned("cut", seed=2)  # begun anew, from what was saved after 18 steps
+    assert after == [losses[6:], rates[18:]]
+    torch.testing.assert_close([*whole.parameters()], [*cut.parameters()])
+    again, *none = learned("cut", seed=3)
+    assert none == [[], []] and torch.equal(again.weight, cut.weight)
