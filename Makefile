@@ -32,8 +32,9 @@ test-tflite-runtime: .venv-tflite/ready ## The model room under tflite-runtime 2
 test-devices: .venv-devices/ready ## The camera on picamera2's own code, servos and lamps on their libraries' (needs libcap-dev)
 	@REAL_PICAMERA2=1 .venv-devices/bin/python -m pytest -m "devices or not devices" tests/contract
 
-test-install: .venv/ready ## install.sh in fresh Debian trees, Bookworm and Trixie, and README's Pi chapter (root)
+test-install: .venv/ready ## install.sh in fresh Debian trees, Bookworm and Trixie, booted too, and README's Pi chapter (root)
 	@command -v debootstrap >/dev/null || { echo "make test-install needs debootstrap: sudo apt-get install debootstrap" >&2; exit 2; }
+	@command -v systemd-nspawn >/dev/null || { echo "make test-install needs systemd-nspawn: sudo apt-get install systemd-container" >&2; exit 2; }
 	@[ "$$(id -u)" = 0 ] || { echo "make test-install needs root, for chroot: sudo make test-install" >&2; exit 2; }
 	@broker=$$(.ci/mosquitto) && MOSQUITTO=$$broker $(PY) -m pytest -m trees $(ARGS) tests/install
 

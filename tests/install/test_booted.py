@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.install.conftest import Tree
-from tests.support_processes import Broker, Listener, config, run, running, wait_until
+from tests.support_processes import Broker, Listener, config, end, run, running, wait_until
 
 PASSWORD = "correct horse"
 UNIT = "trashbin.service"
@@ -37,16 +35,36 @@ class Booted(Tree):
     ) -> list[str]:
         """The command line, inside of the container; it has this machine's network."""
         first = Path(f"/proc/{self.container.pid}/task/{self.container.pid}/children").read_text()
-        namespaces = ("--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd=/src")
+        namespaces = ("--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd")
         return [
             *("nsenter", f"--target={first.split()[0]}", *namespaces),
-            *("/usr/bin/env", "-i", *self.settings(variables or {}), *command),
+            *("/usr/bin/env", "-i", *self.settings(variables or {})),
+            *("/bin/sh", "-c", 'cd /src && exec "$@"', "sh", *command),
         ]
+
+    def boot(self) -> None:
+        """systemd as the tree's first process, in a container of its own."""
+        with self.log.open("wb") as console:
+            self.container = subprocess.Popen(
+                [
+                    *("systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}"),
+                    *("--machine", f"trashbin-{os.getpid()}", "--register=no", "--keep-unit"),
+                    *("--resolv-conf=off", "--link-journal=no", "--console=pipe"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+            )
+        assert wait_until(self.is_up), self.log.read_text(errors="replace")
+
+    def power_off(self) -> None:
+        """As who runs ``poweroff``."""
+        end(self.container, patience_s=60)  # systemd-nspawn(1) passes it on
+        self.log.unlink()
 
     def is_up(self) -> bool:
         """Whether systemd has started all that it is to start."""
-        if self.container.poll() is not None:
-            raise RuntimeError(f"the container ended: {self.log.read_text(errors='replace')}")
+        assert self.container.poll() is None, self.log.read_text(errors="replace")
         try:
             state = self.run("systemctl", "is-system-running").stdout.strip()
         except IndexError:  # no first process yet
@@ -56,7 +74,7 @@ class Booted(Tree):
 
     @property
     def log(self) -> Path:
-        """What the container's console said."""
+        """What the container's console says."""
         return self.root.with_suffix(".console")
 
     def shown(self, name: str) -> str:
@@ -64,9 +82,8 @@ class Booted(Tree):
         return self.ok("systemctl", "show", UNIT, f"--property={name}", "--value").strip()
 
 
-@contextmanager
-def booted(tree: Tree) -> Iterator[Booted]:
-    """systemd as the tree's first process, in a container of its own."""
+@pytest.fixture(scope="module")
+def system(tree: Tree) -> Iterator[Booted]:
     if shutil.which("systemd-nspawn") is None:
         pytest.fail(
             "make test-install needs systemd-nspawn: sudo apt-get install systemd-container"
@@ -74,34 +91,9 @@ def booted(tree: Tree) -> Iterator[Booted]:
     tree.ok("apt-get", "-q", "update")
     tree.ok("apt-get", "-qy", "--no-install-recommends", "install", "systemd-sysv", "dbus")
     system = Booted(tree.root, tree.release)
-    with system.log.open("wb") as console:
-        system.container = subprocess.Popen(
-            [
-                *("systemd-nspawn", "--quiet", "--boot", f"--directory={tree.root}"),
-                *("--machine", f"trashbin-{os.getpid()}", "--register=no", "--keep-unit"),
-                *("--resolv-conf=off", "--link-journal=no", "--console=pipe"),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-        )
-    try:
-        assert wait_until(system.is_up), system.log.read_text(errors="replace")
-        yield system
-    finally:
-        system.container.send_signal(signal.SIGRTMIN + 4)  # systemd(1): power off
-        try:
-            system.container.wait(60)
-        except subprocess.TimeoutExpired:
-            system.container.kill()
-            system.container.wait()
-        system.log.unlink()
-
-
-@pytest.fixture(scope="module")
-def system(tree: Tree) -> Iterator[Booted]:
-    with booted(tree) as system:
-        yield system
+    system.boot()
+    yield system
+    system.power_off()
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +177,13 @@ def test_one_that_is_killed_is_back_at_once_and_counts_on(
     after = tells()
     assert after["store_id"] == before["store_id"]
     assert int(str(after["seq"])) > int(str(before["seq"]))
+
+
+def test_it_is_at_work_after_a_boot(system: Booted, tells: Callable[[], dict[str, object]]) -> None:
+    system.power_off()
+    system.boot()
+    tells()
+    assert (system.shown("ActiveState"), system.shown("NRestarts")) == ("active", "0")
 
 
 def test_a_version_whose_bin_does_not_start_leaves_the_old_one_at_work(
