@@ -117,6 +117,7 @@ class _Reader:
     document: Document
     folder: Path
     parts: dict[KeyPath, Section] = field(default_factory=dict)
+    torn: dict[KeyPath, Section] = field(default_factory=dict)  # of the others, what is sound
 
     def load(self, data: dict[str, Any]) -> Loaded:
         note = self.document.note
@@ -132,7 +133,7 @@ class _Reader:
                 self.parts[(name,)] = Config.model_fields[name].default
             elif name not in meant:
                 note((name,), "this section", START)
-        Checks(self.document, self.parts, data).run()
+        Checks(self.document, self.parts, self.torn, data).run()
         mistakes = tuple(sorted(self.document.mistakes, key=lambda m: (m.line, m.column, m.key)))
         if not mistakes:
             return Loaded(self._whole(), mistakes, self._sound(mistakes))
@@ -181,6 +182,9 @@ class _Reader:
             )
         except ValidationError as error:
             self._explain(path, cls, classes, error)
+            wrong = {fault["loc"][0] for fault in error.errors() if fault["loc"]}
+            sound = {key: value for key, value in data.items() if key not in wrong}
+            self.torn[path] = cls.model_construct(**sound)
 
     def _explain(
         self,

@@ -22,10 +22,13 @@ PWM_CHANNELS = {12: (0,), 13: (1,), 18: (0, 2), 19: (1, 3)}
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """The sections that are sound by themselves, the plain data, and where to note mistakes."""
+    """The sections that are sound by themselves, what is sound of the others, the plain data,
+    and where to note mistakes.
+    """
 
     document: Document
     parts: dict[KeyPath, Section]
+    torn: dict[KeyPath, Section]
     data: dict[str, Any]
 
     def run(self) -> None:
@@ -43,9 +46,10 @@ class Checks:
         return ((path, part) for path, part in self.parts.items() if isinstance(part, cls))
 
     def _pins(self) -> None:
-        """No pin is taken twice."""
+        """No pin is taken twice, nor one that a section with another mistake takes."""
         taken: dict[int, KeyPath] = {}
-        pins = [pin for path, part in self.parts.items() for pin in pins_of(path, part)]
+        everything = self.parts | self.torn
+        pins = [pin for path, part in everything.items() for pin in pins_of(path, part)]
         boards = ((path, b) for path, b in self._of(settings.Pca9685Actuator) if b.bus == 1)
         for path, _ in islice(boards, 1):  # any other shares the bus with the first
             at = (*path, "bus" if (*path, "bus") in self.document else "kind")
@@ -242,13 +246,13 @@ def _or(numbers: Iterable[int]) -> str:
 def pins_of(path: KeyPath, part: Section) -> Iterator[tuple[KeyPath, int]]:
     """Every pin that a section takes, by the mark ``pin`` in its fields' metadata."""
     for name, field in type(part).model_fields.items():
-        value = getattr(part, name)
+        value = getattr(part, name, None)  # a torn part may lack one
         if isinstance(value, Section):
             yield from pins_of((*path, name), value)
         elif _marked(field) or _holds_pins(field.annotation):
             if isinstance(value, int):
                 yield (*path, name), value
-            elif isinstance(value, tuple | dict):
+            elif isinstance(value, tuple | list | dict):
                 for key, pin in value.items() if isinstance(value, dict) else enumerate(value):
                     yield (*path, name, key), pin
 

@@ -105,6 +105,26 @@ def test_a_mistake_leaves_the_other_sections_sound(folder: Path) -> None:
     assert not {"camera", "actuators[0]"} & loaded.sections.keys()
 
 
+def test_a_pin_taken_twice_is_told_beside_another_mistake_in_its_section(folder: Path) -> None:
+    found = load(
+        folder,
+        edited(
+            ("angle: -40, lamp: 16", "angle: -400, lamp: 17"),
+            ("pin: 18", "pin: 19\n    rest_angle: up"),
+            ("kind: lamps\n    uncertain: 19", "kind: lamps\n    rgb: [20, 21]"),
+            ("publisher:", "gpio: {stop: 99, answers: {glass: 17}}\npublisher:"),
+        ),
+    ).mistakes
+    assert [f"{mistake.key} {mistake.suggestion}".rstrip() for mistake in found] == [
+        "bins.paper.angle",
+        "triggers[0].pin pin 17 is bins.paper.lamp in line 5",
+        "actuators[0].rest_angle",
+        "actuators[1].rgb",
+        "gpio.stop",
+        "gpio.answers.glass pin 17 is bins.paper.lamp in line 5",
+    ]
+
+
 @pytest.mark.parametrize(
     ("store", "there"),
     [
