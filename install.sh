@@ -263,6 +263,18 @@ install_extras() {
     $pip install --no-index --find-links "$work/extras" -r "$work/extras.in"
 }
 
+# While the new version is filled, the old one lies beside it.
+room() {
+    needed=$(find "$work" -name '*.whl' ! -path "$work/venv/*" -print0 | xargs -0 python3 -c '
+import sys, zipfile
+unpacked = (info.file_size for file in sys.argv[1:] for info in zipfile.ZipFile(file).infolist())
+print(sum(unpacked) * 5 // 4 >> 20)  # with their bytecode, and what a venv has of itself')
+    free=$(($(df -Pk "$(dirname $VENV)" | awk 'NR == 2 { print $4 }') / 1024))
+    [ "$free" -ge "$needed" ] ||
+        die "the new version needs $needed MB in $(dirname $VENV), and $free MB are free there;" \
+            "nothing was changed. Make room, and run this again."
+}
+
 # Whether the environment sees the system's packages: not while it is filled, so that nothing
 # rests on what apt may change; then it does, for picamera2 and lgpio.
 system_packages() { # true | false
@@ -327,6 +339,7 @@ program() {
     (cd "$HERE" && cp -R trashbin models config labels.txt pyproject.toml README.md LICENSE "$work/source/")
     rm -rf "$work/source/config/demo-store" # the events of a demo that ran in this folder
     $pip wheel --no-deps --no-build-isolation -w "$work/own" "$work/source" || die "the wheel could not be built."
+    room
 
     [ $was_active = no ] || {
         touch "$RECORD/stopped"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -271,6 +272,26 @@ def test_a_version_that_does_not_start_leaves_the_old_one_at_work(
     assert tree.ok("trashbin", "--version").startswith("trashbin, version")
     assert systemctl()[-2:] == ["stop trashbin", "start --no-block trashbin"]
     assert "restored" in done.stdout and not (tree.root / "opt/trashbin.old").exists()
+
+
+def test_without_room_for_two_versions_it_says_so_and_stops_nothing(
+    tree: Tree, installed: dict[str, str], systemctl: Callable[[], list[str]]
+) -> None:
+    module = tree.root / "src/trashbin/__init__.py"
+    sound = module.read_text()
+    module.write_text(sound + "# a version for which there is no room\n")
+    script = """
+        size=$(du -sm /opt/trashbin | cut -f1)
+        mount -t tmpfs -o size=$((size + 200))m tmpfs /mnt
+        cp -a /opt/trashbin /mnt && mount --bind /mnt /opt && ./install.sh
+        status=$?; trashbin --version; exit $status
+    """
+    done = tree.run("sh", "-c", script)
+    module.write_text(sound)
+    assert done.returncode == 1
+    assert re.search(r"needs \d{3} MB in /opt, and \d+ MB are free there; nothing", done.stderr)
+    assert "trashbin, version" in done.stdout
+    assert set(systemctl()) == {"is-active trashbin"}
 
 
 def test_one_that_was_cut_off_is_made_good_by_the_next(
