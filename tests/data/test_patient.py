@@ -201,6 +201,8 @@ def test_a_tiny_run_goes_from_photographs_to_a_card_through_a_cut_and_is_made_ag
         same = torch.cosine_similarity(exported(x)[1], network.features(x + patient.PIXEL / 2))
     assert float(same.min()) > 0.9999
     recipe.ship(work, plan.cut, parent)
+    named = find(str(work.out)).manifest
+    assert named.version == named.created[:10] != find().manifest.version, "it is none of ours"
     shutil.copyfile(work.folder / "log.jsonl", work.out / "training-log.jsonl")
     for variant in ("int8", "float16"):
         bin_ = TFLiteClassifier(

@@ -33,8 +33,6 @@ from trashbin.training.model import Architecture, MobileNetV3
 from trashbin.training.quantize import PIXEL, Exported
 from trashbin.training.scores import softmax
 
-VERSION = "0.4.2"
-CREATED = "2026-11-27T00:00:00Z"  # of this version's weights: a file made again is the same file
 VARIANTS = {"int8": "int8", "float16": "float32"}  # variant -> type of its input
 GOLDEN_SEEDS = range(1500)
 

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from trashbin.events import timestamp
 from trashbin.model.familiarity import parse
+from trashbin.model.manifest import Manifest, read_manifest
 from trashbin.training import export, speed
 from trashbin.training.bank import as_input, away_bank, home_bank, stranger_bank
 from trashbin.training.data import LABELS, fold_photos, limited, read_photos
@@ -86,8 +89,13 @@ def measure(work: Work, plan: Plan) -> Callable[[nn.Module], dict[str, float]]:
     return of
 
 
-def ship(work: Work, plan: Plan, parent: Path) -> None:
-    """Files, index, temperature, thresholds and manifest in the model folder."""
+def ship(work: Work, plan: Plan, parent: Path, again: Manifest | None = None) -> None:
+    """Files, index, temperature, thresholds and manifest in the model folder.
+
+    A new network's version is its day, as it is none of ours; one that is made ``again`` has what
+    its manifest says.
+    """
+    made = timestamp(datetime.now(UTC))
     out, size = work.out, plan.size
     out.mkdir(parents=True, exist_ok=True)
     if parent != out / "parent.npz":
@@ -121,8 +129,8 @@ def ship(work: Work, plan: Plan, parent: Path) -> None:
         {
             "schema": "trashbin.model/1",
             "name": out.name,
-            "version": export.VERSION,
-            "created": export.CREATED,
+            "version": again.version if again else made[:10],
+            "created": again.created if again else made,
             "labels": list(LABELS),
             "input": export.input_entry(size),
             "output": {
@@ -162,7 +170,7 @@ def known_things(file: TFLite, work: Work, plan: Plan) -> Scores:
 
 def check(work: Work, plan: Plan, shipped: Path) -> int:
     """Makes a model folder's files again from its parent and compares them; 1 where one differs."""
-    ship(work, plan, shipped / "parent.npz")
+    ship(work, plan, shipped / "parent.npz", read_manifest(shipped / "manifest.json"))
     status = 0
     for made in sorted(work.out.iterdir()):
         wanted = shipped / made.name
