@@ -158,6 +158,35 @@ def test_new_items_slide_no_button_from_under_the_pointer(
     assert page.evaluate("scrollY") == 0
 
 
+def test_who_clicks_as_a_card_goes_does_not_answer_the_next_one(
+    tab: Open, url: str, broker: Broker, listener: Listener
+) -> None:
+    asked = Listener(broker, "trashbin/alone/request/resolve")
+    page = tab()
+    next_id, event_id = (tell_uncertain(listener, "alone") for _ in range(2))
+    ready(page, f"{url}/queue?bin=alone")
+    card, after = (page.locator(f'article[data-event="{id}"]') for id in (event_id, next_id))
+    after.wait_for()
+    site.settled(page)
+    card.locator('button[data-label="paper"]').hover()
+    place = card.locator('button[data-label="paper"]').bounding_box()
+    assert place is not None
+    # somebody else was faster
+    answer = {"answer": {"label": "glass", "way": "button"}, "resolves": event_id}
+    item = {"label": None, "reason": None, "decision": None}
+    tell_uncertain(listener, "alone", event_type="resolved", **answer, **item)
+    card.wait_for(state="detached")
+    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+    page.mouse.click(x, y)
+    beneath = f"document.elementFromPoint({x}, {y}).closest('article').dataset.event"
+    assert page.evaluate(beneath) == next_id
+    page.wait_for_timeout(1000)
+    assert not asked.seen
+    page.mouse.click(x, y)
+    assert wait_until(lambda: len(asked.seen) == 1)
+    asked.close()
+
+
 def test_a_pressed_button_keeps_the_focus_and_asks_once(
     tab: Open, url: str, broker: Broker, listener: Listener
 ) -> None:

@@ -87,6 +87,36 @@ new MutationObserver(() => {
   scrollBy({ top: moved, behavior: "instant" });
 }).observe(document.documentElement, { childList: true, subtree: true });
 
+// A card that is answered goes, and the next one's buttons come to lie where its own were: who clicks
+// again, or just now, did not mean that item.
+const AGAIN_MS = 700;
+const NEAR = 30; // pixels
+let at = { x: 0, y: 0 };
+let over = null; // the buttons there
+let left = { x: 0, y: 0, when: -Infinity }; // where they went from under the pointer
+
+for (const kind of ["pointermove", "pointerdown"]) {
+  document.addEventListener(kind, (event) => {
+    at = { x: event.clientX, y: event.clientY };
+    over = event.target.closest?.(".asks");
+  });
+}
+new MutationObserver(() => {
+  if (!over || over.isConnected) return;
+  left = { ...at, when: performance.now() };
+  over = null;
+}).observe(document.documentElement, { childList: true, subtree: true });
+document.addEventListener(
+  "click",
+  (event) => {
+    const soon = event.timeStamp - left.when < AGAIN_MS;
+    const there = Math.hypot(event.clientX - left.x, event.clientY - left.y) < NEAR;
+    const mouse = event.detail > 0; // a key's has none, and means what has the focus
+    if (soon && there && mouse && event.target.closest?.(".asks")) event.stopPropagation();
+  },
+  true,
+);
+
 // NiceGUI's popup knows no Indonesian.
 const words = document.currentScript.dataset;
 document.getElementById("popup").innerHTML =
