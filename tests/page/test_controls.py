@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.page import site
 from tests.page.site import ready
 from tests.support_processes import Broker, Listener, wait_until
 
@@ -44,6 +45,26 @@ def test_a_bin_is_paused_and_goes_on(tab: Open, url: str, state: State) -> None:
     assert paused.evaluate("one => one === document.activeElement"), "nothing was drawn anew"
     modes.get_by_role("button", name="sorts by itself").click()
     assert wait_until(lambda: state()["mode"] == "auto")
+
+
+@pytest.mark.parametrize("size", [site.DESKTOP, site.PHONE])
+def test_a_mode_that_no_bin_took_does_not_look_chosen(
+    tab: Open, url: str, listener: Listener, size: tuple[int, int]
+) -> None:
+    listener.send("trashbin/attic/availability", "offline", retain=True)
+    listener.send("trashbin/attic/state", '{"mode": "auto"}', retain=True)
+    page = tab(size=size)
+    ready(page, f"{url}/bins?bin=attic")
+    modes = page.get_by_role("group", name="Mode")
+    modes.get_by_role("button", name="sorts by itself", pressed=True).wait_for()
+    paused = modes.get_by_role("button", name="Paused")
+    (paused.tap if size == site.PHONE else paused.click)()
+    page.get_by_text("attic is offline").wait_for()
+    fill = "one => getComputedStyle(one).backgroundColor"
+    chosen = modes.get_by_role("button", name="sorts by itself").evaluate(fill)
+    assert paused.evaluate(fill) != chosen
+    for topic in ("availability", "state"):
+        listener.send(f"trashbin/attic/{topic}", "", retain=True)
 
 
 def test_a_compartment_is_emptied(tab: Open, url: str, state: State) -> None:
