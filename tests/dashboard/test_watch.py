@@ -51,6 +51,20 @@ def test_a_page_learns_the_last_count_without_another_event(watch: Watch) -> Non
     assert wait_until(lambda: look() == 0)
 
 
+def test_nobody_is_asked_about_the_items_of_a_bin_that_was_removed(watch: Watch) -> None:
+    """It would not answer, and they would wait for ever."""
+    for device in ("hall", "yard"):
+        watch._said(device, "info", b"{}")
+        item = an_event(device_id=device, store_id="s", event_type=EventType.UNCERTAIN)
+        watch.archive.add([item])
+    watch._said("hall", "info", b"")
+    watch._said("hall", "availability", b"")
+    seen = watch.version
+    watch._mend(0.0)
+    assert [event.device_id for event in watch.archive.waiting(10)] == ["yard"]
+    assert watch.version > seen
+
+
 def test_no_request_waits_for_a_broker(watch: Watch) -> None:
     """The person was told that nobody answered; hours later the item was sorted."""
     asked = watch.ask("hall", "resolve", {"event_id": "one", "label": "glass"})

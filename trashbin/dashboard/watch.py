@@ -95,6 +95,7 @@ class Watch:
         self._holes: dict[tuple[str, str], Holes] = {}
         self._begun = archive.begun
         self._refused = False  # this connection, with a reason, which was told
+        self._removed: set[str] = set()  # bins of which nothing waits any more
         self._asked: dict[str, Future[Reply]] = {}
         self._client = BoundedClient(f"trashbin-page-{token_hex(4)}", READ_BYTES)
         self._client.connect_timeout = CONNECT_S
@@ -284,8 +285,9 @@ class Watch:
 
     def _said(self, device: str, what: str, payload: bytes) -> None:
         if not payload:  # taken back: the bin was removed
-            if what in ("availability", "info"):
-                self.bins.pop(device, None)
+            if what in ("availability", "info") and device in self.bins:
+                del self.bins[device]
+                self._removed.add(device)
                 self._long = {key: size for key, size in self._long.items() if key[0] != device}
             return
         too_many = device not in self.bins and len(self.bins) >= MAX_BINS
@@ -345,7 +347,11 @@ class Watch:
         return self._holes[key]
 
     def _mend(self, now: float) -> None:
-        """Ask every bin that is there for what is missing of it."""
+        """Ask every bin that is there for what is missing of it, nobody about those removed."""
+        for device in tuple(self._removed):
+            self.archive.dismiss_others(device, "")
+            self._removed.discard(device)
+            self.version += 1
         for bin in list(self.bins.values()):
             store = wire.text(bin.info, "store_id")
             if not (store and bin.online and self.connected):
