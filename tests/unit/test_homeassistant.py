@@ -123,6 +123,17 @@ def test_bins_named_in_another_order_keep_their_entities(tmp_path: Any) -> None:
             assert told["level_2"] == {"platform": "sensor"}
 
 
+@pytest.mark.parametrize("discovery", [True, False])
+def test_how_large_its_message_is_is_known_unless_it_is_left_out(
+    tmp_path: Any, discovery: bool
+) -> None:
+    with closing(Outbox(tmp_path / "events.sqlite")) as outbox:
+        section = MqttPublisher(kind="mqtt", discovery=discovery)
+        retained = Retained(a_config(), section, outbox)
+        sizes = [len(message.payload) for message in retained.all()]
+        assert (len(sizes), retained.discovery_bytes) == (discovery, sum(sizes))
+
+
 def test_what_a_bin_does_not_have_is_taken_away() -> None:
     deaf = a_config(triggers=[{"kind": "timer", "every_s": 1}])
     assert found(deaf)["components"]["look"] == {"platform": "button"}
