@@ -5,18 +5,26 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
 
+from tests.fleet.test_refused import Sink
 from tests.support import FakeClock
 from tests.support_processes import WAIT_S, Broker, Listener, running, wait_until
 from tests.support_publisher import ROOT, Make, ignore, tell
 from trashbin import mqtt_access
+from trashbin.clock import SystemClock
+from trashbin.dashboard import watch
+from trashbin.dashboard.archive import NAME, Archive
+from trashbin.dashboard.watch import Watch
 from trashbin.devices import mqtt, mqtt_ear
 from trashbin.devices.mqtt_retained import SOON_S, Kept, PictureSize
+from trashbin.fleet import collector
+from trashbin.fleet.collector import Collector
 from trashbin.outbox import Outbox
+from trashbin.settings import MqttPublisher
 
 PUBACK, SUBACK = 4, 9  # the packets' types, MQTT 3.1.1 section 2.2.1
 
@@ -135,6 +143,34 @@ def test_a_broker_that_lets_us_hear_no_requests_is_told_once(
     publisher._client.hang_up()
     assert wait_until(lambda: swallower.connections == 2 and publisher.connected)
     assert caplog.text.count("does not let us hear requests") == 1
+
+
+@pytest.mark.parametrize("which", ["page", "collect"])
+def test_page_and_collector_ask_again_where_they_may_hear_nothing(
+    which: str, swallower: Swallower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They said that they would, and waited for a restart of theirs or of the broker."""
+    for module in (watch, collector):
+        monkeypatch.setattr(module, "AGAIN_S", 0.1)
+    swallower.swallows, swallower.refuses = None, True
+    section = MqttPublisher(kind="mqtt", host="127.0.0.1", port=swallower.port)
+    clock = SystemClock()
+    with closing(Archive(tmp_path / NAME)) as archive, ExitStack() as stack:
+        page, collects = Watch(archive, section), Collector(section, Sink(), clock)
+        thread = threading.Thread(target=collects.run)
+        if which == "page":
+            page.open()
+            stack.callback(page.close)
+        else:
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(clock.stop)
+        told = page if which == "page" else collects
+        assert wait_until(lambda: "check its access rules" in str(told.problem))
+        assert not page.connected and not collects.listening
+        swallower.refuses = False
+        assert wait_until(lambda: page.connected or collects.listening)
+        assert swallower.connections == 1
 
 
 def test_a_picture_that_the_broker_does_not_take_keeps_no_event_back(

@@ -37,6 +37,7 @@ FILTERS = ("availability", "info", "state", "health", "event/#", "response/+")
 CONNECT_S = 5.0
 RECONNECT_S = (1, 30)
 TICK_S = 0.5  # between looks at holes
+AGAIN_S = 5.0  # before what a broker does not let the page hear is asked for anew
 BATCH = 500  # messages taken at once
 MAX_HEARD = 16 * 2**20  # bytes of those that wait to be taken
 MAX_WAITING = 200  # requests without an answer
@@ -86,6 +87,7 @@ class Watch:
         self.connected = False
         self.problem = ""  # why there is no connection, in plain words
         self.unkept = ""  # why events cannot be written now, likewise
+        self._unheard_at: float | None = None  # monotonic: when this broker let it hear nothing
         self.ignored = 0  # messages that were no bin's
         self._long: dict[tuple[str, str], int] = {}  # bin and topic -> bytes, where beyond USUAL
         self._waiting: dict[str | None, tuple[float, int, int]] = {}  # when, at which version
@@ -169,13 +171,21 @@ class Watch:
             self._refused = True
             return
         self._sessions.began()
-        client.subscribe([(f"trashbin/+/{name}", 1) for name in FILTERS])
+        self._subscribe()
         self.connected = True
         self.version += 1
 
+    def _subscribe(self) -> None:
+        self._unheard_at = None
+        self._client.subscribe([(f"trashbin/+/{name}", 1) for name in FILTERS])
+
     def _on_subscribe(self, client: Client, userdata: Any, mid: int, reasons: Any, _: Any) -> None:
         if any(reason.is_failure for reason in reasons):
+            self._unheard_at = time.monotonic()
             self._lost("The broker lets the page hear nothing: check its access rules")
+        elif not self.connected:
+            self.connected = True
+            self.version += 1
 
     def _on_connect_fail(self, *_: Any) -> None:
         # paho calls this while it handles the error, and passes nothing on
@@ -185,6 +195,7 @@ class Watch:
         self._lost(f"The broker {at} cannot be reached: {why}{check}")
 
     def _on_disconnect(self, *_: Any) -> None:
+        self._unheard_at = None
         if self._sessions.lasts:
             self.problem = ""  # it was over
         let_in = self._sessions.ended() is not None
@@ -347,7 +358,10 @@ class Watch:
         return self._holes[key]
 
     def _mend(self, now: float) -> None:
-        """Ask every bin that is there for what is missing of it, nobody about those removed."""
+        """Ask again for what the broker refused and what bins did not tell; forget those removed."""
+        unheard = self._unheard_at
+        if unheard is not None and now - unheard >= AGAIN_S:
+            self._subscribe()
         for device in tuple(self._removed):
             self.archive.dismiss_others(device, "")
             self._removed.discard(device)

@@ -41,6 +41,7 @@ ANSWERS = "trashbin/+/response/events"
 MAX_BATCH = 1000
 MAX_WAITING = 1000  # messages; bins send none of those that are let go beyond
 TICK_S = 0.1
+AGAIN_S = 5.0  # before what a broker does not let us read is asked for anew
 ASK_AT_ONCE = 5  # questions a tick: bins that all come back at once are not asked all at once
 SPREAD_S = 3.0  # at random, before a bin that came back is asked
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # pauses before the sink is tried again
@@ -111,6 +112,7 @@ class Collector:
         self.problem: str | None = None  # with the broker, in plain words
         self._refused = False  # this connection, with a reason, which was told
         self.listening = False
+        self._unheard_at: float | None = None  # monotonic: when this broker let us read nothing
         self.counts = Counts()
         # the running thread's own
         self._watches: dict[str, Watch] = {}
@@ -267,6 +269,9 @@ class Collector:
         return lost
 
     def _ask(self) -> None:
+        unheard = self._unheard_at
+        if unheard is not None and self._clock.monotonic() - unheard >= AGAIN_S:
+            self._subscribe()
         if not self.listening:
             return
         if self.problem is not None and self._sessions.lasts:
@@ -295,12 +300,17 @@ class Collector:
         self._sessions.began()
         self._connection += 1
         client.drop_out_messages()  # questions of the last connection: they are asked anew
-        client.subscribe([(EVENTS, 1), (PRESENCE, 1), (ANSWERS, 1)])
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        self._unheard_at = None
+        self._client.subscribe([(EVENTS, 1), (PRESENCE, 1), (ANSWERS, 1)])
 
     def _on_subscribe(
         self, client: Client, userdata: object, mid: int, reasons: list[ReasonCode], _: object
     ) -> None:
         if any(reason.is_failure for reason in reasons):
+            self._unheard_at = self._clock.monotonic()
             self._tell(f"The broker {self._at} lets us read nothing: check its access rules")
             return
         if not self._sessions.proof_s:
@@ -315,7 +325,7 @@ class Collector:
         self._sessions.none_made()
 
     def _on_disconnect(self, *_: object) -> None:
-        self.listening = False
+        self.listening, self._unheard_at = False, None
         let_in = self._sessions.ended() is not None
         refused, self._refused = self._refused, False
         if let_in and not self._clock.stopped:
