@@ -406,7 +406,10 @@ service() {
         }
         if [ $was_active = yes ]; then
             # waits until it is ready
-            systemctl restart trashbin || die "the bin does not start; why: journalctl -u trashbin -n 50"
+            systemctl restart trashbin || {
+                systemctl stop trashbin # or its further tries bury the first one's reason
+                die "the bin does not start; why: journalctl -u trashbin -n 100"
+            }
             rm -f "$RECORD/stopped"
             changed restarted trashbin.service
         fi

@@ -198,7 +198,7 @@ def test_a_version_whose_bin_does_not_start_leaves_the_old_one_at_work(
     assert done.returncode == 1, done.stdout
     assert "the bin does not start; why: journalctl -u trashbin" in done.stderr
     assert "restored  /opt/trashbin" in done.stdout
-    assert "not this one" in system.ok("journalctl", "--unit", UNIT, "--lines=50", "--output=cat")
+    assert "not this one" in system.ok("journalctl", "--unit", UNIT, "--lines=100", "--output=cat")
     tells()
     assert not (system.root / "opt/trashbin.old").exists()
 

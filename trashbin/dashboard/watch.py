@@ -358,7 +358,7 @@ class Watch:
         return self._holes[key]
 
     def _mend(self, now: float) -> None:
-        """Ask again for what the broker refused and what bins did not tell; forget those removed."""
+        """Ask again for what the broker refused or a bin did not tell; forget bins removed."""
         unheard = self._unheard_at
         if unheard is not None and now - unheard >= AGAIN_S:
             self._subscribe()
