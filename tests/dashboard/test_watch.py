@@ -61,6 +61,8 @@ def test_nobody_is_asked_about_the_items_of_a_bin_that_was_removed(watch: Watch)
     watch._said("hall", "availability", b"")
     seen = watch.version
     watch._mend(0.0)
+    assert watch.archive.waiting_count() == 2, "it may be back at once"
+    watch._mend(1e9)
     assert [event.device_id for event in watch.archive.waiting(10)] == ["yard"]
     assert watch.version > seen
 

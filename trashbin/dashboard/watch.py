@@ -37,6 +37,7 @@ FILTERS = ("availability", "info", "state", "health", "event/#", "response/+")
 CONNECT_S = 5.0
 RECONNECT_S = (1, 30)
 TICK_S = 0.5  # between looks at holes
+GONE_S = 60.0  # after which a bin that was removed is asked about nothing any more
 AGAIN_S = 5.0  # before what a broker does not let the page hear is asked for anew
 BATCH = 500  # messages taken at once
 MAX_HEARD = 16 * 2**20  # bytes of those that wait to be taken
@@ -97,7 +98,7 @@ class Watch:
         self._holes: dict[tuple[str, str], Holes] = {}
         self._begun = archive.begun
         self._refused = False  # this connection, with a reason, which was told
-        self._removed: set[str] = set()  # bins of which nothing waits any more
+        self._removed: dict[str, float] = {}  # bin -> when, monotonic; some come back
         self._asked: dict[str, Future[Reply]] = {}
         self._client = BoundedClient(f"trashbin-page-{token_hex(4)}", READ_BYTES)
         self._client.connect_timeout = CONNECT_S
@@ -298,7 +299,7 @@ class Watch:
         if not payload:  # taken back: the bin was removed
             if what in ("availability", "info") and device in self.bins:
                 del self.bins[device]
-                self._removed.add(device)
+                self._removed[device] = time.monotonic()
                 self._long = {key: size for key, size in self._long.items() if key[0] != device}
             return
         too_many = device not in self.bins and len(self.bins) >= MAX_BINS
@@ -362,10 +363,11 @@ class Watch:
         unheard = self._unheard_at
         if unheard is not None and now - unheard >= AGAIN_S:
             self._subscribe()
-        for device in tuple(self._removed):
-            self.archive.dismiss_others(device, "")
-            self._removed.discard(device)
-            self.version += 1
+        for device in [name for name, at in self._removed.items() if now - at >= GONE_S]:
+            if device not in self.bins:
+                self.archive.dismiss_others(device, "")
+                self.version += 1
+            del self._removed[device]
         for bin in list(self.bins.values()):
             store = wire.text(bin.info, "store_id")
             if not (store and bin.online and self.connected):
