@@ -158,6 +158,26 @@ def test_new_items_slide_no_button_from_under_the_pointer(
     assert page.evaluate("scrollY") == 0
 
 
+def test_new_items_slide_no_card_from_under_a_finger(
+    tab: Open, url: str, listener: Listener
+) -> None:
+    page = tab(size=site.PHONE)
+    event_id = tell_uncertain(listener, "alone")
+    ready(page, f"{url}/queue?bin=alone")
+    page.add_style_tag(content="* { overflow-anchor: none }")  # as of a browser that keeps no place
+    button = page.locator(f'article[data-event="{event_id}"] button[data-label="paper"]')
+    button.scroll_into_view_if_needed()
+    site.settled(page)
+    for _ in range(2):
+        place = button.evaluate("button => button.getBoundingClientRect().top")
+        other = tell_uncertain(listener, "alone")
+        page.locator(f'article[data-event="{other}"]').wait_for()
+        top = button.evaluate("button => button.getBoundingClientRect().top")
+        assert top == pytest.approx(place, abs=1)
+        page.evaluate("scrollBy(0, 40)")
+        site.settled(page)
+
+
 def test_who_clicks_as_a_card_goes_does_not_answer_the_next_one(
     tab: Open, url: str, broker: Broker, listener: Listener
 ) -> None:

@@ -67,7 +67,8 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
 }
 
 // Cards come and go above the buttons under the pointer. These stay where they are: another item
-// would get the answer.
+// would get the answer. Where there is no pointer, and one has scrolled, so does the card in the middle.
+const touched = matchMedia("(hover: none)");
 let pointed = null;
 let place = 0;
 
@@ -75,16 +76,28 @@ function note() {
   if (pointed) place = pointed.getBoundingClientRect().top;
 }
 
-document.addEventListener("scroll", note);
+function look() {
+  if (touched.matches) {
+    const middle = scrollY > 0 && document.elementFromPoint(innerWidth / 2, innerHeight / 2);
+    pointed = middle ? middle.closest("article") : null;
+  }
+  note();
+}
+
+document.addEventListener("scroll", look);
 document.addEventListener("pointermove", (event) => {
+  if (touched.matches) return;
   pointed = event.target.closest?.(".asks, .item summary");
   note();
 });
 new MutationObserver(() => {
   const moved = pointed?.isConnected ? pointed.getBoundingClientRect().top - place : 0;
-  if (!moved) return;
-  document.body.style.minHeight = `${scrollY + innerHeight + moved}px`; // else it may be too short
-  scrollBy({ top: moved, behavior: "instant" });
+  if (moved) {
+    document.body.style.minHeight = `${scrollY + innerHeight + moved}px`; // else it may be too short
+    scrollBy({ top: moved, behavior: "instant" });
+  } else if (pointed && !pointed.isConnected) {
+    look();
+  }
 }).observe(document.documentElement, { childList: true, subtree: true });
 
 // A card that is answered goes, and the next one's buttons come to lie where its own were: who clicks
