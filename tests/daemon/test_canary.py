@@ -96,6 +96,7 @@ def test_it_judges_beside_the_running_one_and_then_takes_over(bench: Bench) -> N
     (notice,) = bench.notices()
     assert notice.detail is not None and notice.detail.part == "model"
     assert "instead of fake (000000000000): after 3 items" in notice.detail.message
+    assert "taught" not in notice.detail.message
     bench.items(1)
     last = bench.events()[-1]
     assert last.model == Candidate.model and last.top1 == pytest.approx(0.8)
@@ -112,6 +113,14 @@ def test_what_the_one_before_was_taught_is_told_to_stay_with_it(bench: Bench) ->
     bench.shelf.go_back("by hand")
     bench.go(3)
     assert bench.running() == "fake" and "taught" not in bench.said()[-1]
+
+
+def test_nothing_is_said_to_stay_behind_where_the_new_one_wears_a_head_too(bench: Bench) -> None:
+    for network in (bench.network, bench.new):
+        network.model = replace(network.model, head="a" * 64)  # type: ignore[misc]
+    bench.shelf.begin_trial(NEW, 0)
+    bench.go(5)
+    assert bench.running() == "new" and "taught" not in bench.said()[-1]
 
 
 @pytest.mark.parametrize(
@@ -240,6 +249,13 @@ def test_the_model_that_gave_way_is_closed_and_takes_no_memory_any_more(
     bench.shelf.begin_trial(NEW, 0)
     bench.go(5)
     assert bench.running() == "new" and closed == ["old"]
+
+
+def test_a_bin_whose_network_is_gone_takes_an_update_over(bench: Bench) -> None:
+    bench.daemon.recorder.classifier = None
+    bench.shelf.begin_trial(NEW, 0)
+    bench.go(5)
+    assert bench.running() == "new" and "runs now, instead of none: " in bench.said()[-1]
 
 
 def test_a_bin_without_a_camera_takes_another_model_over_all_the_same(bench: Bench) -> None:

@@ -234,7 +234,8 @@ def test_an_older_copy_of_the_store_gives_no_number_twice(
     with closing(Outbox(tmp_path / "restored" / "events.sqlite")) as restored:
         section = MqttSettings(kind="mqtt", host=broker.host, port=broker.port)
         again = MqttPublisher(section, context(restored))
-        again.open(ignore)
+        asked: list[str] = []
+        again.open(lambda verb, payload, retained: asked.append(verb))
         assert wait_until(lambda: restored.last_seq() == 5)
         assert "is an older copy of itself: it ends with event 2" in (restored.lost_file or "")
         restored.append_lost_file(an_event())
@@ -242,6 +243,7 @@ def test_an_older_copy_of_the_store_gives_no_number_twice(
         assert again.drain(WAIT_S)
         again.close()
         assert [event.seq for event in restored.span(0, 9)] == [1, 2, 6, 7]
+        assert asked == [], "what it hears of itself asks for nothing"
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,13 +34,13 @@ PUBACK, SUBACK = 4, 9  # the packets' types, MQTT 3.1.1 section 2.2.1
 class Swallower:
     """Between bin and broker: passes everything on but, while ``swallows``, one kind of packet.
 
-    While ``refuses``, a SUBACK that it passes on says that no subscription was made.
+    A SUBACK that it passes on says of those subscriptions that it ``refuses`` that none was made.
     """
 
     def __init__(self, port: int) -> None:
         self._to = port
         self.swallows: int | None = PUBACK
-        self.refuses = False
+        self.refuses: slice | None = None
         self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -71,7 +73,9 @@ class Swallower:
                     length |= (coded[-1] & 0x7F) << 7 * (len(coded) - 1)
                 body = packets.read(length)
                 if self.refuses and first[0] >> 4 == SUBACK:
-                    body = body[:2] + b"\x80" * (length - 2)
+                    codes = [*body[2:]]
+                    codes[self.refuses] = [0x80] * len(codes[self.refuses])
+                    body = body[:2] + bytes(codes)
                 if first[0] >> 4 != self.swallows:
                     to.sendall(first + coded + body)
             to.shutdown(socket.SHUT_RDWR)
@@ -111,22 +115,37 @@ def test_a_broker_that_acknowledges_nothing_is_told_and_tried_anew(
 
 
 def test_a_broker_that_says_nothing_to_a_subscription_is_told_and_asked_again(
-    swallower: Swallower, outbox: Outbox, make: Make, monkeypatch: pytest.MonkeyPatch
+    swallower: Swallower,
+    outbox: Outbox,
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The bin waited for ever, and told nobody that its events did not leave it."""
     monkeypatch.setattr(mqtt, "ECHO_S", 0.2)
-    swallower.swallows = SUBACK
+    monkeypatch.setattr(mqtt_ear, "JITTER_S", 0.0)
+    monkeypatch.setattr(mqtt_access, "PROOF", 0.1)
     publisher = make(host="127.0.0.1", port=swallower.port)
-    publisher.open(ignore)
-    assert wait_until(lambda: "does not pass on what we say" in str(publisher.problem))
-    swallower.swallows = None
-    tell(outbox, publisher)
-    assert publisher.drain(WAIT_S)
-    assert wait_until(lambda: publisher.problem is None)
-    assert swallower.connections == 1
+    for connection in (1, 2):
+        swallower.swallows = SUBACK
+        (publisher._client.hang_up if connection == 2 else partial(publisher.open, ignore))()
+        assert wait_until(lambda: "does not pass on what we say" in str(publisher.problem))
+        swallower.swallows = None
+        tell(outbox, publisher)
+        assert publisher.drain(WAIT_S)
+        assert wait_until(lambda: publisher.problem is None)
+        assert swallower.connections == connection
+    assert "does not let us hear requests" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [(slice(None), 1), (slice(0, 1), 1), (slice(2, None), 0)],
+    ids=["everything", "requests", "what it kept of us, which we can do without"],
+)
 def test_a_broker_that_lets_us_hear_no_requests_is_told_once(
+    refused: slice,
+    told: int,
     swallower: Swallower,
     outbox: Outbox,
     make: Make,
@@ -135,14 +154,14 @@ def test_a_broker_that_lets_us_hear_no_requests_is_told_once(
 ) -> None:
     """Events go out, and requests were unheard without a word."""
     monkeypatch.setattr(mqtt_ear, "JITTER_S", 0.0)
-    swallower.swallows, swallower.refuses = None, True
+    swallower.swallows, swallower.refuses = None, refused
     publisher = make(host="127.0.0.1", port=swallower.port)
     publisher.open(ignore)
     tell(outbox, publisher)
     assert publisher.drain(WAIT_S)
     publisher._client.hang_up()
     assert wait_until(lambda: swallower.connections == 2 and publisher.connected)
-    assert caplog.text.count("does not let us hear requests") == 1
+    assert caplog.text.count("does not let us hear requests") == told
 
 
 @pytest.mark.parametrize("which", ["page", "collect"])
@@ -152,7 +171,7 @@ def test_page_and_collector_ask_again_where_they_may_hear_nothing(
     """They said that they would, and waited for a restart of theirs or of the broker."""
     for module in (watch, collector):
         monkeypatch.setattr(module, "AGAIN_S", 0.1)
-    swallower.swallows, swallower.refuses = None, True
+    swallower.swallows, swallower.refuses = None, slice(None)
     section = MqttPublisher(kind="mqtt", host="127.0.0.1", port=swallower.port)
     clock = SystemClock()
     with closing(Archive(tmp_path / NAME)) as archive, ExitStack() as stack:
@@ -168,7 +187,7 @@ def test_page_and_collector_ask_again_where_they_may_hear_nothing(
         told = page if which == "page" else collects
         assert wait_until(lambda: "check its access rules" in str(told.problem))
         assert not page.connected and not collects.listening
-        swallower.refuses = False
+        swallower.refuses = None
         assert wait_until(lambda: page.connected or collects.listening)
         assert swallower.connections == 1
 
@@ -200,7 +219,9 @@ def test_a_picture_that_the_broker_does_not_take_keeps_no_event_back(
         publisher.respond("image", answer)
         assert wait_until(lambda: listener.on(f"{ROOT}/response/image"))
         (told,) = listener.on(f"{ROOT}/response/image")
-        assert b'"transaction":"t"' in told.payload and b"the answer has 40 KB" in told.payload
+        said = json.loads(told.payload)
+        assert "the answer has 40 KB" in said.pop("error")
+        assert said == {"status": "error", "data": None, "transaction": "t"}
         tell(outbox, publisher, 1)
         assert publisher.drain(WAIT_S) and publisher.connected, "no connection was lost for it"
         listener.close()

@@ -289,3 +289,22 @@ def test_ctrl_c_while_python_collects_garbage_is_heard_a_little_later(
 
     assert plainly(work) == 130
     assert "Stopped." in capsys.readouterr().err
+
+
+def test_what_else_goes_wrong_there_is_told_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    begun: list[object] = []
+    monkeypatch.setattr(threading, "Timer", lambda *what: begun.append(what))
+
+    class Garbage:
+        def __del__(self) -> None:
+            raise ValueError("a library's own")
+
+    def work() -> int:
+        Garbage()
+        return 0
+
+    assert plainly(work) == 0 and begun == []
+    assert "a library's own" in capsys.readouterr().err
