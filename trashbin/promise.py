@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -122,6 +123,7 @@ def upper(wrong: int, count: int, confidence: float) -> float:
     return high
 
 
+@lru_cache(maxsize=4096)  # a refusal asks for the same counts at each point
 def allowed(count: int, risk: float, confidence: float) -> int:
     """How many of ``count`` acted items may be wrong so that a point passes; -1: none is enough."""
     # more than the risk itself never pass at a confidence above one half
