@@ -241,6 +241,8 @@ def opened_to_read(path: Path) -> sqlite3.Connection:
     with told(path):
         is_there = path.is_file()
     if not is_there:
+        if blocked := in_the_way(path):
+            raise StoreError(f"The event store {path} cannot be there: {blocked}.")
         raise NoStoreError(path.parent)
     uri = path.absolute().as_uri()
     with told(path):
@@ -341,6 +343,19 @@ def moved_aside(path: Path) -> Path:
     return aside
 
 
+def in_the_way(path: Path) -> str:
+    """What stands where a file or its folder should be, in words; nothing where none does."""
+    for place in (path, *path.parents):
+        with suppress(OSError):
+            if place.exists():
+                if place.is_dir() is (place == path):
+                    return f"{place} is {'a' if place == path else 'no'} folder"
+            elif place.is_symlink():
+                away = place.readlink()
+                return f"{place} leads to {away}, which is not there (a disk not mounted?)"
+    return ""
+
+
 FAILURES = (sqlite3.Error, OSError, UnicodeDecodeError)  # what ``told`` turns into StoreError
 
 
@@ -357,6 +372,11 @@ def told(path: Path, option: str = "") -> Iterator[None]:
             raise StoreError(
                 f"No room for events: the disk of {path} is full. Free some space on it, "
                 f"or set {option or 'store: path'} to a folder on another disk."
+            ) from exc
+        if blocked := in_the_way(path):
+            raise StoreError(
+                f"The event store {path} cannot be there: {blocked}. "
+                f"Name another folder with {option or 'store: path'}, or put this right."
             ) from exc
         elsewhere = f". Name another folder with {option}." if option else WHERE_NOT_ALLOWED
         broken = WHERE_BROKEN if _is_broken(exc) else ""

@@ -179,6 +179,12 @@ def test_a_store_of_another_trashbin_is_not_called_damaged(
     assert (found.level, todo in found.do, "damaged" in found.do) == (level, True, False)
 
 
+def test_a_store_on_a_disk_that_is_not_mounted_is_not_called_good(tmp_path: Path) -> None:
+    (tmp_path / "store").symlink_to("/mnt/usb/that/is/away")
+    found = daemon.store(tmp_path / "store")
+    assert found.level is Level.BAD and "leads to /mnt/usb/that/is/away" in found.found
+
+
 def test_folders_that_may_not_be_entered_are_no_end_of_the_examination(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

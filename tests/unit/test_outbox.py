@@ -390,13 +390,14 @@ def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:
 def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     box = Outbox(tmp_path / "file" / "events.sqlite")
-    with pytest.raises(StoreError, match="file"):
+    with pytest.raises(StoreError, match="file is no folder"):
         box.open()
     (tmp_path / "file").unlink()
     assert box.append(an_event()).seq == 1  # tried again with every use
     box.close()
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("told", "last"),
     [(-1, 3), (2, 3), (3, 3), (4, 4), (3 + MOST_BACK, 3 + MOST_BACK), (4 + MOST_BACK, 3)],
@@ -413,6 +414,24 @@ def test_an_older_copy_counts_on_from_what_was_told_unless_that_is_absurd(
     with closing(Outbox(path)) as box:
         assert (box.last_seq(), box.sorted_in_all()) == (last, counted)
         assert box.append(an_event()).seq == last + 1
+=======
+def test_what_stands_where_the_store_should_be_is_told_and_goes_on_once_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    link = tmp_path / "store"
+    link.symlink_to(tmp_path / "usb" / "store")
+    box = Outbox(link / "events.sqlite")
+    away = f"{link} leads to {tmp_path}/usb/store, which is not there"
+    for use in (box.open, lambda: database.opened_to_read(link / "events.sqlite")):
+        with pytest.raises(StoreError, match=away):
+            use()
+    (tmp_path / "usb" / "store" / "events.sqlite").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"events\.sqlite is a folder\. Name another"):
+        box.append(an_event())
+    (tmp_path / "usb" / "store" / "events.sqlite").rmdir()
+    assert box.append(an_event()).seq == 1
+    box.close()
+>>>>>>> 7d3e601 (Say what stands where the store should be: of a link to a disk that is not mounted it told "File exists", and trashbin doctor called it good)
 
 
 def test_two_threads_at_once(outbox: Outbox) -> None:

@@ -68,6 +68,13 @@ def asked(heard: Heard) -> Iterator[Finding]:
 def store(folder: Path) -> Finding:
     """Is the event store sound, and does the broker have what is in it?"""
     file = folder / database.NAME
+    if blocked := database.in_the_way(file):
+        return unreachable(
+            "store",
+            blocked,
+            "Events cannot be kept, so nothing is sorted.",
+            "Put this right, or name another folder with store: path.",
+        )
     try:
         with closing(database.opened_to_read(file)) as db, database.told(file):
             (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
