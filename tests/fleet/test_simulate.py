@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.support import FakeClock
 from tests.support_events import an_event
-from tests.support_processes import Broker, Listener, as_from_a_terminal, wait_until
+from tests.support_processes import Broker, Listener, as_from_a_terminal, running, wait_until
 from trashbin import events
 from trashbin.errors import BrokerError
 from trashbin.fleet.rows import Batch, Refused, Row, read
@@ -152,6 +152,14 @@ def test_without_a_broker_it_says_so(broker: Broker) -> None:
     assert process.returncode == 3
     assert errors.startswith(f"trashbin: The broker 127.0.0.1:{broker.port} cannot be reached")
     assert "Traceback" not in errors
+
+
+def test_a_broker_that_refuses_it_is_told_as_one(tmp_path: Path) -> None:
+    with running(tmp_path, "allow_anonymous false") as broker:
+        process = simulate(broker, "--bins", "1")
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "refuses us (Not authorized): check user and password" in errors
 
 
 Heard = tuple[int, bool, str | None]  # bins that are there; does the consumer listen; what is wrong
