@@ -38,10 +38,12 @@ MOST = 750_000  # bytes: as an answer's base64, with what goes around it, less t
 LONGEST = 1280  # pixels; a broker takes some 100 KB, and no 4096 x 4096
 
 MAX_SCANS = 100  # of a JPEG; programs write some ten, and each goes over all of the picture
+MAX_SEGMENTS = 10_000  # of 64 KB, but for those that only take time
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by its colour type
 _JPEG = b"\xff\xd8"
+_FILL = re.compile(rb"\xff*(?=\xff)")  # before a marker
 _MARKER = re.compile(rb"\xff+[^\0\xff\xd0-\xd7]")  # in a scan, which has none but these within
 _STRIP = 64  # rows that are laid on white at once
 _PIECE = 2**14  # bytes that are unpacked at once
@@ -271,11 +273,11 @@ def _check_rows(header: bytes, content: bytes, rows: list[tuple[int, int]]) -> N
 def _check_jpeg(content: bytes) -> None:
     """Walk the markers to the scan; ISO/IEC 10918-1, annex B, says how they are laid out."""
     at = 2
-    while at + 9 <= len(content) and content[at] == 0xFF:
+    for _ in range(MAX_SEGMENTS):
+        filled = _FILL.match(content, at)
+        if filled is None or (at := filled.end()) + 9 > len(content):
+            break
         marker = content[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
             height, width = struct.unpack(">HH", content[at + 5 : at + 9])
             _check_pixels(width, height)
@@ -291,11 +293,15 @@ def _check_jpeg(content: bytes) -> None:
 def _check_scans(content: bytes, at: int) -> None:
     """PictureError where, from the first at ``at`` on, more than ``MAX_SCANS`` follow."""
     scans = 0
-    while (found := _MARKER.search(content, at)) and found[0][-1] != 0xD9:
+    for _ in range(MAX_SEGMENTS):
+        found = _MARKER.search(content, at)
+        if found is None or found[0][-1] == 0xD9:
+            return
         scans += found[0][-1] == 0xDA
         if scans > MAX_SCANS:
-            raise PictureError(_BREAKS_OFF, "JPEG")
+            break
         at = found.end() + int.from_bytes(content[found.end() : found.end() + 2], "big")
+    raise PictureError(_BREAKS_OFF, "JPEG")
 
 
 def _check_pixels(width: int, height: int) -> None:

@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -204,6 +205,22 @@ def test_a_jpeg_of_more_scans_than_any_program_writes_is_not_unpacked() -> None:
     assert pictures.decode(progressive + video).shape == (16, 24, 3)
     preview = struct.pack(">BBH", 0xFF, 0xE1, 802) + video
     assert pictures.decode(JPEG[:2] + preview + JPEG[2:]).shape == (16, 24, 3)
+
+
+@pytest.mark.parametrize(
+    ("start", "repeated"),
+    [
+        (JPEG[:2], b"\xff\xff\xff\xff"),  # these fill up to a marker
+        (JPEG[:2], b"\xff\xe1\0\2"),
+        (jpeg_of_scans(2)[:-2], b"\xff\xe1\0\2"),
+    ],
+)
+def test_what_a_jpeg_has_besides_its_picture_takes_no_time(start: bytes, repeated: bytes) -> None:
+    content = start + 15_000_000 * repeated + b"\xff\xd9"
+    began = time.process_time()
+    with pytest.raises(PictureError, match="breaks off or is damaged"):
+        pictures.decode(content)
+    assert time.process_time() - began < 2.0
 
 
 def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
