@@ -82,6 +82,28 @@ def test_a_stop_switch_whose_pin_another_program_has_is_read_as_soon_as_it_is_fr
     LED(27, pin_factory=pins).close()
 
 
+@pytest.mark.parametrize("lamp", ["tray_lamp", "broker_lamp"])
+def test_a_lamp_whose_pin_another_program_has_is_a_problem_until_it_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lamp: str
+) -> None:
+    file = tmp_path / "trashbin.yaml"
+    file.write_text(NO_PINS.replace("pigpio, stop", f"mock, {lamp}"))
+    clock, pins = FakeClock(), pin_factory("mock")
+    monkeypatch.setattr(made, "_pins", lambda config: pins)
+    other = LED(27, pin_factory=pins)
+    with ExitStack() as stack:
+        daemon = app.build(config.read(file), clock, stack)
+        daemon.begin()
+        for taken in (True, False):
+            clock.stopped = False
+            clock.at(clock.elapsed + 60, clock.stop)
+            daemon.run()
+            told = [why for why in daemon.parts.problems.values() if "lamp on pin 27" in why]
+            assert len(told) == taken
+            other.close()
+    LED(27, pin_factory=pins).close()
+
+
 def test_a_doctor_that_looks_at_the_lock_turns_no_bin_away(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as looked_at:
         fcntl.flock(looked_at, fcntl.LOCK_SH)
