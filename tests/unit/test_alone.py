@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import cv2
@@ -13,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from trashbin import evaluate
+from trashbin import classify, evaluate
 from trashbin.alone import DOUBT, SMALL, stands_out
 from trashbin.classify import judge
+from trashbin.dashboard.tryout import Judge
 from trashbin.events import new_event_id
 from trashbin.pictures import kept
 from trashbin.settings import Look
@@ -116,6 +119,26 @@ def test_all_of_it_counts_where_nothing_stands_out_or_familiarity_is_not_told() 
     assert label(network, lying((420, 160, 60))) == "paper" and set(network.asked) == {"paper"}
     network = Network(0.8, 0.9)
     assert label(network, lying((420, 160, 60)), alone=False) == "paper"
+
+
+@pytest.mark.parametrize(("closely", "taken_for"), [(True, "glass"), (False, "paper")])
+def test_classify_looks_closely_where_the_bin_does(
+    closely: bool, taken_for: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "photo.png"
+    cv2.imwrite(str(file), cv2.cvtColor(lying((420, 160, 60)), cv2.COLOR_RGB2BGR))
+    network: Any = Network(0.8, 0.9)
+    classify.run([file], network, Thresholds(), look=Look(close_up=closely), as_json=True)
+    assert json.loads(capsys.readouterr().out)["label"] == taken_for
+
+
+def test_so_does_the_page_with_a_picture_that_somebody_tries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened = Network(0.8, 0.9), Thresholds()
+    monkeypatch.setattr(classify, "opened", lambda read, model: opened)
+    png = cv2.imencode(".png", cv2.cvtColor(lying((420, 160, 60)), cv2.COLOR_RGB2BGR))[1]
+    assert Judge().judge(png.tobytes())[0].label == "glass"
 
 
 def test_what_export_labels_wrote_is_known_by_its_name() -> None:
