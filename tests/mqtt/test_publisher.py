@@ -26,6 +26,7 @@ from trashbin.devices import mqtt, mqtt_client
 from trashbin.devices.mqtt import MqttPublisher
 from trashbin.devices.mqtt_client import BeatingClient
 from trashbin.devices.mqtt_retained import newest_seq
+from trashbin.errors import StoreError
 from trashbin.outbox import Outbox
 from trashbin.settings import Config
 from trashbin.settings import MqttPublisher as MqttSettings
@@ -212,9 +213,16 @@ def test_a_span_comes_again_when_asked_for(
     assert again == [event | {"historical": True} for event in first[2:4]]
 
 
+@pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("kept", ["health", "state"])
 def test_an_older_copy_of_the_store_gives_no_number_twice(
-    broker: Broker, outbox: Outbox, make: Make, tmp_path: Path, kept: str
+    broker: Broker,
+    outbox: Outbox,
+    make: Make,
+    tmp_path: Path,
+    kept: str,
+    full: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A card from a copy of last month: a consumer would take its new events for known ones."""
     publisher = make(broker)
@@ -234,6 +242,15 @@ def test_an_older_copy_of_the_store_gives_no_number_twice(
     with closing(Outbox(tmp_path / "restored" / "events.sqlite")) as restored:
         section = MqttSettings(kind="mqtt", host=broker.host, port=broker.port)
         again = MqttPublisher(section, context(restored))
+        monkeypatch.setattr(mqtt, "STORE_RETRY_S", 0.05)
+        failures = [StoreError("The disk is full.")] * full
+
+        def go_on_after(seq: int) -> None:
+            if failures:
+                raise failures.pop()
+            Outbox.go_on_after(restored, seq)
+
+        monkeypatch.setattr(restored, "go_on_after", go_on_after)
         asked: list[str] = []
         again.open(lambda verb, payload, retained: asked.append(verb))
         assert wait_until(lambda: restored.last_seq() == 5)

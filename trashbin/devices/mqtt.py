@@ -244,8 +244,12 @@ class MqttPublisher:
         """Do what the time has come for; the seconds until more may be done."""
         now = time.monotonic()
         for action in [action for action, due in self._due.items() if due <= now]:
-            del self._due[action]
-            action()
+            due = self._due.pop(action)
+            try:
+                action()
+            except StoreError:
+                self._due[action] = due  # again with what else needs the store
+                raise
         waits = [due - now for due in self._due.values()]
         return min(waits if wait is None else [*waits, wait], default=None)
 
