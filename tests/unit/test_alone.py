@@ -143,7 +143,8 @@ def test_so_does_the_page_with_a_picture_that_somebody_tries(
 
 def test_what_export_labels_wrote_is_known_by_its_name() -> None:
     assert kept(Path(f"glass/{ITEM}.jpg"))
-    for name in ("photo", "d41d8cd98f00b204e9800998ecf8427e", ITEM.upper()):
+    phones = "0c9a1f6e-4b7d-4e2a-9f31-5d8c2b7a6e10"
+    for name in ("photo", "d41d8cd98f00b204e9800998ecf8427e", ITEM.upper(), phones):
         assert not kept(Path(f"glass/{name}.jpg"))
 
 

@@ -120,10 +120,11 @@ def test_sixteen_bits_become_eight() -> None:
 def test_what_is_transparent_lies_on_white(dtype: type[np.uint8] | type[np.uint16]) -> None:
     most = np.iinfo(dtype).max
     image = np.zeros((4, 6, 4), dtype)
+    image[:, :, :3] = [each * (most // 255) for each in (200, 100, 0)]
     image[:, 2:4, 3], image[:, 4:, 3] = most // 2, most
     pixels = pictures.decode(encoded(".png", image))
-    assert (pixels[:, :2] == 255).all() and (pixels[:, 4:] == 0).all()
-    assert (abs(pixels[:, 2:4].astype(int) - 128) <= 1).all()
+    assert (pixels[:, :2] == 255).all() and (pixels[:, 4:] == (200, 100, 0)).all()
+    assert (abs(pixels[:, 2:4].astype(int) - (228, 178, 128)) <= 1).all()
 
 
 def test_a_colour_that_a_png_says_is_transparent_lies_on_white() -> None:
@@ -237,6 +238,15 @@ def test_bytes_that_fill_up_to_a_marker_are_skipped() -> None:
     at = JPEG.index(b"\xff\xdb")
     filled = JPEG[:at] + b"\xff\xff\xff" + JPEG[at:]
     assert (pictures.decode(filled) == pictures.decode(JPEG)).all()
+
+
+@pytest.mark.parametrize("way", ["OPTIMIZE", "PROGRESSIVE", "RST_INTERVAL"])
+def test_a_jpeg_written_any_way_is_read(way: str) -> None:
+    """Its Huffman tables' markers lie among those that tell its size."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    for image in (flag(), noise, np.full((8, 8, 3), 90, np.uint8)):
+        jpeg = cv2.imencode(".jpg", image, [getattr(cv2, f"IMWRITE_JPEG_{way}"), 1])[1]
+        assert pictures.decode(jpeg.tobytes()).shape == image.shape
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
