@@ -292,6 +292,21 @@ def test_a_sharp_picture_is_never_called_blurred_and_a_blurred_one_is(tray: str)
         assert sharpness(Frame(np.clip(blurred + noise, 0, 255).astype(np.uint8), 0.0)) < floor
 
 
+def test_how_sharp_the_thing_is_counts_and_not_the_tray() -> None:
+    """A tall one may be too near for a lens that sees the tray's edge sharp."""
+    camera, floor, tray = Camera(), Look().min_sharpness, np.full((*SIZE, 3), 120, np.uint8)
+    tray[:, :60:20] = 20
+    scene = learned(tray, camera)
+    for soft, blurred in ((0.5, False), (7.0, True)):
+        disc = cv2.circle(np.zeros(SIZE, np.float32), (160, 120), 50, 1.0, -1)
+        share = cv2.GaussianBlur(disc, (0, 0), soft)[..., None]
+        frames = camera.frames(tray * (1 - share) + share * 250.0, 4)
+        frame = [*frames][-1]
+        view = run(scene, [frame] * 4)[-1]
+        assert view.state is SceneState.SETTLED and sharpness(frame) >= floor
+        assert too_blurred(view, floor) == blurred
+
+
 def test_a_picture_with_nothing_in_it_is_not_blurred() -> None:
     for level in (0, 128, 255):
         assert sharpness(Frame(np.full((48, 64, 3), level, np.uint8), 0.0)) == 100.0
