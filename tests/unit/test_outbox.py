@@ -397,7 +397,6 @@ def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     box.close()
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("told", "last"),
     [(-1, 3), (2, 3), (3, 3), (4, 4), (3 + MOST_BACK, 3 + MOST_BACK), (4 + MOST_BACK, 3)],
@@ -414,7 +413,8 @@ def test_an_older_copy_counts_on_from_what_was_told_unless_that_is_absurd(
     with closing(Outbox(path)) as box:
         assert (box.last_seq(), box.sorted_in_all()) == (last, counted)
         assert box.append(an_event()).seq == last + 1
-=======
+
+
 def test_what_stands_where_the_store_should_be_is_told_and_goes_on_once_it_is_gone(
     tmp_path: Path,
 ) -> None:
@@ -431,7 +431,6 @@ def test_what_stands_where_the_store_should_be_is_told_and_goes_on_once_it_is_go
     (tmp_path / "usb" / "store" / "events.sqlite").rmdir()
     assert box.append(an_event()).seq == 1
     box.close()
->>>>>>> 7d3e601 (Say what stands where the store should be: of a link to a disk that is not mounted it told "File exists", and trashbin doctor called it good)
 
 
 def test_two_threads_at_once(outbox: Outbox) -> None:
