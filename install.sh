@@ -407,6 +407,7 @@ service() {
         if [ $was_active = yes ]; then
             # waits until it is ready
             systemctl restart trashbin || {
+                touch "$RECORD/stopped"
                 systemctl stop trashbin # or its further tries bury the first one's reason
                 die "the bin does not start; why: journalctl -u trashbin -n 100"
             }

@@ -13,6 +13,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,6 +83,17 @@ class Tree:
         done = self.run(*command, **options)  # type: ignore[arg-type]
         assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+    @contextmanager
+    def altered(self, module: str, more: str) -> Iterator[None]:
+        """Another version of the program lies in /src: ``more`` ends one of its modules."""
+        path = self.root / "src" / "trashbin" / module
+        sound = path.read_text()
+        path.write_text(f"{sound}\n{more}\n")
+        try:
+            yield
+        finally:
+            path.write_text(sound)
 
     def listing(self, without: Sequence[str] = ()) -> dict[str, str]:
         """Every path with its kind, mode, owner and digest, but for what is not the tree's own."""

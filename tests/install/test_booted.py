@@ -190,11 +190,8 @@ def test_a_version_whose_bin_does_not_start_leaves_the_old_one_at_work(
     system: Booted, tells: Callable[[], dict[str, object]]
 ) -> None:
     """The program itself does: only the bin, with what it needs, shows that it does not."""
-    module = system.root / "src/trashbin/cycle.py"
-    sound = module.read_text()
-    module.write_text(f'{sound}\nraise SystemError("not this one")\n')
-    done = system.run("./install.sh")
-    module.write_text(sound)
+    with system.altered("cycle.py", 'raise SystemError("not this one")'):
+        done = system.run("./install.sh")
     assert done.returncode == 1, done.stdout
     assert "the bin does not start; why: journalctl -u trashbin" in done.stderr
     assert "restored  /opt/trashbin" in done.stdout

@@ -263,31 +263,43 @@ def systemctl(tree: Tree) -> Iterator[Callable[[], list[str]]]:
 def test_a_version_that_does_not_start_leaves_the_old_one_at_work(
     tree: Tree, installed: dict[str, str], systemctl: Callable[[], list[str]]
 ) -> None:
-    module = tree.root / "src/trashbin/__init__.py"
-    sound = module.read_text()
-    module.write_text(sound + "raise SystemExit(3)\n")
-    done = tree.run("./install.sh")
-    module.write_text(sound)
+    with tree.altered("__init__.py", "raise SystemExit(3)"):
+        done = tree.run("./install.sh")
     assert (done.returncode, "does not start" in done.stderr) == (1, True)
     assert tree.ok("trashbin", "--version").startswith("trashbin, version")
     assert systemctl()[-2:] == ["stop trashbin", "start --no-block trashbin"]
     assert "restored" in done.stdout and not (tree.root / "opt/trashbin.old").exists()
 
 
+def test_a_bin_that_does_not_start_with_a_new_unit_is_tried_on(
+    tree: Tree, installed: dict[str, str], systemctl: Callable[[], list[str]]
+) -> None:
+    """There is no old version to go back to, and what keeps it may pass."""
+    program = tree.root / "usr/local/bin/systemctl"
+    program.write_text(f"{program.read_text()}[ $1 != restart ]\n")
+    unit = tree.root / "src/systemd/trashbin.service"
+    sound = unit.read_text()
+    unit.write_text(f"{sound}# of another version\n")
+    done = tree.run("./install.sh")
+    unit.write_text(sound)
+    assert (done.returncode, "the bin does not start; why" in done.stderr) == (1, True)
+    assert systemctl()[-3:] == ["restart trashbin", "stop trashbin", "start --no-block trashbin"]
+    assert not (tree.root / "usr/local/share/trashbin/stopped").exists()
+    program.write_text(program.read_text().replace("[ $1 != restart ]\n", ""))
+    assert "restarted" in tree.ok("./install.sh")
+
+
 def test_without_room_for_two_versions_it_says_so_and_stops_nothing(
     tree: Tree, installed: dict[str, str], systemctl: Callable[[], list[str]]
 ) -> None:
-    module = tree.root / "src/trashbin/__init__.py"
-    sound = module.read_text()
-    module.write_text(sound + "# a version for which there is no room\n")
     script = """
         size=$(du -sm /opt/trashbin | cut -f1)
         mount -t tmpfs -o size=$((size + 200))m tmpfs /mnt
         cp -a /opt/trashbin /mnt && mount --bind /mnt /opt && ./install.sh
         status=$?; trashbin --version; exit $status
     """
-    done = tree.run("sh", "-c", script)
-    module.write_text(sound)
+    with tree.altered("__init__.py", "# a version for which there is no room"):
+        done = tree.run("sh", "-c", script)
     assert done.returncode == 1
     assert re.search(r"needs \d{3} MB in /opt, and \d+ MB are free there; nothing", done.stderr)
     assert "trashbin, version" in done.stdout
