@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from trashbin import app, resources, whole_file
+from trashbin import app, logs, resources, whole_file
 from trashbin import config as configuration
 from trashbin.address import parse_address
 from trashbin.broker import embedded_broker
@@ -47,7 +47,7 @@ def main(
     With ``page``, in a browser too, at an address that is printed.
     ``picture`` is where the screen of the last sort is drawn as an SVG.
     """
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    logs.begin(logging.ERROR)
     console = Console(stderr=False)
     clock = SystemClock()
     clock.stop_on_signals()

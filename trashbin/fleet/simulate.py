@@ -26,7 +26,7 @@ from pathlib import Path
 
 from paho.mqtt.client import MQTTMessageInfo
 
-from trashbin import app, database, homeassistant, mqtt_access
+from trashbin import app, database, homeassistant, logs, mqtt_access
 from trashbin.clock import SystemClock
 from trashbin.errors import BrokerError, ConfigError, ExitCode, StoreError
 from trashbin.events import Topics
@@ -143,7 +143,7 @@ def main(
             f"--prefix {prefix!r}: {names[0]!r} is no device id; expected at most 64 of the "
             "letters a-z, A-Z, digits, - and _"
         )
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    logs.begin(logging.ERROR)
     clock = SystemClock()
     clock.stop_on_signals()
     with ExitStack() as stack:
