@@ -25,7 +25,6 @@ from trashbin import devices, requests
 from trashbin.devices import mqtt, mqtt_client
 from trashbin.devices.mqtt import MqttPublisher
 from trashbin.devices.mqtt_client import BeatingClient
-from trashbin.devices.mqtt_retained import newest_seq
 from trashbin.errors import StoreError
 from trashbin.outbox import Outbox
 from trashbin.settings import Config
@@ -261,29 +260,6 @@ def test_an_older_copy_of_the_store_gives_no_number_twice(
         again.close()
         assert [event.seq for event in restored.span(0, 9)] == [1, 2, 6, 7]
         assert asked == [], "what it hears of itself asks for nothing"
-
-
-@pytest.mark.parametrize(
-    ("told", "newest"),
-    [
-        ({"store_id": "ours", "last_seq": 7}, 7),
-        ({"store_id": "another's", "last_seq": 7}, 0),
-        ({"last_seq": 7}, 0),
-        ({"last": {"store_id": "ours", "seq": 9}}, 9),
-        ({"last": {"store_id": "another's", "seq": 9}}, 0),
-        ({"store_id": "ours", "last_seq": 7, "last": {"store_id": "ours", "seq": 9}}, 9),
-        ({"store_id": "ours", "last_seq": 9, "last": {"store_id": "another's", "seq": 11}}, 9),
-        ({"store_id": "ours", "last_seq": "7", "last": None}, 0),
-        ({"store_id": "ours"}, 0),
-        (["store_id", "ours"], 0),
-    ],
-)
-def test_this_store_alone_says_how_far_its_numbers_had_come(told: object, newest: int) -> None:
-    assert newest_seq(json.dumps(told).encode(), "ours") == newest
-
-
-def test_what_is_no_json_says_nothing_of_numbers() -> None:
-    assert newest_seq(b"", "ours") == newest_seq(b"\xff{", "ours") == 0
 
 
 def test_a_bin_under_a_new_name_tells_its_earlier_events_under_it(
